@@ -1,0 +1,293 @@
+"""Debian kernels to boot: one table, fetched once with apt, unpacked into a cache.
+
+Nothing is installed on the machine: apt works on lists and a status file of its own, and the
+packages are unpacked with ``dpkg -x``. No root is needed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["CHECKOUT", "KERNELS", "Kernel", "SetupError", "UnpackedKernel", "cached", "fetch"]
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+MIRROR_VARIABLE = "SWAPTRACE_DEBIAN_MIRROR"
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+class SetupError(Exception):
+    """The machine lacks something; ``advice`` is the sentence that says what to do."""
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.advice = advice
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A row of the table: the newest ``release``.x kernel image that ``suite`` offers."""
+
+    release: str
+    suite: str
+
+    def image_pattern(self) -> re.Pattern[str]:
+        """Match names of image packages, whatever the point release and the ABI number.
+
+        The flavours (rt, cloud) and the debug packages are left out: their names have one hyphen
+        more.
+        """
+        return re.compile(rf"linux-image-{re.escape(self.release)}[.][\d.]+([-+][\w.+~]+)?-amd64")
+
+
+# To add a kernel, add a row. Suites that have left the mirrors need SWAPTRACE_DEBIAN_MIRROR set
+# to an archive that still has them.
+KERNELS: dict[str, Kernel] = {
+    kernel.release: kernel
+    for kernel in (
+        Kernel("6.1", "bookworm"),
+        Kernel("6.12", "trixie"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class UnpackedKernel:
+    """A kernel in the cache: ``root``/boot/vmlinuz-``version`` and its modules."""
+
+    root: Path
+    version: str
+
+    @property
+    def image(self) -> Path:
+        """The file to boot."""
+        return self.root / "boot" / f"vmlinuz-{self.version}"
+
+
+def cache_folder() -> Path:
+    """Where kernels are kept."""
+    return Path(os.environ.get("SWAPTRACE_CACHE") or CHECKOUT / "build" / "cache").resolve()
+
+
+def cached(kernel: Kernel) -> UnpackedKernel | None:
+    """The unpacked kernel, or None if it was never fetched."""
+    root = cache_folder() / "kernels" / kernel.release
+    images = sorted((root / "boot").glob("vmlinuz-*"))
+    return UnpackedKernel(root, images[-1].name.removeprefix("vmlinuz-")) if images else None
+
+
+def fetch(kernel: Kernel) -> UnpackedKernel:
+    """The unpacked kernel, downloaded if it is not in the cache yet."""
+    with _locked(cache_folder() / "kernels" / f"{kernel.release}.lock"):
+        found = cached(kernel)
+        if found is None:
+            _download(kernel, cache_folder() / "kernels" / kernel.release)
+            found = cached(kernel)
+        if found is None:
+            raise SetupError(
+                f"the packages of Linux {kernel.release} hold no boot/vmlinuz-*",
+                "the packages' layout has changed: see _with_split_packages in tests/vm/kernels.py",
+            )
+        return found
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock, so that two runs at once download a kernel only once."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("w")
+    except OSError as error:
+        raise SetupError(
+            f"cannot write to the cache: {error}",
+            "set SWAPTRACE_CACHE to a folder that you may write to",
+        ) from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _download(kernel: Kernel, target: Path) -> None:
+    """Download and unpack a kernel; ``target`` appears complete or not at all."""
+    _say(f"fetching Linux {kernel.release} from Debian {kernel.suite} (once)")
+    with tempfile.TemporaryDirectory(prefix=f"{kernel.release}.", dir=target.parent) as name:
+        staging = Path(name)
+        apt = _PrivateApt(staging / "apt", kernel.suite)
+        packages = _with_split_packages(apt, _newest_image(apt, kernel))
+        unpacked = staging / "root"
+        for deb in apt.download(packages):
+            _run(["dpkg", "-x", str(deb), str(unpacked)], "unpacking a kernel package")
+            deb.unlink()
+        _merge_lib(unpacked)
+        for modules in (unpacked / "lib" / "modules").iterdir():
+            _run(["depmod", "-b", str(unpacked), modules.name], "indexing kernel modules")
+        unpacked.chmod(0o755)
+        unpacked.rename(target)
+    _say(f"unpacked {' '.join(packages)}")
+
+
+def _newest_image(apt: _PrivateApt, kernel: Kernel) -> str:
+    """The name of the newest image package of the row's release."""
+    pattern = kernel.image_pattern()
+    names = [name for name in apt.package_names("linux-image-") if pattern.fullmatch(name)]
+    if not names:
+        raise SetupError(
+            f"Debian {kernel.suite} on {apt.mirror} has no kernel {kernel.release}",
+            f"set {MIRROR_VARIABLE} to a mirror or archive that has one",
+        )
+    return max(names, key=_natural)
+
+
+def _with_split_packages(apt: _PrivateApt, image: str) -> list[str]:
+    """The packages that make up an image.
+
+    From 6.19 on Debian's image package is empty and depends on linux-binary-* and
+    linux-modules-*; before that it holds everything and depends on neither.
+    """
+    version = image.removeprefix("linux-image-")
+    parts = re.compile(r"linux-(image|binary|modules)-" + re.escape(version) + r"(-unsigned)?")
+    found = [image]
+    for name in found:
+        found += [d for d in apt.depends(name) if parts.fullmatch(d) and d not in found]
+    return found
+
+
+def _natural(name: str) -> list[int]:
+    """Sort key that orders 6.1.0-9 before 6.1.0-10."""
+    return [int(number) for number in re.findall(r"\d+", name)]
+
+
+def _merge_lib(root: Path) -> None:
+    """Give the tree both lib/modules and usr/lib/modules, as one folder.
+
+    Debian moved modules from the one to the other, and builds of kmod look only at one.
+    """
+    usr_lib = root / "usr" / "lib"
+    usr_lib.mkdir(parents=True, exist_ok=True)
+    lib = root / "lib"
+    if lib.is_dir():
+        shutil.copytree(lib, usr_lib, symlinks=True, dirs_exist_ok=True, copy_function=shutil.move)
+        shutil.rmtree(lib)
+    lib.symlink_to("usr/lib")
+
+
+class _PrivateApt:
+    """apt with lists, status and cache of its own, for one suite."""
+
+    def __init__(self, folder: Path, suite: str) -> None:
+        if not KEYRING.exists():
+            raise SetupError(
+                f"{KEYRING} is missing: Debian's packages cannot be verified",
+                "install the package debian-archive-keyring",
+            )
+        self.mirror = _debian_mirror()
+        self._folder = folder
+        for part in ("lists/partial", "cache/archives/partial", "debs"):
+            (folder / part).mkdir(parents=True)
+        (folder / "status").touch()
+        sources = folder / "sources.list"
+        sources.write_text(f"deb [arch=amd64 signed-by={KEYRING}] {self.mirror} {suite} main\n")
+        settings = {
+            "APT::Architecture": "amd64",
+            "APT::Default-Release": "",
+            "Acquire::Languages": "none",
+            "Acquire::Retries": "3",
+            "Dir::State": str(folder),
+            "Dir::State::lists": str(folder / "lists"),
+            "Dir::State::status": str(folder / "status"),
+            "Dir::Cache": str(folder / "cache"),
+            "Dir::Etc::sourcelist": str(sources),
+            "Dir::Etc::sourceparts": "-",
+            "Dir::Etc::preferences": "-",
+            "Dir::Etc::preferencesparts": "-",
+        }
+        if os.geteuid() == 0:
+            # apt would drop to a user who cannot write here, and warn about it.
+            settings["APT::Sandbox::User"] = "root"
+        self._options = [f"-o{key}={value}" for key, value in settings.items()]
+        self._apt("apt-get", "-q", "update", "--error-on=any")
+
+    def _apt(self, tool: str, *arguments: str, cwd: Path | None = None) -> str:
+        return _run([tool, *self._options, *arguments], f"{tool} for {self.mirror}", cwd)
+
+    def package_names(self, prefix: str) -> list[str]:
+        """Names of the packages that start with ``prefix``."""
+        return self._apt("apt-cache", "pkgnames", prefix).split()
+
+    def depends(self, package: str) -> list[str]:
+        """Names of the packages that ``package`` depends on."""
+        output = self._apt("apt-cache", "depends", "--important", package)
+        return re.findall(r"Depends: (\S+)", output)
+
+    def download(self, packages: list[str]) -> list[Path]:
+        """Download packages; the .deb files."""
+        debs = self._folder / "debs"
+        self._apt("apt-get", "-q", "download", *packages, cwd=debs)
+        return sorted(debs.glob("*.deb"))
+
+
+def _debian_mirror() -> str:
+    """The mirror that this machine itself uses."""
+    chosen = os.environ.get(MIRROR_VARIABLE)
+    if chosen:
+        return chosen
+    rows = _run(
+        ["apt-get", "indextargets", "--format", "$(SITE)|$(RELEASE)|$(ORIGIN)", "Identifier: Packages"],
+        "reading apt's configuration",
+    )
+    targets = [row.split("|") for row in rows.splitlines() if row.count("|") == 2]
+    suites = {kernel.suite for kernel in KERNELS.values()} | {"sid", "forky", _own_suite()}
+    for site, release, origin in targets:
+        # Origin is only known after an update; a fresh container has no lists yet.
+        if release in suites and origin in ("Debian", ""):
+            return site
+    raise SetupError(
+        "apt is not configured with a Debian mirror on this machine",
+        f"set {MIRROR_VARIABLE} to the address of one",
+    )
+
+
+def _own_suite() -> str:
+    """The code name of the running distribution."""
+    match = re.search(r"^VERSION_CODENAME=(\w+)", _read("/etc/os-release"), re.MULTILINE)
+    return match.group(1) if match and "ID=debian" in _read("/etc/os-release") else ""
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def _run(command: list[str], what: str, cwd: Path | None = None) -> str:
+    """Run a command; its standard output. On failure show what it said."""
+    environment = os.environ | {"LC_ALL": "C", "PATH": f"{os.environ.get('PATH', '')}:{SBIN}"}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, check=False)
+    except FileNotFoundError:
+        raise SetupError(
+            f"{command[0]} is missing", "run this on Debian, and 'make setup' first"
+        ) from None
+    if done.returncode != 0:
+        said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        for line in said[-5:]:
+            print(line, file=sys.stderr)
+        raise SetupError(f"{what} failed", "see the lines above; is there a network connection?")
+    return done.stdout
+
+
+def _say(text: str) -> None:
+    print(f"vm: {text}", file=sys.stderr, flush=True)
