@@ -244,7 +244,13 @@ def _debian_mirror() -> str:
     if chosen:
         return chosen
     rows = _run(
-        ["apt-get", "indextargets", "--format", "$(SITE)|$(RELEASE)|$(ORIGIN)", "Identifier: Packages"],
+        [
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(SITE)|$(RELEASE)|$(ORIGIN)",
+            "Identifier: Packages",
+        ],
         "reading apt's configuration",
     )
     targets = [row.split("|") for row in rows.splitlines() if row.count("|") == 2]
@@ -278,9 +284,7 @@ def _run(command: list[str], what: str, cwd: Path | None = None) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, check=False)
     except FileNotFoundError:
-        raise SetupError(
-            f"{command[0]} is missing", "run this on Debian, and 'make setup' first"
-        ) from None
+        raise SetupError(f"{command[0]} is missing", "run this on Debian, and 'make setup' first") from None
     if done.returncode != 0:
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         for line in said[-5:]:
