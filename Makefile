@@ -1,0 +1,94 @@
+# Everything that a working copy needs. "make" alone lists the targets.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# The distribution's interpreter, not the first one in PATH: only it sees the distribution's bcc.
+SYSTEM_PYTHON := /usr/bin/python3
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+VM := tests/vm/run
+
+# dpkg's names; linux-libc-dev holds the one kernel header that compiling the BPF programs takes.
+PACKAGES := \
+	busybox-static \
+	clang-format \
+	debian-archive-keyring \
+	e2fsprogs \
+	kmod \
+	linux-libc-dev \
+	procps \
+	python3-bpfcc \
+	python3-venv \
+	qemu-system-x86 \
+	util-linux
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: packages $(VENV)/.installed ## install what is missing: Debian packages, and .venv with the project
+
+.PHONY: packages
+packages:
+	@command -v dpkg-query apt-get > /dev/null || { \
+		echo "setup: this is not a Debian or Ubuntu system" >&2; \
+		echo "setup: install what these Debian packages hold, then run 'make $(VENV)/.installed': $(PACKAGES)" >&2; \
+		exit 1; }; \
+	missing=; for package in $(PACKAGES); do \
+		dpkg-query -W -f='$${db:Status-Status}' $$package 2> /dev/null | grep -q '^installed' || \
+			missing="$$missing $$package"; \
+	done; \
+	test -n "$$missing" || exit 0; \
+	sudo=; test "$$(id -u)" -eq 0 || sudo=sudo; \
+	test -z "$$sudo" || command -v sudo > /dev/null || { \
+		echo "setup: packages are missing, and there is no sudo to install them" >&2; \
+		echo "setup: run as root: apt-get update && apt-get install$$missing" >&2; \
+		exit 1; }; \
+	echo "setup: installing$$missing"; \
+	$$sudo apt-get -q update && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $$missing
+
+# --ignore-installed in a new environment: the distribution's NumPy or pandas may satisfy the
+# requirements, and would then be mixed with newer packages. Byte-compiled, because the guests of
+# the kernel tests cannot write here, and would compile everything at each start.
+$(VENV)/.installed: pyproject.toml | packages
+	@fresh=; test -x $(PYTHON) || fresh=--ignore-installed; \
+	test -z "$$fresh" || $(SYSTEM_PYTHON) -m venv --clear --system-site-packages $(VENV) && \
+	echo "setup: installing the project into $(VENV)" && \
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check $$fresh -e '.[dev]'
+	@env -u PYTHONDONTWRITEBYTECODE $(PYTHON) -m compileall -qq -j 0 $(VENV)/lib || true
+	@$(PYTHON) -c 'from bcc import BPF' || { \
+		echo "setup: $(SYSTEM_PYTHON) does not see bcc" >&2; \
+		echo "setup: reinstall python3-bpfcc, and remove any package 'bcc' that came from PyPI" >&2; \
+		exit 1; }
+	@touch $@
+
+.PHONY: demo
+demo: setup ## record a workload in a virtual machine and report on it (build/demo)
+	rm -rf build/demo
+	$(VM) --kernel 6.1 --out build/demo -- $(PYTHON) tests/vm/demo.py build/demo
+	$(VENV)/bin/swaptrace report build/demo/demo.swaptrace
+	$(VENV)/bin/swaptrace report build/demo/demo.swaptrace --format html -o build/demo/report
+
+.PHONY: test
+test: setup ## all tests; those of the kernel side boot virtual machines
+	$(PYTHON) -m pytest tests
+
+.PHONY: lint
+lint: setup ## ruff, mypy and clang-format, which change nothing
+	$(VENV)/bin/ruff check . $(VM)
+	$(VENV)/bin/ruff format --check . $(VM)
+	$(VENV)/bin/mypy --strict swaptrace
+	clang-format --dry-run -Werror $(wildcard bpf/*.c bpf/*.h)
+
+.PHONY: bench
+bench: setup ## measure what tracing and analysis cost
+	$(PYTHON) -m tests.bench
+
+.PHONY: clean
+clean: ## remove what was built, but neither .venv nor the downloaded kernels
+	test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
