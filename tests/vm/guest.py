@@ -27,6 +27,8 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLL_SECONDS = 0.05
 POWER_OFF_SECONDS = 20.0
 TAIL_LINES = 40
+PANIC_LINES = 80
+PANIC_SIGNS = re.compile(r"sysrq: Trigger a crash|BUG: |Oops|general protection|Kernel panic")
 PANIC = re.compile(r"Kernel panic - not syncing")
 
 # Where the guest sees the harness's folders; /run is a tmpfs there.
@@ -168,9 +170,7 @@ def _shares(request: Request) -> list[_Share]:
     # Not hidden, but what a Python program reads most: cached, it starts several times faster.
     for pattern in ("python3*", "*-linux-gnu"):
         folders |= {path for path in Path("/usr/lib").glob(pattern) if path.is_dir()}
-    ordered = sorted(
-        folders | {request.out}, key=lambda path: (not path.match("/usr/lib/*-linux-gnu"), path)
-    )
+    ordered = sorted(folders | {request.out}, key=lambda path: (not path.match("/usr/lib/*-linux-gnu"), path))
     shares = [_Share(f"share{i}", path, path == request.out) for i, path in enumerate(ordered)]
     for share in shares:
         if re.search(r"[\s,]", str(share.folder)):
@@ -188,8 +188,11 @@ def _vng_command(request: Request, control: Path) -> list[str]:
     # The shares are PCI devices, which a microvm does not have.
     command += ["--disable-microvm", "--force-9p", "--user", "root"]
     command += ["--cpus", str(request.cpus), "--memory", request.memory]
-    # -v: without it the console is lost, and with it the reason of a panic.
-    command += ["-v", "--append", "oops=panic", "--append", "panic=-1"]
+    # -v: without it the console is lost, and with it the reason of a panic. On a busy machine an
+    # emulated timer can be too late for the kernel's check at boot, which then panics.
+    command += ["-v"]
+    for parameter in ("oops=panic", "panic=-1", "no_timer_check"):
+        command += ["--append", parameter]
     command += [f"--rwdir={GUEST_CONTROL}={control}", "--exec", f"bash {GUEST_CONTROL}/script"]
     options = [option for share in _shares(request) for option in share.qemu_options()]
     return [*command, f"--qemu-opts={' '.join(options)}"]
@@ -379,5 +382,8 @@ def _outcome(request: Request, watch: _Watch) -> int | GuestError:
 
 
 def _print_console_tail(out: Path) -> None:
+    """Show what came last on the console; of a panic, what came first."""
     lines = (out / "console.log").read_text(errors="replace").splitlines()
-    print("\n".join(lines[-TAIL_LINES:]), file=sys.stderr)
+    crash = next((i for i, line in enumerate(lines) if PANIC_SIGNS.search(line)), None)
+    shown = lines[-TAIL_LINES:] if crash is None else lines[crash : crash + PANIC_LINES]
+    print("\n".join(shown), file=sys.stderr)

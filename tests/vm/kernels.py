@@ -90,6 +90,10 @@ def cached(kernel: Kernel) -> UnpackedKernel | None:
 
 def fetch(kernel: Kernel) -> UnpackedKernel:
     """The unpacked kernel, downloaded if it is not in the cache yet."""
+    # Without the lock at first: a cache that is complete may be read-only.
+    found = cached(kernel)
+    if found is not None:
+        return found
     with _locked(cache_folder() / "kernels" / f"{kernel.release}.lock"):
         found = cached(kernel)
         if found is None:
