@@ -1,0 +1,110 @@
+"""The JSON report: one object, stable, described in docs/report-json.md. Plain Python types only, and never NaN."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from swaptrace.analysis.histogram import Histogram, Survival
+from swaptrace.analysis.results import AreaResult, Integral, TraceResult
+from swaptrace.events import FreeReason
+
+__all__ = ["SCHEMA_VERSION", "as_json"]
+
+SCHEMA_VERSION = 1  # grows when a field changes its meaning or goes away, not when one is added
+
+_TRACE = (
+    "path",
+    "format_version",
+    "kernel",
+    "host",
+    "start_realtime",
+    "duration_s",
+    "events",
+    "lost_events",
+    "complete",
+)
+_AREA = (
+    "device",
+    "swap_type",
+    "generation",
+    "backing",
+    "zram",
+    "slots",
+    "notified",
+    "stores",
+    "loads",
+    "frees",
+    "frees_unwritten",
+    "rewrites",
+    "notify_free",
+    "miss_free",
+    "discarded",
+    "left_censored",
+    "live_slots_end",
+    "live_compr_bytes_end",
+    "ramzswap",
+    "swap_header",
+)
+
+
+def as_json(result: TraceResult) -> dict[str, Any]:
+    """The whole report, ready for json.dumps(..., allow_nan=False)."""
+    report = {
+        "schema_version": SCHEMA_VERSION,
+        "trace": {**dict.fromkeys(_TRACE), **result.trace},
+        "losses": result.lost,
+        "areas": [_area(area) for area in result.areas],
+    }
+    plain: dict[str, Any] = _plain(report)
+    return plain
+
+
+def _area(area: AreaResult) -> dict[str, Any]:
+    return {
+        **{name: getattr(area, name) for name in _AREA},
+        **asdict(area.model),
+        "kernel": asdict(area.kernel),
+        "policies": {name: asdict(policy) for name, policy in area.policies.items()},
+        "recovered": _integrals(area.recovered),
+        "leaked": _integrals(area.leaked),
+        "lifetime_ns": area.lifetime.summary(),
+        "lifetime_by_reason_ns": {reason: _summary(times) for reason, times in area.lifetime_by_reason.items()},
+        "time_to_reuse_ns": area.time_to_reuse.summary(),
+        "censored": {"lifetime": _running(area.lifetime), "time_to_reuse": _running(area.time_to_reuse)},
+        "free_reasons": {reason.name.lower(): 0 for reason in FreeReason} | area.free_reasons,
+        "notification_ns": {**_summary(area.notification), "total": area.notification.total},
+    }
+
+
+def _integrals(named: dict[str, Integral | None]) -> dict[str, Any]:
+    """Both integrals are always there, if only as null."""
+    values = dict.fromkeys(("compr_bytes", "pool_bytes")) | named
+    return {name: None if value is None else asdict(value) for name, value in values.items()}
+
+
+def _summary(times: Histogram) -> dict[str, Any]:
+    """count, p50, p99 and max of durations (ns)."""
+    largest = times.largest if times.count else None
+    return {"count": times.count, "p50": times.quantile(0.5), "p99": times.quantile(0.99), "max": largest}
+
+
+def _running(survival: Survival) -> dict[str, Any]:
+    """What is in no quantile: still running at the end, and begun before the recording."""
+    return {"right": survival.censored.sum(), "left": survival.left_censored}
+
+
+def _plain(value: Any) -> Any:
+    """The same without NumPy types; what is not a finite number is null, for JSON has no NaN."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,446 @@
+"""The charts: each is a function of one swap area, and one row of CHARTS.
+
+What is drawn was computed by analysis; here it is scaled to units, coloured, and given a title that says what to see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
+
+from swaptrace import units
+from swaptrace.analysis.histogram import Histogram, Survival, bucket_bounds
+from swaptrace.analysis.results import AreaResult
+from swaptrace.report import shares, style, words
+
+__all__ = ["CHARTS", "Chart"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A kind of chart. name: part of its file's name; caption: one sentence on how to read it.
+
+    has_data: whether there is anything to see for an area; `draw` makes a figure all the same.
+    """
+
+    name: str
+    title: str
+    draw: Callable[[AreaResult], Figure]
+    caption: str
+    has_data: Callable[[AreaResult], bool]
+
+
+def _subject(area: AreaResult, what: str) -> str:
+    return f"{words.area_title(area)}: {what}"
+
+
+# ------------------------------------------------------------------------------------------------------- over time
+
+
+@dataclass(frozen=True)
+class _Timeline:
+    """Series in the units of an axis, with the recording's start put in front. All arrays: shape (bins + 1,)."""
+
+    seconds: Floats
+    values: dict[str, Floats]
+    time_unit: str
+    unit: str
+
+
+def _timeline(area: AreaResult, stale_only: bool = False) -> _Timeline | None:
+    """Bytes where the store is compressed, else slots; None if there is nothing but zeros."""
+    series = area.series
+    for source in (series.bytes, series.slots):
+        wanted = {name: values for name, values in source.items() if not (stale_only and name == "live")}
+        largest = max((int(values.max(initial=0)) for values in wanted.values()), default=0)
+        if largest:
+            break
+    else:
+        return None
+    time_unit, ns = units.time_unit(float(series.time[-1]))
+    unit, scale = units.byte_unit(largest) if source is series.bytes else ("slots", 1.0)
+    padded = {name: np.concatenate([values[:1], values]) / scale for name, values in wanted.items()}
+    return _Timeline(np.concatenate([[0], series.time]) / ns, padded, time_unit, unit)
+
+
+def _time_axes(axes: Axes, line: _Timeline) -> None:
+    axes.set_xlim(0, line.seconds[-1])
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(f"{line.time_unit} since the recording began")
+    axes.set_ylabel("slots" if line.unit == "slots" else f"compressed, {line.unit}")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def content(area: AreaResult) -> Figure:
+    """What the store holds over time: live, stale and held, stale and given back."""
+    subject = _subject(area, "what the store holds over time")
+    line = _timeline(area)
+    if line is None:
+        return style.blank("Nothing was stored while this was recorded", subject)
+    figure, (axes,) = style.figure(_content_finding(area), subject)
+    live = line.values.get("live", np.zeros_like(line.seconds))
+    none = line.values.get("none", np.zeros_like(live))
+    observed = line.values.get("observed")
+    held = np.minimum(line.values.get("notify", none) if observed is None else observed, none)
+    tops = (live, live + held, live + none)
+    axes.fill_between(line.seconds, 0, tops[0], step="pre", color=style.LIVE, alpha=0.85, linewidth=0, label="live")
+    if held.any():
+        axes.fill_between(
+            line.seconds, tops[0], tops[1], step="pre", color=style.STALE, linewidth=0, label="stale, still held"
+        )
+    if (none > held).any():
+        axes.fill_between(
+            line.seconds, tops[1], tops[2], step="pre", facecolor=style.GIVEN_BACK + "30", edgecolor=style.GIVEN_BACK,
+            hatch="///", linewidth=0, label="stale without notifications",
+        )  # fmt: skip
+    if observed is not None:  # as it is, even if events were lost and it does not fit the rest
+        axes.step(
+            line.seconds,
+            live + observed,
+            where="pre",
+            color=style.INK,
+            linewidth=1.6,
+            label="held by the store (observed)",
+        )
+    _time_axes(axes, line)
+    style.legend(axes, 4)
+    return figure
+
+
+def _content_finding(area: AreaResult) -> str:
+    none, recovered = area.policies.get("none"), area.recovered.get("compr_bytes")
+    if none is None or recovered is None or none.stale_slots_peak == 0:
+        return f"{units.count(area.live_slots_end)} slots were live at the end, and no stale one took memory"
+    if not area.notified:
+        return f"Nobody told the store of freed slots: up to {units.size(none.stale_compr_bytes.peak)} were stale"
+    return f"Without notifications the store would hold up to {units.size(recovered.peak)} more"
+
+
+_POLICY_LABELS = {
+    "none": "none: no notifications",
+    "notify": "notify: each one works",
+    "observed": "observed: this machine",
+    "discard": "discard",
+}
+
+
+def policies(area: AreaResult) -> Figure:
+    """Stale bytes over time under each policy."""
+    subject = _subject(area, "stale entries over time, by policy")
+    line = _timeline(area, stale_only=True)
+    if line is None:
+        return style.blank("No slot was stale under any policy", subject)
+    figure, (axes,) = style.figure(_policies_finding(area), subject)
+    top, low = line.values.get("none"), line.values.get("notify")
+    if top is not None and low is not None:
+        axes.fill_between(line.seconds, low, top, step="pre", color=style.GIVEN_BACK, alpha=0.12, linewidth=0)
+    for name, values in line.values.items():
+        color, dashes, width = style.POLICIES.get(name, (style.MUTED, "--", 2.0))
+        said = _POLICY_LABELS.get(name, name)
+        axes.step(
+            line.seconds,
+            values,
+            where="pre",
+            color=color,
+            linestyle=dashes,
+            linewidth=width,
+            label=said,
+            clip_on=False,
+        )
+    _time_axes(axes, line)
+    style.legend(axes, 4)
+    return figure
+
+
+def _policies_finding(area: AreaResult) -> str:
+    found = area.policies
+    now, said = ("observed", "observed") if "observed" in found else ("notify", "with them")
+    if "none" not in found or now not in found:
+        return "Stale entries, by policy"
+    without, have = (units.size(found[name].stale_compr_bytes.peak) for name in ("none", now))
+    return f"Stale at most: {without} without notifications, {have} {said}"
+
+
+# ------------------------------------------------------------------------------------------------------- durations
+
+
+def _lasted(survival: Survival) -> bool:
+    return bool(survival.count or shares.still_running(survival))
+
+
+def _survival(survival: Survival, finding: str, subject: str, left: str, color: str) -> Figure:
+    """Steps of the product-limit estimate over a logarithmic time axis, with the median marked."""
+    figure, (axes,) = style.figure(finding, subject)
+    ages, alive = survival.estimate()
+    bounds = bucket_bounds()
+    seen = np.flatnonzero(survival.ended + survival.censored)
+    low, high = max(float(bounds[seen[0]]), 1.0), float(bounds[seen[-1] + 1])
+    style.log_time(axes, low, high)
+    x = np.concatenate([[axes.get_xlim()[0]], ages, [max(high, float(ages[-1]) if len(ages) else high)]])
+    y = np.concatenate([[1.0], alive, alive[-1:] if len(alive) else [1.0]])
+    axes.fill_between(x, 0, y, step="post", color=color, alpha=0.13, linewidth=0)
+    axes.step(x, y, where="post", color=color, linewidth=2.6)
+    style.percent_axis(axes)
+    axes.set_ylabel(left)
+    axes.set_xlabel("time (logarithmic)")
+    median = survival.quantile(0.5)
+    if median is not None:
+        start = axes.get_xlim()[0]
+        axes.plot([start, median, median], [0.5, 0.5, 0], color=style.INK, linewidth=1.3, linestyle=(0, (4, 3)))
+        axes.plot([median], [0.5], "o", color=style.INK, markersize=7)
+        right = np.log(median / low) > 0.62 * np.log(high / low)
+        where = (median / 1.12, 0.44, "right") if right else (median * 1.12, 0.53, "left")
+        style.text(axes, where[0], where[1], f"median {units.duration(median)}", size=13.5, ha=where[2], weight="bold")
+    return figure
+
+
+def lifetimes(area: AreaResult) -> Figure:
+    """How long slots are in use."""
+    subject = _subject(area, "share of slots still in use, by age")
+    median = area.lifetime.quantile(0.5)
+    if not _lasted(area.lifetime):
+        return style.blank("No slot was stored and freed while this was recorded", subject)
+    finding = (
+        "Most slots were still in use when the recording ended"
+        if median is None
+        else f"Half of the slots are freed within {units.duration(median)}"
+    )
+    return _survival(area.lifetime, finding, subject, "still in use", style.LIVE)
+
+
+def reuse(area: AreaResult) -> Figure:
+    """How long freed slots wait for the next page: how long a stale entry would stay."""
+    subject = _subject(area, "share of freed slots not written again yet, by time since the free")
+    median = area.time_to_reuse.quantile(0.5)
+    if not _lasted(area.time_to_reuse):
+        return style.blank("No slot was freed while this was recorded", subject)
+    finding = (
+        "Most freed slots were not written again during the recording"
+        if median is None
+        else f"Half of the freed slots are written again within {units.duration(median)}"
+    )
+    return _survival(area.time_to_reuse, finding, subject, "not written again", style.FREE)
+
+
+def reasons(area: AreaResult) -> Figure:
+    """Lifetimes by the reason of the free: one small histogram each, largest number of frees first."""
+    subject = _subject(area, "how long slots had been in use when they were freed, by reason")
+    shown = [(name, times) for name, times in area.lifetime_by_reason.items() if times.count]
+    if not shown:
+        return style.blank("No slot was stored and freed while this was recorded", subject)
+    shown.sort(key=lambda item: -item[1].count)
+    most, times = shown[0]
+    part = shares.share(times.count, sum(histogram.count for _, histogram in shown))
+    median = units.duration(times.quantile(0.5))
+    finding = f"{units.percent(part)} of slots were freed by {most}, after {median} at the median"
+    figure, axes = style.figure(finding, subject, rows=len(shown), height=2.3 + 1.25 * len(shown))
+    _fit_times(axes[-1], [histogram for _, histogram in shown])
+    for one, (name, histogram) in zip(axes, shown, strict=True):
+        _small_histogram(one, name, histogram)
+    axes[-1].set_xlabel("time in use (logarithmic)")
+    return figure
+
+
+def _fit_times(axes: Axes, histograms: list[Histogram]) -> None:
+    seen = np.flatnonzero(np.sum([histogram.counts for histogram in histograms], axis=0))
+    bounds = bucket_bounds()
+    style.log_time(axes, max(float(bounds[seen[0]]), 1.0), float(bounds[seen[-1] + 1]))
+
+
+def _small_histogram(axes: Axes, name: str, histogram: Histogram) -> None:
+    """Frees per doubling of the time in use, so that equal areas are equal numbers on the logarithmic axis."""
+    edges = np.maximum(bucket_bounds()[::16], 0.5)  # a quarter of an octave each
+    counts = histogram.counts.reshape(-1, 16).sum(axis=1)
+    axes.stairs(counts / np.log2(edges[1:] / edges[:-1]), edges, fill=True, color=style.LIVE, alpha=0.85)
+    axes.set_ylim(bottom=0)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    median = histogram.quantile(0.5)
+    assert median is not None
+    axes.axvline(median, color=style.INK, linewidth=1.6, linestyle=(0, (4, 3)))
+    said = f"{name}: {units.count(histogram.count)} slots, median {units.duration(median)}"
+    style.text(axes, 0.0, 1.05, said, size=13.5, weight="bold", ha="left", va="bottom", transform=axes.transAxes)
+
+
+# ------------------------------------------------------------------------------------------------- sizes and places
+
+
+def sizes(area: AreaResult) -> Figure:
+    """Compressed sizes of the pages that were stored."""
+    subject = _subject(area, "pages by compressed size")
+    parts = shares.size_shares(area.sizes)
+    if parts is None:
+        return style.blank("No compressed size is known", subject)
+    page = len(area.sizes) - 1
+    finding = (
+        f"{units.percent(parts.same_filled + parts.good)} of pages compress to half a page or less; "
+        f"{units.percent(parts.incompressible)} not at all"
+    )
+    figure, (axes,) = style.figure(finding, subject)
+    width = page // 64
+    # The two ends are no sizes like others: same-filled pages have none, incompressible ones are stored whole.
+    counts = np.concatenate([area.sizes[1:page], [0]]).reshape(64, width).sum(axis=1)
+    left = np.arange(64) * width
+    half = left < page // 2
+    ends = ((-2.2 * width, area.sizes[0]), (page + 1.2 * width, area.sizes[page]))
+    for part, x, height, bar in (
+        (0, [ends[0][0]], [ends[0][1]], 1.8 * width),
+        (1, left[half], counts[half], width),
+        (2, left[~half], counts[~half], width),
+        (3, [ends[1][0]], [ends[1][1]], 1.8 * width),
+    ):
+        axes.bar(x, height, bar, align="edge", color=style.SIZES[part], edgecolor="white", linewidth=0.5)
+    _size_legend(axes, parts)
+    axes.axvline(page // 2, color=style.INK, linewidth=1.3, linestyle=(0, (4, 3)))
+    style.text(axes, page // 2 + width / 2, 0.97, "half a page", va="top", transform=axes.get_xaxis_transform())
+    axes.set_xlim(-3 * width, page + 4 * width)
+    axes.set_xticks(np.linspace(0, page, 9))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.count(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: units.count(value)))
+    axes.set_xlabel("compressed size, bytes")
+    axes.set_ylabel("pages")
+    return figure
+
+
+def _size_legend(axes: Axes, parts: shares.SizeShares) -> None:
+    named = (
+        ("same-filled", parts.same_filled),
+        ("up to half a page", parts.good),
+        ("larger", parts.rest),
+        ("incompressible", parts.incompressible),
+    )
+    for color, (name, share) in zip(style.SIZES, named, strict=True):
+        axes.bar([0], [0], color=color, label=f"{name} {units.percent(share)}")
+    style.legend(axes, 4)
+
+
+def slot_map(area: AreaResult) -> Figure:
+    """The area's slots over time; cropped above the last row that was ever used."""
+    subject = _subject(area, "its slots without notifications")
+    found = area.slot_map
+    used = np.flatnonzero((found.live + found.stale).any(axis=0))
+    if not len(used) or not len(area.series.time):
+        return style.blank("No slot was in use while this was recorded", subject)
+    rows = int(used[-1]) + 1
+    top = min(rows * found.slots_per_row, found.slots)
+    if top < found.slots:
+        subject += f"; from {units.count(top)} up they were never used"
+    figure, (axes,) = style.figure(_map_finding(area, top), subject, height=6.6)
+    time_unit, ns = units.time_unit(float(area.series.time[-1]))
+    edges = np.concatenate([[0], area.series.time]) / ns
+    offsets = np.minimum(np.arange(rows + 1) * found.slots_per_row, found.slots).astype(np.float64)
+    axes.pcolorfast(edges, offsets, _blend(found.live[:, :rows].T, found.stale[:, :rows].T, np.diff(offsets)))
+    axes.grid(False)
+    axes.set_ylim(0, top)
+    axes.set_xlim(0, edges[-1])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: units.count(value)))
+    axes.set_xlabel(f"{time_unit} since the recording began")
+    axes.set_ylabel("slot offset")
+    _mib_axis(axes, len(area.sizes) - 1, top)
+    named = (("live", style.LIVE), ("stale", style.STALE), ("empty", style.EMPTY))
+    patches = [Patch(facecolor=color, edgecolor="#BBBBBB", linewidth=0.6, label=name) for name, color in named]
+    style.legend(axes, 3, patches)
+    return figure
+
+
+def _map_finding(area: AreaResult, top: int) -> str:
+    none = area.policies.get("none")
+    if none is None or none.stale_slots_peak == 0:
+        return f"The first {units.count(top)} of {units.count(area.slots)} slots were used"
+    return f"Up to {units.count(none.stale_slots_peak)} of {units.count(area.slots)} slots would be stale at a time"
+
+
+def _blend(live: NDArray[np.int32], stale: NDArray[np.int32], room: Floats) -> Floats:
+    """Colours (float64, shape (rows, bins, 3)) mixed by what share of each row's slots is live, stale and empty."""
+    parts = np.stack([live, stale], axis=-1) / np.maximum(room, 1)[:, None, None]
+    empty = np.clip(1 - parts.sum(axis=-1, keepdims=True), 0, 1)
+    colours = np.array([to_rgb(style.LIVE), to_rgb(style.STALE), to_rgb(style.EMPTY)])
+    return np.asarray(np.clip(np.concatenate([parts, empty], axis=-1) @ colours, 0, 1), dtype=np.float64)
+
+
+def _mib_axis(axes: Axes, page: int, slots: int) -> None:
+    """The same offsets in bytes, on the right."""
+    unit, scale = units.byte_unit(slots * page)
+
+    def to_bytes(offset: Any) -> Any:
+        return offset * page / scale
+
+    def to_slots(size: Any) -> Any:
+        return size * scale / page
+
+    right = axes.secondary_yaxis("right", functions=(to_bytes, to_slots))
+    right.set_ylabel(f"{unit}, uncompressed", size=13.5, color=style.INK)
+    right.tick_params(labelsize=13, colors=style.INK, color="#AAAAAA")
+    right.spines["right"].set_visible(False)
+    axes.figure.subplots_adjust(right=0.9)
+
+
+# ----------------------------------------------------------------------------------------------------------- the table
+
+
+def _has_sizes(area: AreaResult) -> bool:
+    return bool(area.sizes.any())
+
+
+CHARTS: tuple[Chart, ...] = (
+    Chart(
+        "content",
+        "What the store holds over time",
+        content,
+        "Blue is in use; orange is stale and still held; the hatched part would be held as well without notifications.",
+        lambda area: _timeline(area) is not None,
+    ),
+    Chart(
+        "policies",
+        "Stale entries over time, by policy",
+        policies,
+        "The same swapping under each policy: the gap between none and notify is what notifications give back.",
+        lambda area: _timeline(area, stale_only=True) is not None,
+    ),
+    Chart(
+        "lifetimes",
+        "How long slots are in use",
+        lifetimes,
+        "The curve falls as slots are freed; those still in use at the end count for as long as they were seen.",
+        lambda area: _lasted(area.lifetime),
+    ),
+    Chart(
+        "reasons",
+        "Lifetimes by reason",
+        reasons,
+        "Each row is one reason why slots were freed; heights compare within a row only, dashes mark the median.",
+        lambda area: any(times.count for times in area.lifetime_by_reason.values()),
+    ),
+    Chart(
+        "reuse",
+        "Time until a freed slot is written again",
+        reuse,
+        "Without notifications an entry stays in memory for this long after its slot was freed.",
+        lambda area: _lasted(area.time_to_reuse),
+    ),
+    Chart(
+        "sizes",
+        "Compressed sizes",
+        sizes,
+        "Same-filled pages take no memory and stand left of zero; incompressible ones are stored whole, on the right.",
+        _has_sizes,
+    ),
+    Chart(
+        "map",
+        "Map of the swap area",
+        slot_map,
+        "Every row is a stretch of slots, its colours mixed where they differ; orange is free but would still be held.",
+        lambda area: bool(area.slot_map.live.any() or area.slot_map.stale.any()),
+    ),
+)

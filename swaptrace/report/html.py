@@ -1,0 +1,99 @@
+"""The HTML report: one file that needs nothing else, and the charts as PNG beside it."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from swaptrace.analysis.results import AreaResult, TraceResult
+from swaptrace.report import style, tables, words
+from swaptrace.report.charts import CHARTS
+
+__all__ = ["area_names", "write_html"]
+
+
+@dataclass(frozen=True)
+class _Picture:
+    title: str
+    caption: str
+    source: str  # a data: URI
+
+
+@dataclass(frozen=True)
+class _Section:
+    """What the template shows of one area."""
+
+    anchor: str
+    title: str
+    line: str
+    headline: str  # empty for the area that the first sentence of the page is about
+    tables: list[tables.Table]
+    pictures: list[_Picture]
+
+
+def write_html(result: TraceResult, folder: Path) -> Path:
+    """Write folder/report.html and folder/<area>-<chart>.png; makes the folder. Returns the page's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    duration = result.trace.get("duration_s")
+    sections = [
+        _Section(
+            name,
+            words.area_title(area),
+            words.area_line(area),
+            "" if area is words.lead(result) else words.headline(area),
+            tables.area_tables(area, duration),
+            _pictures(area, name, folder),
+        )
+        for name, area in zip(area_names(result.areas), result.areas, strict=True)
+    ]
+    page = folder / "report.html"
+    page.write_text(_render(result, sections), encoding="utf-8")
+    return page
+
+
+def area_names(areas: Sequence[AreaResult]) -> list[str]:
+    """A name for each area that is safe in file names and anchors: `zram0`, `zram0-2` for the second of that name."""
+    names: list[str] = []
+    for area in areas:
+        base = re.sub(r"[^A-Za-z0-9._-]+", "_", area.device.rstrip("/").rpartition("/")[2]).strip("._-")[:60] or "area"
+        name, again = base, 1
+        while name in names:
+            again += 1
+            name = f"{base}-{again}"
+        names.append(name)
+    return names
+
+
+def _pictures(area: AreaResult, name: str, folder: Path) -> list[_Picture]:
+    """Draw what has data, write it as PNG, and keep the smaller of PNG and SVG for the page."""
+    pictures = []
+    for chart in CHARTS:
+        if chart.has_data(area):
+            figure = chart.draw(area)
+            png, svg = style.as_png(figure), style.as_svg(figure)
+            (folder / f"{name}-{chart.name}.png").write_bytes(png)
+            kind, data = ("svg+xml", svg) if len(svg) < len(png) else ("png", png)
+            source = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+            pictures.append(_Picture(chart.title, chart.caption, source))
+    return pictures
+
+
+def _render(result: TraceResult, sections: list[_Section]) -> str:
+    loader = PackageLoader("swaptrace.report", "templates")
+    # autoescape=True, not by file name: what is traced names devices and hosts, and the template ends in .j2
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html.j2").render(
+        heading=words.heading(result.trace),
+        headline=words.trace_headline(result),
+        warnings=words.warnings(result),
+        sections=sections,
+        glossary=words.GLOSSARY,
+        equal=tables.EQUAL,
+    )

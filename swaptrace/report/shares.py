@@ -1,0 +1,65 @@
+"""The few figures that reports derive from others: shares, differences and rates, all in one place.
+
+Everything else that a report shows is taken from the results as it is. None in, or nothing to divide by: None out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.analysis.histogram import Survival
+from swaptrace.analysis.results import AreaResult
+
+__all__ = ["SizeShares", "difference", "per_second", "share", "size_shares", "stale_share", "still_running"]
+
+
+def share(part: float | None, whole: float | None) -> float | None:
+    """part / whole."""
+    return None if part is None or not whole else float(part) / float(whole)
+
+
+def difference(model: int | None, kernel: int | None) -> int | None:
+    """By how much the model says more than the kernel."""
+    return None if model is None or kernel is None else int(model) - int(kernel)
+
+
+def per_second(number: float | None, seconds: float | None) -> float | None:
+    """number / seconds."""
+    return share(number, seconds)
+
+
+def stale_share(area: AreaResult, policy: str) -> float | None:
+    """The share of the store's compressed bytes that is stale at the end, under a policy."""
+    if policy not in area.policies:
+        return None
+    stale = area.policies[policy].stale_compr_bytes.end
+    return share(stale, stale + area.live_compr_bytes_end)
+
+
+def still_running(survival: Survival) -> int:
+    """How many durations had not ended when the recording did."""
+    return int(survival.censored.sum())
+
+
+@dataclass(frozen=True)
+class SizeShares:
+    """Shares (0 to 1) of all stored pages; they add up to 1."""
+
+    same_filled: float
+    good: float  # compressed to half a page or less, and not same-filled
+    rest: float
+    incompressible: float
+
+
+def size_shares(sizes: NDArray[np.int64]) -> SizeShares | None:
+    """Shares of the pages by compressed size (bytes), int64, shape (page size + 1,); None if there are none."""
+    total = int(sizes.sum())
+    if total == 0:
+        return None
+    half = (len(sizes) - 1) // 2
+    good = int(sizes[1 : half + 1].sum())
+    same, whole = int(sizes[0]), int(sizes[-1])
+    return SizeShares(same / total, good / total, (total - same - good - whole) / total, whole / total)

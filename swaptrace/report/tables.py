@@ -1,0 +1,248 @@
+"""The tables of the reports, formatted, as pandas frames: the terminal and HTML show the same ones.
+
+Adding a table is adding a function to AREA_TABLES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, fields
+
+import pandas as pd
+
+from swaptrace import units
+from swaptrace.analysis.histogram import Survival
+from swaptrace.analysis.results import AreaResult, Content, Integral, PolicyResult
+from swaptrace.report import shares
+
+__all__ = ["AREA_TABLES", "EQUAL", "LONGER", "Table", "area_tables"]
+
+EQUAL = "✓"
+LONGER = "longer than the recording"
+_CONTENT = ["model", "kernel", "model - kernel"]
+_WORDS = "meaning"  # the column that holds words instead of figures
+
+_ACTIVITY = {
+    "stores": "pages written to the store",
+    "loads": "pages read back from it",
+    "frees": "slots freed",
+    "frees_unwritten": "of these, never seen stored",
+    "rewrites": "stored again while in use",
+    "notify_free": "entries dropped by a notification",
+    "miss_free": "notifications that found the entry busy",
+    "discarded": "entries dropped in another way",
+    "left_censored": "entries older than the recording",
+    "live_slots_end": "slots live at the end",
+}
+
+_RAMZSWAP = {
+    "num_reads": "pages read",
+    "num_writes": "pages written",
+    "failed_reads": "reads that failed",
+    "failed_writes": "writes that failed",
+    "invalid_io": "requests out of bounds",
+    "notify_free": "entries freed by a notification",
+    "pages_zero": "same-filled (zero) pages",
+    "pages_stored": "pages stored",
+    "good_compress_pct": "pages at half their size or less",
+    "pages_expand_pct": "pages that do not compress",
+}
+
+_REASONS = {
+    "exit": "the task exited or replaced its memory",
+    "swapin": "the page came back into RAM",
+    "unmap": "memory or a file was given up",
+    "swapoff": "the area was deactivated",
+    "reclaim": "the kernel reclaimed the slot",
+    "other": "none of these",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: every cell is text, the index names the rows. The note, if any, is a sentence that goes below it."""
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    note: str = ""
+
+    @property
+    def rows(self) -> list[tuple[str, list[str]]]:
+        """(name of the row, its cells)."""
+        return [
+            (str(name), [str(cell) for cell in row])
+            for name, row in zip(self.frame.index, self.frame.values, strict=True)
+        ]
+
+    @property
+    def columns(self) -> list[tuple[str, bool]]:
+        """(name of the column, whether it holds words)."""
+        return [(str(name), name == _WORDS) for name in self.frame.columns]
+
+
+def area_tables(area: AreaResult, duration_s: float | None) -> list[Table]:
+    """Every table that has something to say about the area. duration_s: length of the recording."""
+    made = (build(area, duration_s) for build in AREA_TABLES)
+    return [table for table in made if table is not None and len(table.frame)]
+
+
+def _frame(rows: dict[str, list[str]], columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def _is_bytes(name: str) -> bool:
+    return name.endswith(("_size", "_total", "_bytes"))
+
+
+def content_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """What the store holds at the end: the model beside the kernel's own counters."""
+    names = [field.name for field in fields(Content)]
+    numbers = pd.DataFrame({"model": astuple(area.model), "kernel": astuple(area.kernel)}, index=names, dtype=object)
+    if numbers.isna().all(axis=None):
+        return None
+    rows = {}
+    for name, model, kernel in numbers.itertuples():
+        show = units.size if _is_bytes(name) else units.count
+        apart = shares.difference(model, kernel)
+        rows[name] = [show(model), show(kernel), EQUAL if apart == 0 else units.signed(show(apart))]
+    return Table("content", "What the store holds at the end", _frame(rows, _CONTENT), _header_note(area.swap_header))
+
+
+def _header_note(header: dict[str, int]) -> str:
+    if not any(header.values()):
+        return ""
+    held = (units.size(value) if "byte" in name else _plural(value, name) for name, value in header.items())
+    return f"The store also holds mkswap's own page, which is no slot: {', '.join(held)}."
+
+
+def _plural(number: int, name: str) -> str:
+    """`1 page`, `2 pages`."""
+    return f"{units.count(number)} {name.removesuffix('s') if number == 1 else name}"
+
+
+def _integral_rows(named: dict[str, Integral | None], what: str) -> pd.DataFrame:
+    """Rows end, peak, mean and byte-seconds of one quantity; a column per name."""
+    return pd.DataFrame(
+        {
+            name: [units.DASH] * 4
+            if value is None
+            else [*map(units.size, (value.end, value.peak, value.mean)), units.byte_seconds(value.byte_seconds)]
+            for name, value in named.items()
+        },
+        index=[f"{what}, {row}" for row in ("end", "peak", "mean", "byte-seconds")],
+    )
+
+
+def _known(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the rows of which nothing at all is known."""
+    return frame[(frame != units.DASH).any(axis=1)]
+
+
+def policies_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """What is stale under each policy."""
+    if not area.policies:
+        return None
+
+    def row(pick: Callable[[PolicyResult], int]) -> list[str]:
+        return [units.count(pick(policy)) for policy in area.policies.values()]
+
+    slots = _frame(
+        {"slots, end": row(lambda p: p.stale_slots_end), "slots, peak": row(lambda p: p.stale_slots_peak)},
+        list(area.policies),
+    )
+    compr = _integral_rows({name: p.stale_compr_bytes for name, p in area.policies.items()}, "compressed")
+    pool = _integral_rows({name: p.stale_pool_bytes for name, p in area.policies.items()}, "pool")
+    return Table("policies", "What is stale, by policy", _known(pd.concat([slots, compr, pool])))
+
+
+def recovered_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """What notifications can recover, and what leaked all the same."""
+    both = {"recovered": area.recovered, "leaked": area.leaked}
+    parts = [
+        _integral_rows({column: found.get(f"{what}_bytes") for column, found in both.items()}, label)
+        for what, label in (("compr", "compressed"), ("pool", "pool"))
+    ]
+    return Table("recovered", "What notifications can recover, and what leaked", _known(pd.concat(parts)))
+
+
+def _quantiles(survival: Survival) -> list[str]:
+    """ended, still running, p50, p90, p99 and max. A quantile that did not come is longer than the recording."""
+    summary, running = survival.summary(), shares.still_running(survival)
+    unknown = LONGER if summary["count"] or running else units.DASH
+    times = [unknown if summary[q] is None else units.duration(summary[q]) for q in ("p50", "p90", "p99")]
+    return [units.count(summary["count"]), units.count(running), *times, units.duration(summary["max"])]
+
+
+def times_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """How long slots are in use, and how long they stay free."""
+    if not any(s.count or shares.still_running(s) for s in (area.lifetime, area.time_to_reuse)):
+        return None
+    frame = pd.DataFrame(
+        {"in use": _quantiles(area.lifetime), "free, until written again": _quantiles(area.time_to_reuse)},
+        index=["ended", "still running at the end", "p50", "p90", "p99", "longest that ended"],
+    )
+    return Table("times", "How long slots are in use, and stay free", frame)
+
+
+def reasons_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """Why slots were freed, and the median lifetime for each reason."""
+    rows = {}
+    for reason, number in sorted(area.free_reasons.items(), key=lambda item: -item[1]):
+        if number:
+            times = area.lifetime_by_reason.get(reason)
+            median = units.duration(times.quantile(0.5) if times else None)
+            part = units.percent(shares.share(number, area.frees))
+            rows[reason] = [units.count(number), part, median, _REASONS.get(reason, "")]
+    return Table("reasons", "Why slots were freed", _frame(rows, ["frees", "share", "median life", _WORDS]))
+
+
+def notification_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """What the notifications cost the tasks that freed the slots."""
+    times = area.notification
+    if not times.count:
+        return None
+    share = shares.share(times.total, None if duration_s is None else duration_s * 1e9)
+    cells = [times.quantile(0.5), times.quantile(0.99), times.largest, times.total]
+    column = [units.count(times.count), *map(units.duration, cells), units.percent(share)]
+    names = ["notifications", "p50", "p99", "longest", "all together", "share of one CPU"]
+    frame = pd.DataFrame({"value": column}, index=names)
+    return Table("notifications", "What notifications cost the tasks that free slots", frame)
+
+
+def activity_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """Everything that was counted."""
+    rows = {}
+    for name, meaning in _ACTIVITY.items():
+        number = getattr(area, name)
+        if not number and not area.stores:  # idle, or a store that nobody looks into: rows of zeros say nothing
+            continue
+        state = name in ("left_censored", "live_slots_end")  # a state has no rate
+        speed = None if state else shares.per_second(number, duration_s)
+        rows[name] = [units.count(number), units.rate(speed) if not state else "", meaning]
+    return Table("activity", "What happened", _frame(rows, ["count", "rate", _WORDS]))
+
+
+def ramzswap_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """The statistics that the ramzswap driver kept, under its names."""
+    rows = {
+        name: [
+            units.percent(None if value is None else value / 100) if name.endswith("_pct") else units.count(value),
+            _RAMZSWAP.get(name, ""),
+        ]
+        for name, value in area.ramzswap.items()
+    }
+    return Table("ramzswap", "The driver's statistics, under ramzswap's names", _frame(rows, ["value", _WORDS]))
+
+
+#: (area, seconds recorded) -> table or None, in the order of the report.
+AREA_TABLES: tuple[Callable[[AreaResult, float | None], Table | None], ...] = (
+    content_table,
+    policies_table,
+    recovered_table,
+    times_table,
+    reasons_table,
+    notification_table,
+    activity_table,
+    ramzswap_table,
+)

@@ -1,0 +1,75 @@
+"""The report in the terminal: 80 columns are enough, and nothing but words is lost when it is piped."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.rule import Rule
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from swaptrace.analysis.results import AreaResult, TraceResult
+from swaptrace.report import tables, words
+from swaptrace.units import DASH
+
+__all__ = ["print_text"]
+
+_LINE = 100  # sentences get no longer than this, however wide the terminal
+_ASCII = str.maketrans({"✓": "=", DASH: "-", "·": "*", "µ": "u", "≤": "<="})
+
+
+def print_text(result: TraceResult, console: Console) -> None:
+    """Print the whole report. Nothing of it is read as rich's markup, for names come from the traced machine."""
+    _say(console, "swaptrace report", "bold")
+    pairs = words.heading(result.trace)
+    _say(console, "\n".join(f"  {name:<9} {value}" for name, value in pairs))
+    for warning in words.warnings(result):
+        console.print()
+        _say(console, f"WARNING  {warning}", "bold red")
+    console.print()
+    _say(console, words.trace_headline(result), "bold")
+    for area in result.areas:
+        _print_area(area, result, console)
+
+
+def _print_area(area: AreaResult, result: TraceResult, console: Console) -> None:
+    console.print()
+    title = Text(_plain(words.area_title(area), console), style="bold")
+    console.print(Rule(title, align="left", style="none"), width=min(console.width, _LINE))
+    _say(console, words.area_line(area))
+    if area is not words.lead(result):
+        _say(console, words.headline(area))
+    for table in tables.area_tables(area, result.trace.get("duration_s")):
+        console.print()
+        _say(console, table.title, "bold")
+        console.print(_rich(table, console), highlight=False)
+        if table.note:
+            _say(console, table.note)
+
+
+def _rich(table: tables.Table, console: Console) -> RichTable:
+    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="", show_edge=False)
+    rich.add_column("", no_wrap=True)
+    for name, wordy in table.columns:
+        rich.add_column(Text(name), justify="left" if wordy else "right", no_wrap=not wordy)
+    for name, cells in table.rows:
+        rich.add_row(*(Text(_plain(cell, console), style=_style(cell)) for cell in (name, *cells)))
+    return rich
+
+
+def _style(cell: str) -> str:
+    """Green for what agrees, red for what does not, dim for what nobody knows."""
+    if cell == tables.EQUAL:
+        return "green"
+    return "dim" if cell == DASH else "red" if cell.startswith(("+", "-")) else ""
+
+
+def _say(console: Console, sentence: str, style: str = "") -> None:
+    console.print(Text(_plain(sentence, console), style=style), highlight=False, width=min(console.width, _LINE))
+
+
+def _plain(text: str, console: Console) -> str:
+    """The same in ASCII, if that is all that the output can take."""
+    if not console.options.ascii_only:
+        return text
+    return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")

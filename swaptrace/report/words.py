@@ -1,0 +1,157 @@
+"""The sentences of the reports: headlines, warnings and the glossary, the same in the terminal and in HTML."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from swaptrace import units
+from swaptrace.analysis.results import AreaResult, TraceResult
+from swaptrace.report import shares
+
+__all__ = [
+    "BACKINGS",
+    "GLOSSARY",
+    "area_line",
+    "area_title",
+    "heading",
+    "headline",
+    "lead",
+    "trace_headline",
+    "warnings",
+]
+
+BACKINGS = {"zram": "zram, compressed in RAM", "zswap": "zswap in front of a disk", "disk": "a disk"}
+
+GLOSSARY = {
+    "swap area": "What one swapon activates: a device or a file. It ends with swapoff.",
+    "slot": "One page of a swap area, addressed by its offset.",
+    "store": "What holds the bytes behind a swap area: zram, zswap or a disk.",
+    "live": "The slot is in use, and the store holds its entry.",
+    "stale": "The slot is free, but the store still holds its entry: memory that nobody can use.",
+    "duplicate": "A live slot whose page is in the swap cache, too: its bytes are held twice. Never counted as stale.",
+    "slot-free notification": "The kernel's call that tells the store that a slot was freed.",
+    "compressed bytes": "What the stored pages take after compression (zram's compr_data_size).",
+    "pool bytes": "Whole pages of the allocator behind the store: what the machine really pays (mem_used_total).",
+    "byte-seconds": "Bytes times how long they were held: 1 MiB·s is 1 MiB held for one second.",
+    "policy none": "An entry goes when its slot is written again, or the store is reset: no notifications at all.",
+    "policy discard": "An entry goes when a whole free cluster of slots is discarded (swapon --discard=pages).",
+    "policy notify": "An entry goes the moment its slot is freed: notifications that always work.",
+    "policy observed": "An entry goes when the trace says that the driver dropped it: this machine, as recorded.",
+    "recovered": "Stale under none minus stale under notify: what notifications can give back.",
+    "leaked": "Stale under observed minus stale under notify: what this machine did not give back.",
+    "time to reuse": "From a slot's free to the next page written to it: how long a stale entry would have stayed.",
+}
+
+
+def area_title(area: AreaResult) -> str:
+    """The device, and what tells this area from an earlier one on it."""
+    again = f", activation {area.generation}" if area.generation > 1 else ""
+    return f"{area.device} (swap type {area.swap_type}{again})"
+
+
+def area_line(area: AreaResult) -> str:
+    """What the area is, in one line."""
+    told = "slot-free notifications reach it" if area.notified else "no slot-free notifications reach it"
+    behind = f" ({area.zram})" if area.zram and area.zram not in area.device else ""
+    return f"{units.count(area.slots)} slots on {BACKINGS.get(area.backing, area.backing)}{behind}; {told}."
+
+
+def heading(trace: dict[str, Any]) -> list[tuple[str, str]]:
+    """(name, value) pairs: kernel, host, when, how long, events, lost."""
+    seconds, events = trace.get("duration_s"), trace.get("events")
+    speed = shares.per_second(events, seconds)
+    return [
+        ("host", str(trace.get("host") or units.DASH)),
+        ("kernel", str(trace.get("kernel") or units.DASH)),
+        ("recorded", _when(trace.get("start_realtime"))),
+        ("duration", units.duration(None if seconds is None else seconds * 1e9)),
+        ("events", units.count(events) + (f" ({units.rate(speed)})" if speed is not None else "")),
+        ("lost", units.count(trace.get("lost_events"))),
+    ]
+
+
+def _when(start: Any) -> str:
+    """ISO 8601 without fractions of a second; anything else as it is."""
+    try:
+        moment = datetime.fromisoformat(start)
+    except (TypeError, ValueError):
+        return units.DASH if start is None else str(start)
+    zone = "UTC" if moment.utcoffset() is not None and not moment.utcoffset() else moment.strftime("%z")
+    return f"{moment:%Y-%m-%d %H:%M:%S} {zone}".strip()
+
+
+def lead(result: TraceResult) -> AreaResult | None:
+    """The area with most to say: most memory at stake, else the busiest one."""
+
+    def weight(area: AreaResult) -> tuple[int, int]:
+        recovered = area.recovered.get("compr_bytes")
+        return (recovered.peak if recovered else 0, area.stores)
+
+    return max(result.areas, key=weight, default=None)
+
+
+def trace_headline(result: TraceResult) -> str:
+    """The answer in one sentence: that of the leading area, named if there are several."""
+    area = lead(result)
+    if area is None:
+        return "No swap area was active while this was recorded."
+    return headline(area) if len(result.areas) == 1 else f"{area.device}: {headline(area)}"
+
+
+def headline(area: AreaResult) -> str:
+    """What stale slots cost in this area, and what notifications give back, in one sentence."""
+    none, recovered = area.policies.get("none"), area.recovered.get("compr_bytes")
+    if none is None or recovered is None:
+        where = BACKINGS.get(area.backing, area.backing)
+        return f"Stale slots cost no memory that is known of: this area is on {where}."
+    if none.stale_slots_peak == 0:
+        return "No slot was ever stale, with notifications or without them."
+    if not area.notified:
+        return _without(area)
+    stale = _of_the_store(area, "none")
+    leaked = area.leaked.get("compr_bytes")
+    back, peak = units.size(recovered.end), units.size(recovered.peak)
+    if leaked is None or leaked.peak == 0:
+        gave = f"notifications gave back {back} of it, and {peak} at the peak."
+    else:
+        missed = f"{units.size(leaked.end)} ({units.size(leaked.peak)} at the peak)"
+        gave = f"notifications can give back {back} of it, and {peak} at the peak, but missed {missed}."
+    return f"Stale slots would hold {stale} at the end without slot-free notifications; {gave}"
+
+
+def _of_the_store(area: AreaResult, policy: str) -> str:
+    """What is stale at the end, and its share; an empty store has none."""
+    held, share = units.size(area.policies[policy].stale_compr_bytes.end), shares.stale_share(area, policy)
+    return held if share is None else f"{held} ({units.percent(share)} of the store)"
+
+
+def _without(area: AreaResult) -> str:
+    """The headline of an area whose store is told nothing: what it holds now, and what it need not hold."""
+    now = "observed" if "observed" in area.policies else "none"
+    leaked = area.leaked.get("compr_bytes")
+    saved = leaked if now == "observed" and leaked is not None else area.recovered["compr_bytes"]
+    assert saved is not None
+    return (
+        f"Stale slots hold {_of_the_store(area, now)} at the end, "
+        f"for this area gets no slot-free notifications; they would give back {units.size(saved.end)} of it, "
+        f"and {units.size(saved.peak)} at the peak."
+    )
+
+
+def warnings(result: TraceResult) -> list[str]:
+    """What a reader must know before believing any figure; empty if all is well."""
+    said = []
+    lost = int(result.trace.get("lost_events") or 0)
+    if lost:
+        kinds = ", ".join(f"{units.count(number)} {kind.lower()}" for kind, number in result.lost.items() if number)
+        said.append(
+            f"{units.count(lost)} EVENTS WERE LOST{f' ({kinds})' if kinds else ''}: "
+            "the figures below are bounds, not exact values."
+        )
+    if not result.trace.get("complete", True):
+        said.append(
+            "THE TRACE IS INCOMPLETE: the recorder was stopped before it could finish the file. "
+            "The figures cover what was written; there is no end snapshot to compare with the kernel's own counters."
+        )
+    return said

@@ -1,0 +1,96 @@
+"""Every figure looks the same wherever it is shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from swaptrace import units
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, units.DASH),
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1023.96 * 1024, "1.0 MiB"),
+        (123.4 * 2**20, "123.4 MiB"),
+        (7.5 * 2**30, "7.5 GiB"),
+        (5000 * 2**50, "5,000.0 PiB"),
+        (-4096, "-4.0 KiB"),
+        (-0.2, "0 B"),
+    ],
+)
+def test_size(value: float | None, said: str) -> None:
+    assert units.size(value) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, units.DASH),
+        (0, "0 ns"),
+        (850, "850 ns"),
+        (999.6, "1.0 µs"),
+        (1_234, "1.2 µs"),
+        (999_960, "1.0 ms"),
+        (34_500_000, "34.5 ms"),
+        (2.34e9, "2.3 s"),
+        (59.94e9, "59.9 s"),
+        (59.96e9, "1 min"),
+        (200e9, "3 min 20 s"),
+        (3_900e9, "1 h 5 min"),
+        (3_600e9, "1 h"),
+        (183_600e9, "2 d 3 h"),
+    ],
+)
+def test_duration(value: float | None, said: str) -> None:
+    assert units.duration(value) == said
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (None, units.DASH),
+        (0, "0 %"),
+        (0.0004, "< 0.1 %"),
+        (0.034, "3.4 %"),
+        (0.0996, "10 %"),
+        (0.45, "45 %"),
+        (0.9999, "> 99 %"),
+        (1, "100 %"),
+        (1.5, "150 %"),
+    ],
+)
+def test_percent(share: float | None, said: str) -> None:
+    assert units.percent(share) == said
+
+
+def test_counts_rates_and_byte_seconds() -> None:
+    assert [units.count(value) for value in (None, 0, 1_234_567, -5)] == [units.DASH, "0", "1,234,567", "-5"]
+    assert [units.rate(value) for value in (None, 0, 0.021, 3.44, 12_345.4)] == [
+        units.DASH,
+        "0/s",
+        "0.02/s",
+        "3.4/s",
+        "12,345/s",
+    ]
+    assert [units.byte_seconds(value) for value in (None, 1.5 * 2**30)] == [units.DASH, "1.5 GiB·s"]
+    assert [units.signed(text) for text in ("5", "-5", units.DASH)] == ["+5", "-5", units.DASH]
+
+
+def test_units_of_axes() -> None:
+    assert [units.byte_unit(value) for value in (0, 1023, 2**20, 2**40)] == [
+        ("B", 1.0),
+        ("B", 1.0),
+        ("MiB", 2.0**20),
+        ("TiB", 2.0**40),
+    ]
+    assert [units.time_unit(1e9 * value)[0] for value in (0.01, 1, 599, 601, 10_800)] == [
+        "milliseconds",
+        "seconds",
+        "seconds",
+        "minutes",
+        "hours",
+    ]
