@@ -95,16 +95,12 @@ def fetch(kernel: Kernel) -> UnpackedKernel:
     if found is not None:
         return found
     with _locked(cache_folder() / "kernels" / f"{kernel.release}.lock"):
-        found = cached(kernel)
-        if found is None:
+        if cached(kernel) is None:
             _download(kernel, cache_folder() / "kernels" / kernel.release)
-            found = cached(kernel)
-        if found is None:
-            raise SetupError(
-                f"the packages of Linux {kernel.release} hold no boot/vmlinuz-*",
-                "the packages' layout has changed: see _with_split_packages in tests/vm/kernels.py",
-            )
-        return found
+    found = cached(kernel)
+    if found is None:
+        raise SetupError(f"Linux {kernel.release} has vanished from the cache", "try again")
+    return found
 
 
 @contextmanager
@@ -134,9 +130,7 @@ def _download(kernel: Kernel, target: Path) -> None:
         for deb in apt.download(packages):
             _run(["dpkg", "-x", str(deb), str(unpacked)], "unpacking a kernel package")
             deb.unlink()
-        _merge_lib(unpacked)
-        for modules in (unpacked / "lib" / "modules").iterdir():
-            _run(["depmod", "-b", str(unpacked), modules.name], "indexing kernel modules")
+        _complete(unpacked)
         unpacked.chmod(0o755)
         unpacked.rename(target)
     _say(f"unpacked {' '.join(packages)}")
@@ -171,6 +165,22 @@ def _with_split_packages(apt: _PrivateApt, image: str) -> list[str]:
 def _natural(name: str) -> list[int]:
     """Sort key that orders 6.1.0-9 before 6.1.0-10."""
     return [int(number) for number in re.findall(r"\d+", name)]
+
+
+def _complete(root: Path) -> None:
+    """Index the modules, and put the image where it was before the packages were split."""
+    _merge_lib(root)
+    for modules in (root / "lib" / "modules").iterdir():
+        _run(["depmod", "-b", str(root), modules.name], "indexing kernel modules")
+        image = root / "boot" / f"vmlinuz-{modules.name}"
+        if not image.exists() and (modules / "vmlinuz").exists():
+            image.parent.mkdir(exist_ok=True)
+            image.hardlink_to(modules / "vmlinuz")
+        if not image.exists():
+            raise SetupError(
+                f"the packages of Linux {modules.name} hold no image where one is expected",
+                "their layout has changed: see _complete in tests/vm/kernels.py",
+            )
 
 
 def _merge_lib(root: Path) -> None:
