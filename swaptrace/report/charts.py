@@ -62,9 +62,10 @@ def _timeline(area: AreaResult, stale_only: bool = False) -> _Timeline | None:
     """Bytes where the store is compressed, else slots; None if there is nothing but zeros."""
     series = area.series
     for source in (series.bytes, series.slots):
-        wanted = {name: values for name, values in source.items() if not (stale_only and name == "live")}
+        names = style.POLICIES if stale_only else ("live", *style.POLICIES)
+        wanted = {name: source[name] for name in names if name in source}
         largest = max((int(values.max(initial=0)) for values in wanted.values()), default=0)
-        if largest:
+        if largest and series.time[-1] > 0:
             break
     else:
         return None
@@ -330,7 +331,7 @@ def slot_map(area: AreaResult) -> Figure:
     subject = _subject(area, "its slots without notifications")
     found = area.slot_map
     used = np.flatnonzero((found.live + found.stale).any(axis=0))
-    if not len(used) or not len(area.series.time):
+    if not len(used) or not area.series.time[-1:].any():
         return style.blank("No slot was in use while this was recorded", subject)
     rows = int(used[-1]) + 1
     top = min(rows * found.slots_per_row, found.slots)
@@ -338,9 +339,10 @@ def slot_map(area: AreaResult) -> Figure:
         subject += f"; from {units.count(top)} up they were never used"
     figure, (axes,) = style.figure(_map_finding(area, top), subject, height=6.6)
     time_unit, ns = units.time_unit(float(area.series.time[-1]))
-    edges = np.concatenate([[0], area.series.time]) / ns
+    edges, bins = np.unique(np.concatenate([[0], area.series.time]) / ns, return_index=True)
+    bins = bins[1:] - 1  # without a last bin that has no width
     offsets = np.minimum(np.arange(rows + 1) * found.slots_per_row, found.slots).astype(np.float64)
-    axes.pcolorfast(edges, offsets, _blend(found.live[:, :rows].T, found.stale[:, :rows].T, np.diff(offsets)))
+    axes.pcolorfast(edges, offsets, _blend(found.live[bins, :rows].T, found.stale[bins, :rows].T, np.diff(offsets)))
     axes.grid(False)
     axes.set_ylim(0, top)
     axes.set_xlim(0, edges[-1])
@@ -441,6 +443,6 @@ CHARTS: tuple[Chart, ...] = (
         "Map of the swap area",
         slot_map,
         "Every row is a stretch of slots, its colours mixed where they differ; orange is free but would still be held.",
-        lambda area: bool(area.slot_map.live.any() or area.slot_map.stale.any()),
+        lambda area: bool(area.slot_map.live.any() or area.slot_map.stale.any()) and bool(area.series.time[-1:].any()),
     ),
 )

@@ -13,7 +13,7 @@ import pandas as pd
 from swaptrace import units
 from swaptrace.analysis.histogram import Survival
 from swaptrace.analysis.results import AreaResult, Content, Integral, PolicyResult
-from swaptrace.report import shares
+from swaptrace.report import shares, words
 
 __all__ = ["AREA_TABLES", "EQUAL", "LONGER", "Table", "area_tables"]
 
@@ -141,7 +141,7 @@ def _known(frame: pd.DataFrame) -> pd.DataFrame:
 
 def policies_table(area: AreaResult, duration_s: float | None) -> Table | None:
     """What is stale under each policy."""
-    if not area.policies:
+    if not area.policies or not words.holds_memory(area):
         return None
 
     def row(pick: Callable[[PolicyResult], int]) -> list[str]:
@@ -158,6 +158,8 @@ def policies_table(area: AreaResult, duration_s: float | None) -> Table | None:
 
 def recovered_table(area: AreaResult, duration_s: float | None) -> Table | None:
     """What notifications can recover, and what leaked all the same."""
+    if not words.holds_memory(area):
+        return None
     both = {"recovered": area.recovered, "leaked": area.leaked}
     parts = [
         _integral_rows({column: found.get(f"{what}_bytes") for column, found in both.items()}, label)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from swaptrace import units
@@ -46,7 +46,7 @@ GLOSSARY = {
 
 def area_title(area: AreaResult) -> str:
     """The device, and what tells this area from an earlier one on it."""
-    again = f", activation {area.generation}" if area.generation > 1 else ""
+    again = f", activation {area.generation + 1}" if area.generation else ""
     return f"{area.device} (swap type {area.swap_type}{again})"
 
 
@@ -71,14 +71,9 @@ def heading(trace: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _when(start: Any) -> str:
-    """ISO 8601 without fractions of a second; anything else as it is."""
-    try:
-        moment = datetime.fromisoformat(start)
-    except (TypeError, ValueError):
-        return units.DASH if start is None else str(start)
-    zone = "UTC" if moment.utcoffset() is not None and not moment.utcoffset() else moment.strftime("%z")
-    return f"{moment:%Y-%m-%d %H:%M:%S} {zone}".strip()
+def _when(start: float | None) -> str:
+    """Seconds since the epoch, as a date and time in UTC: the reader's time zone need not be the machine's."""
+    return units.DASH if start is None else f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def lead(result: TraceResult) -> AreaResult | None:
@@ -99,10 +94,15 @@ def trace_headline(result: TraceResult) -> str:
     return headline(area) if len(result.areas) == 1 else f"{area.device}: {headline(area)}"
 
 
+def holds_memory(area: AreaResult) -> bool:
+    """Whether there is anything to say about stale entries: a compressed store, or one that was seen to hold some."""
+    return area.backing == "zram" or any(policy.stale_slots_peak for policy in area.policies.values())
+
+
 def headline(area: AreaResult) -> str:
     """What stale slots cost in this area, and what notifications give back, in one sentence."""
     none, recovered = area.policies.get("none"), area.recovered.get("compr_bytes")
-    if none is None or recovered is None:
+    if none is None or recovered is None or not holds_memory(area):
         where = BACKINGS.get(area.backing, area.backing)
         return f"Stale slots cost no memory that is known of: this area is on {where}."
     if none.stale_slots_peak == 0:

@@ -112,7 +112,7 @@ def zram_area(device: str = "/dev/zram0") -> AreaResult:
             "good_compress_pct": np.float64(81.3),
             "pages_expand_pct": 3.6,
         },
-        swap_header={"pages": 1, "bytes": 74},
+        swap_header={"pages": 1, "compr_bytes": 74},
         model=content,
         kernel=dataclasses.replace(content, huge_pages=None, mem_used_total=pool + 3 * PAGE),
         policies=policies,
@@ -138,7 +138,7 @@ def disk_area(device: str = "/swap.img") -> AreaResult:
     live = np.minimum(np.arange(3) * 5, 8)
     never: dict[str, Integral | None] = {"compr_bytes": None, "pool_bytes": None}
     return AreaResult(
-        device=device, swap_type=1, generation=2, backing="disk", zram=None, slots=1_000_000, notified=False,
+        device=device, swap_type=1, generation=1, backing="disk", zram=None, slots=1_000_000, notified=False,
         stores=0, loads=0, frees=0, frees_unwritten=0, rewrites=0, notify_free=0, miss_free=0, discarded=0,
         ramzswap={}, swap_header={}, model=unknown, kernel=unknown, policies={}, recovered=never, leaked=never,
         live_slots_end=8, live_compr_bytes_end=0,
@@ -153,7 +153,7 @@ def disk_area(device: str = "/swap.img") -> AreaResult:
 def result(*areas: AreaResult, lost: int = 0, complete: bool = True) -> TraceResult:
     trace = {
         "path": "night.swaptrace", "format_version": 1, "kernel": "6.12.57-amd64", "host": "orion",
-        "start_realtime": "2026-03-01T22:14:09.123456+00:00", "duration_s": SECONDS, "events": np.int64(1_234_567),
+        "start_realtime": 1772403249.123456, "duration_s": SECONDS, "events": np.int64(1_234_567),
         "lost_events": lost, "complete": complete,
     }  # fmt: skip
     return TraceResult(trace, {"page_size": PAGE}, list(areas), {"STORE": lost - lost // 3, "FREE": lost // 3}, {})
@@ -382,3 +382,26 @@ def test_files_of_different_areas_do_not_collide() -> None:
 def test_the_same_result_makes_the_same_page(whole: TraceResult, tmp_path: Path) -> None:
     pages = [write_html(whole, tmp_path / name).read_bytes() for name in "ab"]
     assert pages[0] == pages[1]
+
+
+def test_a_disk_of_which_the_model_knows_zeros_is_not_called_clean(whole: TraceResult) -> None:
+    """What was never looked into is no "0 B stale"."""
+    nothing = Integral(0, 0, 0.0, 0.0)
+    zeros = {name: PolicyResult(0, 0, nothing, None) for name in ("none", "notify", "observed")}
+    recovered: dict[str, Integral | None] = {"compr_bytes": nothing, "pool_bytes": None}
+    area = dataclasses.replace(disk_area(), policies=zeros, recovered=recovered, leaked=recovered)
+    said = text_of(result(area))
+    assert "no memory that is known of" in said
+    assert "by policy" not in said
+
+
+def test_series_may_hold_more_and_end_in_a_bin_without_width(whole: TraceResult) -> None:
+    area = whole.areas[0]
+    time = area.series.time.copy()
+    time[-1] = time[-2]
+    more = {
+        name: {**values, "recovered": values["none"]} for name, values in vars(area.series).items() if name != "time"
+    }
+    area = dataclasses.replace(area, series=Series(time, more["slots"], more["bytes"]))
+    for chart in CHARTS:
+        chart.draw(area).canvas.draw()
