@@ -102,7 +102,7 @@ def figure(finding: str, subject: str, rows: int = 1, height: float = _INCHES[1]
     return made, list(axes)
 
 
-def _fitting(subject: str, most: int = 100) -> str:
+def _fitting(subject: str, most: int = 108) -> str:
     """One line; what is too long loses its middle, for both ends say more: the device, and what is shown."""
     line = " ".join(subject.split())
     return line if len(line) <= most else f"{line[: most // 3]}…{line[-(most - most // 3 - 1) :]}"

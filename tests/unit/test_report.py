@@ -89,7 +89,7 @@ def zram_area(device: str = "/dev/zram0") -> AreaResult:
     return AreaResult(
         device=device,
         swap_type=0,
-        generation=1,
+        generation=0,
         backing="zram",
         zram="zram0",
         slots=SLOTS,
