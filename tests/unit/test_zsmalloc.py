@@ -1,0 +1,606 @@
+"""The zsmalloc model against three judges: real kernels, a slow reference written apart from it, its own invariants.
+
+The real kernels' sequences are in data/zsmalloc-*.json.gz, one for each of Linux 6.1, 6.12 and 7.3, about 8,800
+operations each. A script wrote pages of seeded content to a zram device, one at a time with O_DIRECT, discarded single
+pages, overwrote others, and wrote to zram's `compact` attribute, reading mm_stat after each operation: the size stored
+is the change in compr_data_size. Nothing was traced. In a file: `objects` and `sizes` as `replay` takes them (0: a
+discard, or a same-filled page was stored; -1: compact), and after each operation `pages` (mem_used_total / page_size),
+`peak` (mem_used_max / page_size) and `pages_compacted`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import sys
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swaptrace.store import zsmalloc
+from swaptrace.store.zsmalloc import COMPACT, FREE, ChainRule, FullnessRule, Geometry, Pool, Total, geometry
+
+DATA = Path(__file__).parent / "data"
+KERNELS = ("6.1", "6.12", "7.3")
+OLD = geometry(chain_size=4, chain_rule=ChainRule.USED_PERCENT, fullness_rule=FullnessRule.QUARTERS)
+BETWEEN = geometry(fullness_rule=FullnessRule.QUARTERS)  # 6.3
+NEW = geometry()
+GEOMETRIES = pytest.mark.parametrize("geo", [OLD, BETWEEN, NEW], ids=["old", "between", "new"])
+SLOTS = 400
+Operation = tuple[int, int]
+
+
+# -------------------------------------------------------------------------------------------------- the slow reference
+
+
+@cache
+def slow_classes(geo: Geometry) -> list[tuple[int, int, int]]:
+    """For each stored size from 1 to the page size: (class size, pages of a zspage, objects of a zspage)."""
+    page = geo.page_size
+    merged: dict[int, tuple[int, int, int]] = {}
+    sizes = []
+    size = geo.min_alloc_size
+    while size < page:
+        sizes.append(size)
+        size += page // 256
+    last = None
+    for size in [page, *reversed(sizes)]:
+        best, chain = None, 0
+        for pages in range(1, geo.chain_size + 1):
+            waste = pages * page - (pages * page // size) * size
+            if geo.chain_rule is ChainRule.LEAST_WASTE:
+                score = -waste
+            else:
+                score = int(100 * (pages * page - waste) / (pages * page))
+            if best is None or score > best:
+                best, chain = score, pages
+        shape = (chain, chain * page // size)
+        if last is None or last[1:] != shape:
+            last = (size, *shape)
+        merged[size] = last
+    table = []
+    for stored in range(1, page + 1):
+        needed = min(stored + geo.handle_size, page)
+        table.append(merged[min(s for s in merged if s >= needed)])
+    return table
+
+
+class SlowZspage:
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.shape = shape
+        self.pages, self.capacity = shape[1:]
+        self.objects: dict[int, int] = {}  # place -> object
+        self.free = list(reversed(range(self.capacity)))  # the next one to use is last
+
+    @property
+    def inuse(self) -> int:
+        return len(self.objects)
+
+    def put(self, obj: int) -> int:
+        place = self.free.pop()
+        self.objects[place] = obj
+        return place
+
+    def take(self, place: int) -> int:
+        self.free.append(place)
+        return self.objects.pop(place)
+
+
+class SlowPool:
+    """Lists of zspages, by class and group; where[obj] = (zspage, place)."""
+
+    def __init__(self, geo: Geometry) -> None:
+        self.tenths = geo.fullness_rule is FullnessRule.TENTHS
+        self.table = slow_classes(geo)
+        self.groups: dict[tuple[tuple[int, int, int], int], list[SlowZspage]] = {}
+        self.where: dict[int, tuple[SlowZspage, int]] = {}
+        self.zspages: list[SlowZspage] = []
+        self.peak = 0
+
+    @property
+    def pages(self) -> int:
+        return sum(z.pages for z in self.zspages)
+
+    def group(self, zspage: SlowZspage) -> int:
+        if zspage.inuse == zspage.capacity:
+            return 99
+        if self.tenths:
+            return zspage.inuse * 100 // zspage.capacity // 10
+        return int(zspage.inuse > 3 * zspage.capacity // 4)
+
+    def insert(self, zspage: SlowZspage) -> None:
+        siblings = self.groups.setdefault((zspage.shape, self.group(zspage)), [])
+        behind = not self.tenths and siblings and siblings[0].inuse > zspage.inuse
+        siblings.insert(1 if behind else 0, zspage)
+
+    def remove(self, zspage: SlowZspage) -> int:
+        """Take it out of the list it is in; returns that list's group."""
+        for (shape, group), siblings in self.groups.items():
+            if shape == zspage.shape and zspage in siblings:
+                siblings.remove(zspage)
+                return group
+        raise AssertionError("a zspage is in no list")
+
+    def first(self, shape: tuple[int, int, int], fullest: bool) -> SlowZspage | None:
+        groups = sorted(g for s, g in self.groups if s == shape and g != 99 and self.groups[s, g])
+        return self.groups[shape, groups[-1 if fullest else 0]][0] if groups else None
+
+    def regroup(self, zspage: SlowZspage) -> None:
+        in_list = next(g for (s, g), siblings in self.groups.items() if s == zspage.shape and zspage in siblings)
+        if in_list != self.group(zspage):
+            self.remove(zspage)
+            self.insert(zspage)
+
+    def release(self, zspage: SlowZspage, place: int) -> None:
+        zspage.take(place)
+        if zspage.inuse:
+            self.regroup(zspage)
+        else:
+            self.remove(zspage)
+            self.zspages.remove(zspage)
+
+    def malloc(self, obj: int, size: int) -> None:
+        old = self.where.get(obj)
+        shape = self.table[size - 1]
+        zspage = self.first(shape, fullest=True)
+        if zspage is None:
+            zspage = SlowZspage(shape)
+            self.zspages.append(zspage)
+            self.where[obj] = (zspage, zspage.put(obj))
+            self.insert(zspage)
+        else:
+            self.where[obj] = (zspage, zspage.put(obj))
+            self.regroup(zspage)
+        self.peak = max(self.peak, self.pages)
+        if old:
+            self.release(*old)
+
+    def free(self, obj: int) -> None:
+        if obj in self.where:
+            self.release(*self.where.pop(obj))
+
+    def gain(self, shape: tuple[int, int, int]) -> int:
+        return sum(len(z.free) for z in self.zspages if z.shape == shape) // shape[2]
+
+    def move(self, source: SlowZspage, destination: SlowZspage) -> None:
+        for place in sorted(source.objects):
+            if not destination.free:
+                break
+            obj = source.take(place)
+            self.where[obj] = (destination, destination.put(obj))
+
+    def drop_if_empty(self, zspage: SlowZspage) -> None:
+        if zspage.inuse:
+            self.insert(zspage)
+        else:
+            self.zspages.remove(zspage)
+
+    def compact(self) -> None:
+        for shape in {z.shape for z in self.zspages}:
+            (self.fill_destinations if self.tenths else self.empty_sources)(shape)
+
+    def empty_sources(self, shape: tuple[int, int, int]) -> None:
+        while source := self.first(shape, fullest=False):
+            self.remove(source)
+            if not self.gain(shape):
+                self.insert(source)
+                return
+            while source.inuse:
+                destination = self.first(shape, fullest=True)
+                assert destination is not None, "gain() promised room"
+                self.remove(destination)
+                self.move(source, destination)
+                self.insert(destination)
+            self.drop_if_empty(source)
+
+    def fill_destinations(self, shape: tuple[int, int, int]) -> None:
+        destination = None
+        while self.gain(shape):
+            if destination is None:
+                destination = self.first(shape, fullest=True)
+                assert destination is not None, "gain() promised room"
+                self.remove(destination)
+            source = self.first(shape, fullest=False)
+            assert source is not None, "gain() promised a source"
+            self.remove(source)
+            self.move(source, destination)
+            self.drop_if_empty(source)
+            if not destination.free:
+                self.insert(destination)
+                destination = None
+        if destination is not None:
+            self.insert(destination)
+
+    def layout(self) -> set[frozenset[tuple[int, int]]]:
+        """Which objects share a zspage, and in which places: {(place, object), ...} for each zspage."""
+        return {frozenset(z.objects.items()) for z in self.zspages}
+
+
+def layout(pool: Pool) -> set[frozenset[tuple[int, int]]]:
+    """The same, of the model."""
+    found: dict[int, set[tuple[int, int]]] = {}
+    for obj, location in enumerate(pool.arrays.objects.tolist()):
+        if location:
+            found.setdefault(location >> 16, set()).add((location & 0xFFFF, obj))
+    return {frozenset(z) for z in found.values()}
+
+
+def run_both(geo: Geometry, operations: list[Operation]) -> Pool:
+    pool, slow = Pool(SLOTS, geo), SlowPool(geo)
+    for obj, size in operations:
+        if size == COMPACT:
+            pool.compact()
+            slow.compact()
+        elif size == FREE:
+            pool.free(obj)
+            slow.free(obj)
+        else:
+            pool.malloc(obj, size)
+            slow.malloc(obj, size)
+        assert pool.mem_used_total == slow.pages * geo.page_size
+    assert layout(pool) == slow.layout()
+    assert pool.objects == len(slow.where)
+    assert pool.mem_used_max == slow.peak * geo.page_size
+    return pool
+
+
+def stream(seed: int, length: int) -> list[Operation]:
+    """Bursts of stores and of frees in a few size classes, so that zspages fill, empty and can be compacted."""
+    rng = random.Random(seed)
+    operations: list[Operation] = []
+    while len(operations) < length:
+        sizes = rng.choice([(1300,), (90, 180), (40, 600, 3000, 4096), tuple(rng.sample(range(1, 4097), 3))])
+        share = rng.random()
+        for _ in range(rng.randrange(10, 500)):
+            size = FREE if rng.random() < share else rng.choice(sizes)
+            operations.append((rng.randrange(SLOTS), size))
+        if rng.random() < 0.4:
+            operations.append((0, COMPACT))
+    return operations
+
+
+# ------------------------------------------------------------------------------------------------------------- geometry
+
+
+@pytest.mark.parametrize(
+    "geo",
+    [
+        OLD,
+        NEW,
+        geometry(chain_size=4),
+        geometry(chain_size=5),
+        geometry(chain_size=16),
+        geometry(handle_size=4, min_alloc_size=64),
+        geometry(page_size=16384),
+        geometry(page_size=65536, chain_size=4, chain_rule=ChainRule.USED_PERCENT, fullness_rule=FullnessRule.QUARTERS),
+    ],
+    ids=lambda geo: f"{geo.page_size}-{geo.chain_size}-{geo.chain_rule.value}-{geo.handle_size}",
+)
+def test_every_size_is_in_the_class_that_the_rules_give(geo: Geometry) -> None:
+    found = geo.arrays.classes[geo.arrays.size_class[1:]]
+    assert [(int(c["size"]), int(c["pages_per_zspage"]), int(c["objs_per_zspage"])) for c in found] == slow_classes(geo)
+
+
+@pytest.mark.parametrize(("chain_size", "largest"), [(4, 3264), (8, 3632), (16, 3840)])
+def test_largest_class_that_shares_pages_is_the_documented_one(chain_size: int, largest: int) -> None:
+    """The huge watermarks of the kernel's own documentation, Documentation/mm/zsmalloc.rst."""
+    geo = geometry(chain_size=chain_size)
+    stored = largest - 8
+    assert geo.arrays.classes[geo.arrays.size_class[stored]]["size"] == largest
+    assert geo.arrays.classes[geo.arrays.size_class[stored + 1]]["size"] == 4096
+    assert geo.huge_class_size == stored + 1
+
+
+def test_documented_classes_of_short_chains() -> None:
+    """Rows of the same document's table: 1536 bytes are 8 objects in 3 pages, 1632 are 5 in 2."""
+    for size, pages, objects in [(1536, 3, 8), (1632, 2, 5), (3072, 3, 4), (48, 3, 256), (32, 1, 128), (4096, 1, 1)]:
+        c = OLD.arrays.classes[OLD.arrays.size_class[max(1, size - 8)]]
+        assert (c["size"], c["pages_per_zspage"], c["objs_per_zspage"]) == (size, pages, objects)
+
+
+@GEOMETRIES
+def test_stored_size_is_a_page_exactly_for_the_whole_page_class(geo: Geometry) -> None:
+    for size in range(1, 4097):
+        c = geo.arrays.classes[geo.arrays.size_class[size]]
+        assert (geo.stored_size(size) == 4096) == (c["pages_per_zspage"] == c["objs_per_zspage"] == 1)
+        assert geo.stored_size(size) in (size, 4096)
+
+
+def test_fullness_groups_of_both_rules() -> None:
+    for geo, expected in [(OLD, [0, 1, 1, 1, 1, 1, 1, 2, 3]), (NEW, [0, 2, 3, 4, 6, 7, 8, 9, 11])]:
+        c = next(c for c in geo.arrays.classes if c["objs_per_zspage"] == 8)
+        assert geo.arrays.fullness[c["fullness"] : c["fullness"] + 9].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"page_size": 4095},
+        {"page_size": 2048},
+        {"page_size": 131072},
+        {"chain_size": 3},
+        {"chain_size": 17},
+        {"handle_size": 6},
+        {"min_alloc_size": 24},
+        {"min_alloc_size": 36},
+        {"min_alloc_size": 8192},
+    ],
+    ids=str,
+)
+def test_geometry_refuses_what_no_kernel_has(bad: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        geometry(**bad)
+
+
+def test_geometries_compare_by_their_rules_and_cannot_be_changed() -> None:
+    assert geometry() == NEW
+    assert NEW != BETWEEN
+    with pytest.raises(ValueError, match="read-only"):
+        NEW.arrays.size_class[5] = 0
+
+
+# --------------------------------------------------------------------------------------------------------- real kernels
+
+
+def recorded(kernel: str) -> dict[str, Any]:
+    with gzip.open(DATA / f"zsmalloc-{kernel}.json.gz", "rt") as file:
+        record: dict[str, Any] = json.load(file)
+    return record
+
+
+def geometry_of(record: dict[str, Any]) -> Geometry:
+    return geometry(
+        record["page_size"],
+        record["chain_size"],
+        ChainRule(record["chain_rule"]),
+        FullnessRule[record["fullness_rule"]],
+    )
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_equals_a_real_kernel_after_every_operation(kernel: str) -> None:
+    record = recorded(kernel)
+    pool = Pool(record["slots"], geometry_of(record))
+    found: list[tuple[int, int, int]] = []
+    for obj, size in zip(record["objects"], record["sizes"], strict=True):
+        if size == COMPACT:
+            pool.compact()
+        elif size == FREE:
+            pool.free(obj)
+        else:
+            pool.malloc(obj, size)
+        found.append((pool.mem_used_total // 4096, pool.mem_used_max // 4096, pool.pages_compacted))
+    expected = list(zip(record["pages"], record["peak"], record["pages_compacted"], strict=True))
+    differs = next((i for i in range(len(expected)) if found[i] != expected[i]), None)
+    assert differs is None, f"operation {differs}: {found[differs]}, the kernel {expected[differs]}"
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_replay_equals_a_real_kernel(kernel: str) -> None:
+    record = recorded(kernel)
+    geo = geometry_of(record)
+    pool = zsmalloc.new_pool(record["slots"], geo)
+    objects, sizes = np.array(record["objects"]), np.array(record["sizes"])
+    pages = np.zeros(len(sizes), np.int64)
+    assert zsmalloc.replay(pool, geo.arrays, objects, sizes, pages) == len(sizes)
+    assert pages.tolist() == record["pages"]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_recorded_sequences_are_worth_comparing(kernel: str) -> None:
+    """They compact to effect, several times, and hundreds of operations follow the last time with objects stored."""
+    record = recorded(kernel)
+    effective = [i for i, (a, b) in enumerate(pairwise(record["pages_compacted"])) if b > a]
+    assert len(effective) >= 5
+    assert sum(pages > 0 for pages in record["pages"][effective[-1] :]) > 300
+    assert record["pages"][-1] == 0
+    assert len({size for size in record["sizes"] if size > 0}) > 1000
+
+
+# --------------------------------------------------------------------------------------------------- the slow reference
+
+OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(st.integers(0, 40), st.sampled_from([30, 500, 1300, 1300, 2100, 3300, 4096])),
+        st.tuples(st.integers(0, 40), st.integers(1, 4096)),
+        st.tuples(st.integers(0, 40), st.just(FREE)),
+        st.tuples(st.just(0), st.just(COMPACT)),
+    ),
+    max_size=150,
+)
+
+
+@GEOMETRIES
+@settings(max_examples=60, deadline=None)
+@given(operations=OPERATIONS)
+def test_equals_the_slow_reference(geo: Geometry, operations: list[Operation]) -> None:
+    run_both(geo, operations)
+
+
+@GEOMETRIES
+@pytest.mark.parametrize("seed", range(4))
+def test_equals_the_slow_reference_in_long_streams(geo: Geometry, seed: int) -> None:
+    run_both(geo, stream(seed, 4000))
+
+
+def test_equals_the_slow_reference_with_large_pages() -> None:
+    run_both(
+        geometry(page_size=16384, chain_size=16),
+        [(obj, 4 * size if size > 0 else size) for obj, size in stream(7, 2000)],
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------- invariants
+
+
+@GEOMETRIES
+@settings(max_examples=40, deadline=None)
+@given(operations=OPERATIONS)
+def test_invariants(geo: Geometry, operations: list[Operation]) -> None:
+    pool = Pool(SLOTS, geo)
+    for obj, size in operations:
+        if size > 0:
+            pool.malloc(obj, size)
+        else:
+            pool.free(obj)
+        assert pool.compr_data_size <= pool.mem_used_total <= pool.mem_used_max
+
+    before = pool.fragmentation()
+    assert pool.compact() == before.freeable
+    after = pool.fragmentation()
+    assert before.mem_used_total - after.mem_used_total == before.freeable
+    assert (before.compr_data_size, before.rounding) == (after.compr_data_size, after.rounding)
+    for part in (before, after):
+        assert part.compr_data_size + part.rounding + part.unused + part.tails == part.mem_used_total
+        assert min(part.rounding, part.unused, part.tails) >= 0
+    assert after.freeable == pool.compact() == 0
+    classes = geo.arrays.classes
+    room, used = pool.arrays.class_stats.T
+    assert np.all(room - used < np.maximum(1, classes["objs_per_zspage"]))
+
+    given_back = sum(pool.free(obj) for obj in range(SLOTS))
+    assert given_back == after.mem_used_total
+    assert (pool.mem_used_total, pool.objects, pool.compr_data_size) == (0, 0, 0)
+    assert not pool.arrays.lists.any()
+
+
+@GEOMETRIES
+def test_address_space_suffices_for_the_worst_case(geo: Geometry) -> None:
+    """Slots alone in zspages of their own, class after class: numbers and cells are reused, and stay in bounds."""
+    slots = 8
+    pool = Pool(slots * 256, geo)
+    small = Pool(slots, geo)
+    for size in range(1, 4097, 7):
+        for obj in range(slots):
+            small.malloc(obj, size)
+    for pool_, size in ((pool, 40), (pool, 1300), (pool, 4096)):
+        for obj in range(slots * 256):
+            pool_.malloc(obj, size)
+        for obj in range(slots * 256):
+            if obj % 256:
+                pool_.free(obj)
+    for one in (small, pool):
+        assert one.arrays.totals[Total.ZSPAGES] < len(one.arrays.zspages)
+        assert one.arrays.totals[Total.CELLS] <= len(one.arrays.cells)
+
+
+def test_overwriting_allocates_before_it_frees() -> None:
+    """zram needs room for both: the peak shows it, and an object that has its zspage for itself moves to another."""
+    pool = Pool(2, NEW)
+    pool.malloc(0, 4096)
+    pool.malloc(0, 4096)
+    assert (pool.mem_used_total, pool.mem_used_max) == (4096, 8192)
+
+
+def test_freeing_what_is_not_stored_does_nothing() -> None:
+    pool = Pool(4, NEW)
+    pool.malloc(1, 100)
+    assert pool.free(0) == 0
+    assert pool.free(1) == pool.mem_used_max
+    assert pool.free(1) == 0
+    assert pool.mem_used_total == 0
+
+
+def test_huge_objects_count_as_pages() -> None:
+    pool = Pool(4, NEW)
+    pool.malloc(0, NEW.huge_class_size)
+    pool.malloc(1, NEW.huge_class_size - 1)
+    assert pool.compr_data_size == 4096 + NEW.huge_class_size - 1
+
+
+# ----------------------------------------------------------------------------------------------------- compiled callers
+
+
+@pytest.mark.parametrize(("obj", "size"), [(-1, 10), (4, 10), (0, 4097), (0, -2)])
+def test_invalid_operations_change_nothing(obj: int, size: int) -> None:
+    pool = Pool(4, NEW)
+    pool.malloc(0, 77)
+    before = [array.copy() for array in pool.arrays]
+    assert zsmalloc.malloc(pool.arrays, NEW.arrays, obj, size) == -22
+    with pytest.raises(ValueError, match="no slot"):
+        pool.malloc(obj, size)
+    if not 0 <= obj < 4:
+        assert zsmalloc.free(pool.arrays, NEW.arrays, obj) == -22
+        with pytest.raises(ValueError, match="no slot"):
+            pool.free(obj)
+    pages = np.zeros(3, np.int64)
+    done = zsmalloc.replay(pool.arrays, NEW.arrays, np.array([1, obj, 1]), np.array([FREE, size, 77]), pages)
+    assert done == 1
+    for one, other in zip(before, pool.arrays, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_size_nothing_is_no_object() -> None:
+    pool = zsmalloc.new_pool(4, NEW)
+    assert zsmalloc.malloc(pool, NEW.arrays, 0, 0) == -22
+    with pytest.raises(ValueError, match="slots"):
+        zsmalloc.new_pool(0, NEW)
+    with pytest.raises(ValueError, match="slots"):
+        zsmalloc.new_pool((1 << 27) + 1, NEW)
+
+
+def test_compiled_functions_drive_several_pools_at_once() -> None:
+    @numba.njit
+    def drop_late_and_at_once(late: Any, at_once: Any, geo: Any, objects: Any, sizes: Any) -> None:
+        for i in range(len(objects)):
+            if sizes[i]:
+                zsmalloc.malloc(late, geo, objects[i], sizes[i])
+                zsmalloc.malloc(at_once, geo, objects[i], sizes[i])
+            else:
+                zsmalloc.free(at_once, geo, objects[i])
+
+    operations = [(obj, max(size, FREE)) for obj, size in stream(3, 2000)]
+    late, at_once = Pool(SLOTS, NEW), Pool(SLOTS, NEW)
+    objects, sizes = np.array(operations).T
+    drop_late_and_at_once(late.arrays, at_once.arrays, NEW.arrays, objects, sizes)
+    assert layout(late) == layout(run_both(NEW, [o for o in operations if o[1] != FREE]))
+    assert layout(at_once) == layout(run_both(NEW, operations))
+    assert at_once.mem_used_total < late.mem_used_total
+
+
+def test_reset_makes_a_pool_as_good_as_new() -> None:
+    geo = NEW.arrays
+    objects, sizes = np.array(stream(5, 2000)).T
+    pool = zsmalloc.new_pool(SLOTS, NEW)
+    first, second = np.zeros((2, len(sizes)), np.int64)
+    zsmalloc.replay(pool, geo, objects, sizes, first)
+    zsmalloc.reset(pool)
+    assert not pool.totals.any()
+    zsmalloc.replay(pool, geo, objects, sizes, second)
+    assert first.tolist() == second.tolist()
+    assert first.any()
+
+
+def test_calls_leave_reference_counts_alone() -> None:
+    """The functions are compiled without reference counting: they must not keep arrays, nor let go of them."""
+    pool = Pool(SLOTS, OLD)
+    counts = [sys.getrefcount(array) for array in (*pool.arrays, *OLD.arrays[:3])]
+    for obj, size in stream(1, 300):
+        if size > 0:
+            pool.malloc(obj, size)
+        else:
+            pool.free(obj)
+    pool.compact()
+    zsmalloc.reset(pool.arrays)
+    assert [sys.getrefcount(array) for array in (*pool.arrays, *OLD.arrays[:3])] == counts
+
+
+def test_memory_is_taken_as_it_is_used() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    slots = 1 << 22
+    before = resident()
+    pool = Pool(slots, NEW)
+    pool.malloc(slots - 1, 1000)
+    pool.malloc(0, 1000)
+    assert sum(array.nbytes for array in pool.arrays) > 1 << 33
+    assert resident() - before < 32 << 20
