@@ -10,14 +10,12 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 VM := tests/vm/run
 
-# dpkg's names; linux-libc-dev holds the one kernel header that compiling the BPF programs takes.
 PACKAGES := \
 	busybox-static \
 	clang-format \
 	debian-archive-keyring \
 	e2fsprogs \
 	kmod \
-	linux-libc-dev \
 	procps \
 	python3-bpfcc \
 	python3-venv \

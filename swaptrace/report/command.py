@@ -36,7 +36,7 @@ def analyse(
             progress.update(task, completed=reader.bytes_read)
     result = analysis.finish(reader.trailer, str(path), device)
     if device is not None and not result.areas:
-        known = ", ".join(sorted({area.device for area in analysis.areas()})) or "none"
+        known = ", ".join(sorted({area.path for area in analysis.areas()})) or "none"
         raise UsageProblem(f"the trace has no swap area {device}", f"its swap areas: {known}")
     return result
 

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The compressed store (drivers/block/zram/zram_drv.c): what is stored with which compressed size, what is read back,
+ * what is dropped, and what a slot-free notification costs.
+ */
+
+#define OP_READ 0
+#define OP_WRITE 1
+#define MAX_PAGES_PER_BIO 512
+
+struct zram_entry {
+	u64 handle;
+	u32 flags;
+};
+
+/* Read zram->table[index] into event->size and event->flags; returns whether it holds anything. */
+static inline bool read_entry(u64 table, u64 index, struct event *event)
+{
+	u64 entry = table + index * SIZE_ZRAM_ENTRY, handle = 0;
+	u32 flags = 0, same, huge, written_back;
+
+	READ(flags, entry + OFF_ZRAM_FLAGS);
+	READ(handle, entry + OFF_ZRAM_HANDLE);
+	same = flags >> ZRAM_SAME & 1;
+	huge = flags >> ZRAM_HUGE & 1;
+	written_back = flags >> ZRAM_WB & 1;
+	event->flags |= same * FLAG_SAME | huge * FLAG_HUGE | written_back * FLAG_WRITTEN_BACK;
+	/* neither a same-filled page nor one on the backing device has an object in memory */
+	event->size = (flags & ((1U << ZRAM_FLAG_SHIFT) - 1)) * !(same | written_back);
+	return (handle != 0) | same | written_back;
+}
+
+struct zram_io {
+	u64 table;
+	u64 index;
+	u32 pages;
+	u32 operation;
+	u32 memory_cgroup;
+	u8 store;
+};
+
+BPF_HASH(zram_io_running, u64, struct zram_io, 4096);
+
+static inline void zram_of_disk(u64 disk, struct zram_io *io)
+{
+	u64 zram = 0;
+	u32 minor = 0;
+
+	READ(zram, disk + OFF_DISK_PRIVATE);
+	READ(minor, disk + OFF_DISK_MINOR);
+	READ(io->table, zram + OFF_ZRAM_TABLE);
+	io->store = minor;
+}
+
+/* The inode number of the memory cgroup that a page is charged to. */
+static inline u32 memory_cgroup_of(u64 page)
+{
+	u64 memcg = 0, cgroup = 0, node = 0, id = 0;
+
+	READ(memcg, page + OFF_PAGE_MEMCG);
+	memcg &= ~3ULL; /* the low bits say what kind of pointer it is (include/linux/memcontrol.h) */
+	if (!memcg)
+		return 0;
+	READ(cgroup, memcg + OFF_MEMCG_CGROUP);
+	READ(node, cgroup + OFF_CGROUP_NODE);
+	READ(id, node + OFF_NODE_ID);
+	return id;
+}
+
+static inline void zram_io_enter(struct zram_io *io)
+{
+	u64 id = bpf_get_current_pid_tgid();
+
+	zram_io_running.update(&id, io);
+}
+
+/* zram_submit_bio(struct bio *) */
+int zram_bio_enter(void *ctx)
+{
+	u64 bio = ARG(ctx, 0), disk = 0, sector = 0, pages = 0, page = 0;
+	u32 operation = 0, bytes = 0, first = 0;
+	struct zram_io io = {};
+
+	READ(operation, bio + OFF_BIO_OPF);
+	io.operation = operation & 0xff;
+	if (io.operation != OP_READ && io.operation != OP_WRITE)
+		return 0; /* discards end in dropped entries, which are seen as such */
+#ifdef OFF_BIO_DISK
+	READ(disk, bio + OFF_BIO_DISK);
+#else
+	READ(disk, bio + OFF_BIO_BDEV);
+	READ(disk, disk + OFF_BDEV_DISK);
+#endif
+	READ(sector, bio + OFF_BIO_SECTOR);
+	READ(bytes, bio + OFF_BIO_SIZE);
+	io.index = sector >> (PAGE_SHIFT - 9);
+	io.pages = (((sector << 9) & (PAGE_SIZE - 1)) + bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	zram_of_disk(disk, &io);
+	if (io.operation == OP_WRITE) {
+		READ(pages, bio + OFF_BIO_VECTORS);
+		READ(first, bio + OFF_BIO_FIRST);
+		READ(page, pages + SIZE_BIO_VECTOR * first);
+		io.memory_cgroup = memory_cgroup_of(page);
+	}
+	zram_io_enter(&io);
+	return 0;
+}
+
+/* zram_rw_page(struct block_device *, sector_t, struct page *, op): 4K swap pages, up to 6.3 */
+int zram_page_enter(void *ctx)
+{
+	u64 disk = 0;
+	struct zram_io io = {};
+
+	READ(disk, ARG(ctx, 0) + OFF_BDEV_DISK);
+	io.operation = ARG(ctx, 3) & 0xff;
+	io.index = ARG(ctx, 1) >> (PAGE_SHIFT - 9);
+	io.pages = 1;
+	zram_of_disk(disk, &io);
+	if (io.operation == OP_WRITE)
+		io.memory_cgroup = memory_cgroup_of(ARG(ctx, 2));
+	zram_io_enter(&io);
+	return 0;
+}
+
+static inline void pages_stored(struct zram_io *io)
+{
+	u32 tgid = current_task();
+	u64 time = bpf_ktime_get_ns();
+	/* volatile, and a body without branches: otherwise the verifier of 6.1 gives up on 512 rounds */
+	volatile u32 pages = io->pages;
+
+	for (u32 i = 0; i < MAX_PAGES_PER_BIO; i++) {
+		struct event event = {};
+		u32 gone;
+
+		if (i >= pages)
+			break;
+		event.time = time;
+		event.tgid = tgid;
+		event.slot = io->index + i;
+		event.run = 1;
+		event.arg = io->memory_cgroup;
+		event.kind = EVENT_STORE;
+		event.device = io->store;
+		gone = !read_entry(io->table, io->index + i, &event);
+		event.flags |= gone * FLAG_GONE;
+		emit(&event, 1);
+	}
+	if (pages > MAX_PAGES_PER_BIO) {
+		u32 kind = EVENT_STORE;
+		u64 *count = lost.lookup(&kind);
+
+		if (count)
+			*count += pages - MAX_PAGES_PER_BIO;
+	}
+}
+
+static inline void pages_loaded(struct zram_io *io)
+{
+	struct event event = {};
+
+	event.tgid = current_task();
+	event.time = bpf_ktime_get_ns();
+	event.slot = io->index;
+	event.run = io->pages;
+	event.kind = EVENT_LOAD;
+	event.device = io->store;
+	emit(&event, io->pages);
+}
+
+static inline int zram_io_return(bool failed)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct zram_io *running = zram_io_running.lookup(&id), io;
+
+	if (!running)
+		return 0;
+	io = *running;
+	zram_io_running.delete(&id);
+	if (failed)
+		return 0; /* a huge page, for instance, which then comes as a bio */
+	if (io.operation == OP_WRITE)
+		pages_stored(&io);
+	else
+		pages_loaded(&io);
+	return 0;
+}
+
+int zram_bio_return(void *ctx)
+{
+	return zram_io_return(false);
+}
+
+int zram_page_return(void *ctx)
+{
+	return zram_io_return((s32)RETURN_VALUE(ctx) != 0);
+}
+
+/* A notification under way on this CPU: the swap code calls it under a spinlock, so it stays here until it returns. */
+struct notification {
+	u64 start;
+	u64 task;
+	u32 index;
+	u32 size;
+	u32 flags;
+	u8 store;
+	u8 running;
+};
+
+BPF_PERCPU_ARRAY(notifications, struct notification, 1);
+
+/* zram_slot_free_notify(struct block_device *, unsigned long index) */
+int notification_enter(void *ctx)
+{
+	u32 zero = 0, minor = 0;
+	u64 disk = 0;
+	struct notification *now = notifications.lookup(&zero);
+
+	if (!now)
+		return 0;
+	READ(disk, ARG(ctx, 0) + OFF_BDEV_DISK);
+	READ(minor, disk + OFF_DISK_MINOR);
+	now->store = minor;
+	now->index = ARG(ctx, 1);
+	now->size = 0;
+	now->flags = FLAG_MISSED; /* until the entry is looked at */
+	now->task = bpf_get_current_pid_tgid();
+	now->running = 1;
+	now->start = bpf_ktime_get_ns();
+	return 0;
+}
+
+int notification_return(void *ctx)
+{
+	u32 zero = 0;
+	u64 end = bpf_ktime_get_ns();
+	struct notification *now = notifications.lookup(&zero);
+	struct event event = {};
+
+	if (!now || !now->running)
+		return 0;
+	now->running = 0;
+	event.tgid = now->task >> 32;
+	event.time = end;
+	event.slot = now->index;
+	event.size = now->size;
+	event.arg = end - now->start;
+	event.flags = now->flags;
+	event.run = 1;
+	event.kind = EVENT_NOTIFY;
+	event.device = now->store;
+	emit(&event, 1);
+	return 0;
+}
+
+/* zram_free_page(struct zram *, size_t index), or slot_free(): called for entries that hold nothing, too */
+int entry_dropped(void *ctx)
+{
+	u32 zero = 0, minor = 0;
+	u64 zram = ARG(ctx, 0), index = ARG(ctx, 1), table = 0, disk = 0;
+	struct notification *now = notifications.lookup(&zero);
+	struct event event = {};
+	bool held;
+
+	READ(table, zram + OFF_ZRAM_TABLE);
+	held = read_entry(table, index, &event);
+	if (now && now->running && now->index == index && now->task == bpf_get_current_pid_tgid()) {
+		now->flags = event.flags | held * FLAG_DROPPED;
+		now->size = event.size;
+		return 0;
+	}
+	if (!held)
+		return 0;
+	READ(disk, zram + OFF_ZRAM_DISK);
+	READ(minor, disk + OFF_DISK_MINOR);
+	event.tgid = current_task();
+	event.time = bpf_ktime_get_ns();
+	event.slot = index;
+	event.run = 1;
+	event.kind = EVENT_DROP;
+	event.device = minor;
+	emit(&event, 1);
+	return 0;
+}
+
+/* zram_reset_device(struct zram *): after this, whatever was held is gone */
+int store_reset(void *ctx)
+{
+	u64 disk = 0;
+	u32 minor = 0;
+	struct event event = {};
+
+	READ(disk, ARG(ctx, 0) + OFF_ZRAM_DISK);
+	READ(minor, disk + OFF_DISK_MINOR);
+	event.tgid = current_task();
+	event.time = bpf_ktime_get_ns();
+	event.kind = EVENT_RESET;
+	event.device = minor;
+	emit(&event, 1);
+	return 0;
+}

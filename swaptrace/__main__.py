@@ -1,0 +1,3 @@
+from swaptrace.cli import main
+
+main()

@@ -1,0 +1,337 @@
+"""From event batches to results: the subscriber that keeps one lifetime table and one store model per store.
+
+Data flows one way: feed() takes batches in order, whatever their source; finish() gives the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.analysis import mapping
+from swaptrace.analysis.lifetimes import Count, Lifetimes
+from swaptrace.analysis.results import AreaResult, Content, Integral, PolicyResult, TraceResult
+from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.events import EventBatch, EventKind
+from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
+from swaptrace.store.replay import POLICIES, Quantity, Replay, Total
+from swaptrace.trace.header import Header, Trailer
+
+__all__ = ["Analysis"]
+
+_STORE_KINDS = [EventKind.STORE, EventKind.LOAD, EventKind.DROP, EventKind.NOTIFY, EventKind.PRESENT]
+
+
+class _StoreModel:
+    """One store (or one disk area, which has none): its map of pages, its slots' lifetimes, and what it holds.
+
+    Registers for the slot frees of its areas at swapon and unregisters at swapoff, as the ramzswap driver did: the
+    policy `notify` drops an entry only if the free was delivered here.
+    """
+
+    def __init__(
+        self, store: Store | None, pages: int, page_size: int, now: int, notifiers: SwapEventNotifiers
+    ) -> None:
+        self.store = store
+        self.areas: list[SwapArea] = []
+        self.map = mapping.empty_map(store.id if store else -1, pages, page_size)
+        self.lifetimes = Lifetimes(pages, page_size)
+        self.replay = Replay(pages, now)
+        self._notifiers = notifiers
+        self._told: NDArray[np.bool_] = np.zeros(0, np.bool_)
+
+    def swapon(self, area: SwapArea) -> None:
+        self.map = mapping.add_area(self.map, area, len(self.areas))
+        self.areas.append(area)
+        self._grow()
+        self.lifetimes.add_area(self.map)
+        self.replay.add_area(area.slots)
+        self._notifiers.register(self._slot_free, SwapEvent.SLOT_FREE, area.swap_type)
+
+    def swapoff(self, area: SwapArea) -> None:
+        self._notifiers.unregister(self._slot_free, SwapEvent.SLOT_FREE, area.swap_type)
+        self.map = mapping.remove_area(self.map, area)
+
+    def expect(self, batch: EventBatch) -> None:
+        """Prepare for the notifications of this batch, and for pages beyond the store's known size."""
+        self._told = np.zeros(len(batch), np.bool_)
+        if self.store is None:
+            return
+        events = batch.events
+        mine = (events["device"] == self.store.id) & np.isin(events["kind"], _STORE_KINDS)
+        if mine.any():
+            end = int((events["slot"][mine].astype(np.int64) + events["run"][mine]).max())
+            self.map = mapping.grow_map(self.map, end)
+            self._grow()
+
+    def _grow(self) -> None:
+        self.lifetimes.grow(len(self.map.owner))
+        self.replay.grow(len(self.map.owner))
+
+    def _slot_free(self, notification: Notification) -> None:
+        self._told[notification.rows] = True
+
+    def advance(self, batch: EventBatch) -> None:
+        self.lifetimes.advance(batch.events, self.map)
+        self.replay.advance(batch.events, self._told, self.map)
+
+
+@dataclass
+class _Tally:
+    """What is counted over all batches."""
+
+    events: int = 0
+    last: int = 0
+
+
+class Analysis:
+    """Everything that a report needs, from a stream of batches. Memory is bounded by slots, not by events.
+
+    since and until: CLOCK_MONOTONIC, ns; events before `since` change states, but are not counted.
+    """
+
+    def __init__(self, header: Header, *, since: int | None = None, until: int | None = None) -> None:
+        self.header = header
+        self.notifiers = SwapEventNotifiers()
+        self.notifiers.register(self._swapon, SwapEvent.SWAPON)
+        self.notifiers.register(self._swapoff, SwapEvent.SWAPOFF)
+        self._models: dict[tuple[str, int, int], _StoreModel] = {}
+        self._where: list[tuple[_StoreModel, int]] = []  # (model, number of the area in it), in order of appearance
+        self._tally = _Tally(last=header.start.time)
+        self._tasks: dict[int, str] = {}
+        self._since, self._until = since, until
+        self._start = header.start.time
+        self._stores = {store.id: store for store in header.start.stores}
+        for area in header.start.areas:
+            store = self._stores.get(area.store) if area.store is not None else None
+            self.notifiers.swapon(area, store, header.start.time)
+        for store in self._stores.values():  # those without a swap area yet: mkswap may write to them before swapon
+            self._model_of(store)
+
+    # -- the notifiers of swapon and swapoff
+
+    def _swapon(self, told: Notification) -> None:
+        area = told.area
+        if told.store is not None:
+            model = self._model_of(told.store)
+        else:
+            key = ("area", area.swap_type, area.generation)
+            model = _StoreModel(None, area.slots, self.header.page_size, told.time, self.notifiers)
+            self._models[key] = model
+        self._where.append((model, len(model.areas)))
+        model.swapon(area)
+
+    def _swapoff(self, told: Notification) -> None:
+        for model in self._models.values():
+            if told.area in model.areas:
+                model.swapoff(told.area)
+
+    def _model_of(self, store: Store) -> _StoreModel:
+        key = ("store", store.id, 0)
+        if key not in self._models:
+            self._models[key] = _StoreModel(store, store.pages, self.header.page_size, self._tally.last, self.notifiers)
+        return self._models[key]
+
+    # -- events
+
+    def feed(self, batch: EventBatch) -> None:
+        """Take in the next batch."""
+        self._tasks |= batch.tasks
+        if self._until is not None:
+            batch = _before(batch, self._until)
+        if self._since is not None and len(batch) and int(batch.events["time"][-1]) >= self._since:
+            early = _before(batch, self._since)
+            self._feed(early)
+            for model in self._models.values():
+                model.lifetimes.reset_statistics()
+                model.replay.reset_statistics(self._since)
+            self._tally.events = 0
+            self._start, self._since = self._since, None
+            batch = _after(batch, len(early))
+        self._feed(batch)
+
+    def _feed(self, batch: EventBatch) -> None:
+        if not len(batch):
+            return
+        self._meet_stores(batch)
+        for piece, call in batch.split():
+            for model in self._models.values():
+                model.expect(piece)
+            self.notifiers.slot_frees(piece)
+            for model in self._models.values():
+                model.advance(piece)
+            if call is not None and call.result == 0 and call.area is not None:
+                time = int(piece.events["time"][-1])
+                if call.call == "swapon":
+                    self.notifiers.swapon(call.area, call.store, time)
+                else:
+                    self.notifiers.swapoff(call.area.swap_type, time)
+        self._tally.events += len(batch)
+        self._tally.last = max(self._tally.last, int(batch.events["time"].max()))
+
+    def _meet_stores(self, batch: EventBatch) -> None:
+        """Stores that were set up while recording: a model as soon as something happens to them."""
+        rows = np.isin(batch.events["kind"], _STORE_KINDS)
+        for number in np.unique(batch.events["device"][rows]):
+            if ("store", int(number), 0) not in self._models:
+                self._model_of(Store(int(number), f"zram{number}", 0))
+
+    # -- results
+
+    def areas(self) -> list[SwapArea]:
+        """All swap areas seen so far, in order of appearance."""
+        return [model.areas[number] for model, number in self._where]
+
+    def finish(self, trailer: Trailer | None, path: str = "", device: str | None = None) -> TraceResult:
+        """The result. Without a trailer, the trace counts as incomplete: it ends with its last event."""
+        end = trailer.end.time if trailer and self._until is None else min(self._until or 2**63, self._tally.last)
+        for model in self._models.values():
+            model.replay.finish(end)
+        whole = trailer is not None and self._until is None
+        kernel = trailer.end if trailer is not None and whole else None
+        areas = [self._area(model, number, end, kernel) for model, number in self._where]
+        lost = dict(trailer.lost) if trailer else {}
+        trace = {
+            "path": path,
+            "format_version": self.header.format_version,
+            "kernel": self.header.kernel,
+            "host": self.header.host,
+            "start_realtime": self.header.start_realtime / 1e9,
+            "duration_s": (end - self._start) / 1e9,
+            "events": self._tally.events,
+            "lost_events": sum(lost.values()),
+            "complete": trailer is not None,
+        }
+        chosen = [area for area in areas if device is None or device in (area.device, area.zram)]
+        return TraceResult(trace, _plain(self.header), chosen, lost, self._tasks)
+
+    def _area(self, model: _StoreModel, number: int, end: int, kernel: Snapshot | None) -> AreaResult:
+        area, lives, replay = model.areas[number], model.lifetimes, model.replay
+        notifications, drops = lives.count(number, Count.NOTIFY_FREE), lives.count(number, Count.DROPS)
+        stores, frees = lives.count(number, Count.STORES), lives.count(number, Count.FREES)
+        content = self._content(model)
+        return AreaResult(
+            device=area.path,
+            swap_type=area.swap_type,
+            generation=area.generation,
+            backing=area.backing,
+            zram=model.store.name if model.store else None,
+            slots=area.slots,
+            notified=notifications > 0 or (frees == 0 and area.backing == "zram"),
+            stores=stores,
+            loads=lives.count(number, Count.LOADS),
+            frees=frees,
+            frees_unwritten=lives.count(number, Count.FREES_UNWRITTEN),
+            rewrites=lives.count(number, Count.REWRITES),
+            notify_free=notifications,
+            miss_free=lives.count(number, Count.MISS_FREE),
+            discarded=drops - lives.count(number, Count.REWRITES),
+            ramzswap=self._ramzswap(model, number, kernel),
+            swap_header=self._swap_header(model),
+            model=content,
+            kernel=_counters(_store_in(kernel, model.store), self.header.page_size),
+            policies={name: _policy(replay, number, quantity) for name, quantity in POLICIES.items()},
+            recovered=_both(replay.integral(number, Quantity.RECOVERED)),
+            leaked=_both(replay.integral(number, Quantity.LEAKED)),
+            live_slots_end=replay.slots(number, Quantity.LIVE)[0],
+            live_compr_bytes_end=replay.integral(number, Quantity.LIVE).end,
+            lifetime=lives.lifetime(number, model.map, end),
+            lifetime_by_reason=lives.by_reason(number),
+            time_to_reuse=lives.time_to_reuse(number, model.map, end),
+            free_reasons=lives.reasons(number),
+            notification=lives.notification(number),
+            sizes=lives.sizes(number),
+            series=replay.series(number),
+            slot_map=replay.slot_map(number, area.slots),
+            left_censored=lives.count(number, Count.LEFT_CENSORED),
+        )
+
+    def _content(self, model: _StoreModel) -> Content:
+        """What the store holds at the end: what the kernel said at the start, and every change since."""
+        if model.store is None:
+            return Content(None, None, None, None, None, None)
+        start = self._stores[model.store.id].counters if model.store.id in self._stores else {}
+        total = model.replay.total
+        pages = start.get("pages_stored", 0) + total(Total.PAGES)
+        return Content(
+            pages_stored=pages,
+            same_pages=start.get("same_pages", 0) + total(Total.SAME),
+            huge_pages=start.get("huge_pages", 0) + total(Total.HUGE),
+            orig_data_size=pages * self.header.page_size,
+            compr_data_size=start.get("compr_data_size", 0) + total(Total.COMPR),
+            mem_used_total=None,
+        )
+
+    def _swap_header(self, model: _StoreModel) -> dict[str, int]:
+        """What mkswap's own page takes in the store: an entry that belongs to no slot."""
+        total = model.replay.total
+        pages, size = total(Total.HEADER_PAGES), total(Total.HEADER_COMPR)
+        start = self._stores.get(model.map.store)
+        if start is not None and total(Total.PRESENT) == 1 == start.counters.get("pages_stored") and pages:
+            size += start.counters["compr_data_size"]  # it was all that the store held when the recording began
+        return {"pages": pages, "compr_bytes": size}
+
+    def _ramzswap(self, model: _StoreModel, number: int, kernel: Snapshot | None) -> dict[str, int | float | None]:
+        """The statistics that the ramzswap driver kept (drivers/staging/ramzswap/ramzswap_drv.h), under its names."""
+        lives, total = model.lifetimes, model.replay.total
+        sizes = lives.sizes(number)
+        stored = int(sizes.sum())
+        page = self.header.page_size
+        before, after = self._stores.get(model.map.store), _store_in(kernel, model.store)
+
+        def kernel_delta(name: str) -> int | None:
+            if after is None or name not in after.counters:
+                return None
+            return after.counters[name] - (before.counters.get(name, 0) if before else 0)
+
+        return {
+            "num_reads": lives.count(number, Count.LOADS),
+            "num_writes": lives.count(number, Count.STORES),
+            "failed_reads": kernel_delta("failed_reads"),
+            "failed_writes": kernel_delta("failed_writes"),
+            "invalid_io": kernel_delta("invalid_io"),
+            "notify_free": lives.count(number, Count.NOTIFY_FREE),
+            "pages_zero": total(Total.SAME),
+            "good_compress_pct": 100 * int(sizes[: page // 2 + 1].sum()) / stored if stored else None,
+            "pages_expand_pct": 100 * int(sizes[page]) / stored if stored else None,
+        }
+
+
+def _plain(header: Header) -> dict[str, Any]:
+    return {**header.__dict__, "start": None}
+
+
+def _store_in(snapshot: Snapshot | None, store: Store | None) -> Store | None:
+    if snapshot is None or store is None:
+        return None
+    return next((found for found in snapshot.stores if found.id == store.id), None)
+
+
+def _counters(store: Store | None, page_size: int) -> Content:
+    """The kernel's own figures, as they stand in mm_stat."""
+    counters = store.counters if store else {}
+    return Content(**{name: counters.get(name) for name in Content.__dataclass_fields__})
+
+
+def _policy(replay: Replay, area: int, quantity: Quantity) -> PolicyResult:
+    now, peak = replay.slots(area, quantity)
+    return PolicyResult(now, peak, replay.integral(area, quantity), None)
+
+
+def _both(compressed: Integral) -> dict[str, Integral | None]:
+    return {"compr_bytes": compressed, "pool_bytes": None}
+
+
+def _before(batch: EventBatch, time: int) -> EventBatch:
+    """The events before a moment: up to the first that is not (order is the ring's, so one late event may follow)."""
+    late = np.flatnonzero(batch.events["time"] >= time)
+    end = int(late[0]) if len(late) else len(batch)
+    return EventBatch(batch.events[:end], batch.tasks, tuple(call for call in batch.calls if call.row < end))
+
+
+def _after(batch: EventBatch, start: int) -> EventBatch:
+    calls = tuple(replace(call, row=call.row - start) for call in batch.calls if call.row >= start)
+    return EventBatch(batch.events[start:], batch.tasks, calls)

@@ -1,0 +1,97 @@
+"""Slots and store indexes: the one place where the swap map's side and the store's side are joined.
+
+Analysis keeps its state per page of a store (store index). An area without a store of its own (a disk) counts as one
+whose indexes are its offsets.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.analysis.jit import Number, njit
+from swaptrace.areas import SwapArea
+
+__all__ = ["HEADER", "NOBODY", "NO_AREA", "PageMap", "add_area", "empty_map", "grow_map", "index_of", "remove_area"]
+
+NO_AREA = -1
+NOBODY = 255  # owner of pages that belong to no slot: a filesystem's, for instance
+HEADER = 254  # owner of the page that mkswap wrote
+MAX_TYPES = 32
+MAX_AREAS = 250
+
+
+class PageMap(NamedTuple):
+    """What numba needs to know to place an event.
+
+    store: the store's id, or -1 for a disk area. page_size: bytes. type_area: int64 (32,), this store's area that has
+    the swap type, or NO_AREA. extents: int64 (n, 4), rows of (area, first slot, first index, slots). owner: uint8
+    (pages,), the area that a page belongs to, HEADER, or NOBODY. slot: uint32 (pages,), the slot that a page is.
+    """
+
+    store: int
+    page_size: int
+    type_area: NDArray[np.int64]
+    extents: NDArray[np.int64]
+    owner: NDArray[np.uint8]
+    slot: NDArray[np.uint32]
+
+
+def empty_map(store: int, pages: int, page_size: int) -> PageMap:
+    """A store of that many pages, without areas."""
+    return PageMap(
+        store,
+        page_size,
+        np.full(MAX_TYPES, NO_AREA, np.int64),
+        np.zeros((0, 4), np.int64),
+        np.full(pages, NOBODY, np.uint8),
+        np.zeros(pages, np.uint32),
+    )
+
+
+def grow_map(pages: PageMap, count: int) -> PageMap:
+    """The same, with room for `count` pages at least."""
+    more = count - len(pages.owner)
+    if more <= 0:
+        return pages
+    return pages._replace(
+        owner=np.append(pages.owner, np.full(more, NOBODY, np.uint8)),
+        slot=np.append(pages.slot, np.zeros(more, np.uint32)),
+    )
+
+
+def extents_of(area: SwapArea) -> tuple[tuple[int, int, int], ...]:
+    """(first slot, first index, slots) of an area; the identity for one without a store."""
+    return area.extents or ((0, 0, area.slots),)
+
+
+def add_area(pages: PageMap, area: SwapArea, number: int) -> PageMap:
+    """Let area `number` of the store begin: its pages are its own from now on, whoever had them before."""
+    rows = [(number, *extent) for extent in extents_of(area)]
+    pages = grow_map(pages, max(index + count for _, _, index, count in rows))
+    for _, slot, index, count in rows:
+        pages.owner[index : index + count] = number
+        pages.slot[index : index + count] = np.arange(slot, slot + count)
+        if slot == 0:
+            pages.owner[index] = HEADER
+    pages.type_area[area.swap_type] = number
+    extents = np.concatenate([pages.extents, np.array(rows, np.int64)])
+    return pages._replace(extents=extents[np.lexsort((extents[:, 1], extents[:, 0]))])
+
+
+def remove_area(pages: PageMap, area: SwapArea) -> PageMap:
+    """The area is off: its type means nothing any more. What the store holds of its slots stays its own."""
+    pages.type_area[area.swap_type] = NO_AREA
+    return pages
+
+
+@njit
+def index_of(extents: NDArray[np.int64], area: Number, slot: Number) -> tuple[int, int]:
+    """The store index of a slot, and how many of the following slots lie behind it in the store; (-1, 1) if unknown."""
+    for row in range(len(extents)):
+        offset = slot - extents[row, 1]
+        if extents[row, 0] == area and 0 <= offset < extents[row, 3]:
+            return extents[row, 2] + offset, extents[row, 3] - offset
+    return -1, 1

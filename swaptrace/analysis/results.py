@@ -1,0 +1,122 @@
+"""What analysis finds out: plain data, computed in one place and rendered in many (text, JSON, charts, HTML)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.analysis.histogram import Histogram, Survival
+
+__all__ = ["AreaResult", "Content", "Integral", "PolicyResult", "Series", "SlotMap", "TraceResult"]
+
+
+@dataclass(frozen=True)
+class Integral:
+    """A quantity in bytes over the recording: at its end, at its peak, time-weighted mean, and byte-seconds."""
+
+    end: int
+    peak: int
+    mean: float
+    byte_seconds: float
+
+
+@dataclass(frozen=True)
+class PolicyResult:
+    """What is stale under one policy. Bytes of the pool are None where the pool is not modelled."""
+
+    stale_slots_end: int
+    stale_slots_peak: int
+    stale_compr_bytes: Integral
+    stale_pool_bytes: Integral | None
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a store holds, under the names that zram's mm_stat gives (pages and bytes); None where nobody tells."""
+
+    pages_stored: int | None
+    same_pages: int | None
+    huge_pages: int | None
+    orig_data_size: int | None
+    compr_data_size: int | None
+    mem_used_total: int | None
+
+
+@dataclass(frozen=True)
+class Series:
+    """Values at the end of each time bin, at most 1024 of them, however long the recording.
+
+    time: ends of the bins, ns since the recording began, shape (bins,). slots and bytes: int64, shape (bins,), by
+    name: `live`, and `none`, `notify`, `observed` for what is stale under each policy.
+    """
+
+    time: NDArray[np.int64]
+    slots: dict[str, NDArray[np.int64]]
+    bytes: dict[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class SlotMap:
+    """The swap area over time, under the policy `none`.
+
+    live and stale: int32, shape (bins, rows): slots in that state, at the end of the time bin (the bins of Series),
+    among the `slots_per_row` slots of that row. A slot that is neither is empty.
+    """
+
+    live: NDArray[np.int32]
+    stale: NDArray[np.int32]
+    slots_per_row: int
+    slots: int
+
+
+@dataclass(frozen=True)
+class AreaResult:
+    """One swap area: (type, generation), what happened to its slots, and what its store holds."""
+
+    device: str
+    swap_type: int
+    generation: int
+    backing: str
+    zram: str | None
+    slots: int
+    notified: bool
+    stores: int
+    loads: int
+    frees: int
+    frees_unwritten: int  # freed, but never seen stored: zero-filled pages, for the most part
+    rewrites: int  # stored again while in use
+    notify_free: int
+    miss_free: int
+    discarded: int  # entries dropped without a notification and without being overwritten
+    ramzswap: dict[str, int | float | None]  # the driver's other statistics, under its names
+    swap_header: dict[str, int]  # mkswap's own page: pages and bytes of it that the store holds
+    model: Content
+    kernel: Content
+    policies: dict[str, PolicyResult]
+    recovered: dict[str, Integral | None]  # compr_bytes, pool_bytes: stale under none minus stale under notify
+    leaked: dict[str, Integral | None]  # stale under observed minus stale under notify
+    live_slots_end: int
+    live_compr_bytes_end: int
+    lifetime: Survival
+    lifetime_by_reason: dict[str, Histogram]
+    time_to_reuse: Survival
+    free_reasons: dict[str, int]
+    notification: Histogram
+    sizes: NDArray[np.int64]  # pages by exact compressed size in bytes, shape (page size + 1,)
+    series: Series
+    slot_map: SlotMap
+    left_censored: int  # entries that the store held before the recording began
+
+
+@dataclass(frozen=True)
+class TraceResult:
+    """A whole trace. `trace` is the JSON report's object of that name; lost: events lost, by kind."""
+
+    trace: dict[str, Any]
+    header: dict[str, Any]
+    areas: list[AreaResult]
+    lost: dict[str, int]
+    tasks: dict[int, str]

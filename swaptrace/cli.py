@@ -1,0 +1,64 @@
+"""The command line: one module per command in swaptrace.commands, imported when that command is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from swaptrace.errors import Problem
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "check": "Tell whether this kernel can be traced, how, and what is missing.",
+    "selftest": "Swap a private workload through a spare zram device and compare with the kernel's counters.",
+    "record": "Record swap events to a trace file.",
+    "report": "Report what a trace says: text, JSON, or charts in an HTML page.",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command's module only when it is called: --help and usage errors stay instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"swaptrace.commands.{cmd_name}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="swaptrace")
+def cli() -> None:
+    """How much memory do stale swap slots hold, and how much of it do slot-free notifications give back?"""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; the only place that prints errors and chooses exit statuses."""
+    try:
+        status = cli.main(arguments, prog_name="swaptrace", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except click.Abort:
+        status = 130
+    except Problem as problem:
+        print(f"swaptrace: {problem.what}\n{problem.remedy}", file=sys.stderr)
+        status = problem.exit_status
+    except BrokenPipeError:  # `| head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status)

@@ -1,0 +1,25 @@
+"""swaptrace record"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command("record", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("swap.trace"), show_default=True)
+@click.option("-d", "--duration", type=click.FloatRange(min=0, min_open=True), help="Stop after that many seconds.")
+@click.option("--force", is_flag=True, help="Overwrite the output file.")
+@click.option("--ring", "ring_mib", type=click.IntRange(1, 1024), help="Ring buffer, MiB.  [default: by memory size]")
+@click.argument("arguments", metavar="[-- COMMAND ARGS...]", nargs=-1, type=click.UNPROCESSED)
+def command(output: Path, duration: float | None, force: bool, ring_mib: int | None, arguments: tuple[str, ...]) -> int:
+    """Record swap events: until COMMAND ends, for a time (-d), or until Ctrl-C.
+
+    Exits with COMMAND's status if that is not 0.
+    """
+    from swaptrace.live.recorder import record
+
+    return record(output, arguments, duration=duration, force=force, ring_bytes=ring_mib << 20 if ring_mib else None)

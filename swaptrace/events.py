@@ -1,0 +1,171 @@
+"""The event record: the one definition of what BPF programs emit, traces hold and analysis reads.
+
+The C structure, the constants of the BPF programs (`c_definitions`) and the NumPy dtype (`EVENT`) all come from the
+tables below, so they cannot differ. What each field means for each kind:
+
+| kind    | device     | slot           | run   | size (bytes)          | arg                    | flags           |
+|---------|------------|----------------|-------|-----------------------|------------------------|-----------------|
+| SWAPON  | swap type  | number of call | 0     | 0                     | -errno, 0 for success  |                 |
+| SWAPOFF | swap type  | number of call | 0     | 0                     | -errno, 0 for success  |                 |
+| STORE   | store      | store index    | 1     | compressed            | memory cgroup          | SAME, HUGE, ... |
+| LOAD    | store      | store index    | pages | 0                     | 0                      |                 |
+| FREE    | swap type  | swap offset    | slots | 0                     | 0                      | reason          |
+| DROP    | store      | store index    | 1     | compressed            | 0                      | SAME, HUGE, ... |
+| NOTIFY  | store      | store index    | 1     | compressed, dropped   | duration (ns)          | DROPPED, MISSED |
+| TASK    | the 16 bytes of slot, size, arg and flags hold the command name of `tgid`                             |||||
+| PRESENT | store      | store index    | pages | 0: not known          | 0                      | SAME, HUGE, ... |
+| RESET   | store      | 0              | 0     | 0                     | 0                      |                 |
+
+`time` is CLOCK_MONOTONIC in ns. A *store* is a zram device, by its minor number; a *store index* is a page of it. A
+memory cgroup is the inode number of its directory (0: none, or not known). PRESENT is no event of the kernel: it says
+that the store held an entry when the recording began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import IntEnum, IntFlag
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.areas import Store, SwapArea
+
+__all__ = [
+    "EVENT",
+    "REASON_SHIFT",
+    "EventBatch",
+    "EventFlag",
+    "EventKind",
+    "FreeReason",
+    "SwapCall",
+    "c_definitions",
+    "empty",
+]
+
+
+class EventKind(IntEnum):
+    SWAPON = 1
+    SWAPOFF = 2
+    STORE = 3
+    LOAD = 4
+    FREE = 5
+    DROP = 6
+    NOTIFY = 7
+    TASK = 8
+    PRESENT = 9
+    RESET = 10
+
+
+class EventFlag(IntFlag):
+    """Flags of store entries and of what became of them; FREE carries its reason above REASON_SHIFT."""
+
+    SAME = 1  # same-filled: the store keeps one word and no object
+    HUGE = 2  # incompressible: stored as a whole page
+    WRITTEN_BACK = 4  # moved to zram's backing device: no object in memory
+    GONE = 8  # STORE: the entry was dropped again before its size could be read
+    DROPPED = 16  # NOTIFY: the store held an entry and dropped it
+    MISSED = 32  # NOTIFY: the store could not take the entry's lock (zram counts it in miss_free)
+    SELF = 64  # caused by the recorder itself
+
+
+class FreeReason(IntEnum):
+    """Why a slot was freed: what the freeing task was doing, as far as its flags and system call tell."""
+
+    OTHER = 0
+    EXIT = 1  # the task is exiting, or replaces its memory (execve)
+    SWAPIN = 2  # the page came back: in a page fault, or in a system call that touched it
+    UNMAP = 3  # munmap, madvise, and everything else by which a task gives memory or a file up
+    SWAPOFF = 4
+    RECLAIM = 5  # kswapd, direct reclaim: the swap cache's slot, mostly
+
+
+REASON_SHIFT = 8
+
+_FIELDS: tuple[tuple[str, type[np.unsignedinteger[Any]], str], ...] = (
+    ("time", np.uint64, "CLOCK_MONOTONIC, ns"),
+    ("slot", np.uint32, "swap offset or store index, pages"),
+    ("size", np.uint32, "compressed size, bytes"),
+    ("arg", np.uint32, "by kind, see above"),
+    ("flags", np.uint32, "EventFlag, and FreeReason << REASON_SHIFT"),
+    ("tgid", np.uint32, "process id of the task that did it"),
+    ("run", np.uint16, "consecutive slots, at least 1"),
+    ("kind", np.uint8, "EventKind"),
+    ("device", np.uint8, "swap type or store"),
+)
+
+#: One event: 32 bytes, every field aligned.
+EVENT = np.dtype([(name, kind) for name, kind, _ in _FIELDS], align=True)
+
+
+def empty(length: int = 0) -> NDArray[np.void]:
+    """An array of `length` zeroed events."""
+    return np.zeros(length, dtype=EVENT)
+
+
+def c_definitions() -> str:
+    """`struct event` and the constants of this module, as C for the BPF programs."""
+    lines = ["struct event {"]
+    lines += [f"\tu{8 * np.dtype(kind).itemsize} {name}; /* {what} */" for name, kind, what in _FIELDS]
+    lines += ["};", f"#define REASON_SHIFT {REASON_SHIFT}"]
+    for enum, prefix in ((EventKind, "EVENT"), (EventFlag, "FLAG"), (FreeReason, "REASON")):
+        lines += [f"#define {prefix}_{member.name} {member.value}" for member in enum]
+    lines.append(f"#define EVENT_KINDS {max(EventKind) + 1}")
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class SwapCall:
+    """One swapon or swapoff call: what the fixed-size event has no room for.
+
+    `row` is the event's place in its batch, result 0 or -errno. `area` is what the call made or ended, `store` what it
+    is stored in; None if the call failed, or for an area without a store of its own.
+    """
+
+    row: int
+    call: str
+    path: str
+    flags: int
+    result: int
+    area: SwapArea | None = None
+    store: Store | None = None
+
+
+@dataclass(frozen=True)
+class EventBatch:
+    """Events in the ring's order, and the few things about them that need words.
+
+    events: array of EVENT, shape (n,). tasks: command names by tgid, first seen in this batch. calls: swapon and
+    swapoff calls, in order.
+    """
+
+    events: NDArray[np.void]
+    tasks: dict[int, str] = field(default_factory=dict)
+    calls: tuple[SwapCall, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    @staticmethod
+    def concatenate(batches: Sequence[EventBatch]) -> EventBatch:
+        """One batch of several, in order."""
+        tasks: dict[int, str] = {}
+        calls: list[SwapCall] = []
+        rows = 0
+        for batch in batches:
+            tasks |= batch.tasks
+            calls += [replace(call, row=call.row + rows) for call in batch.calls]
+            rows += len(batch)
+        events = np.concatenate([batch.events for batch in batches]) if batches else empty()
+        return EventBatch(events, tasks, tuple(calls))
+
+    def split(self) -> Iterator[tuple[EventBatch, SwapCall | None]]:
+        """Pieces that end with a swapon or swapoff each (the call comes with its piece), and the rest with None."""
+        start = 0
+        for call in self.calls:
+            yield EventBatch(self.events[start : call.row + 1], self.tasks), call
+            start = call.row + 1
+        if start < len(self.events):
+            yield EventBatch(self.events[start:], self.tasks), None

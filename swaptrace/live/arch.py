@@ -1,0 +1,87 @@
+"""What differs between processor architectures: registers, system call numbers. One row each.
+
+The BPF programs take arguments from the saved registers by offset (struct pt_regs, arch/*/include/asm/ptrace.h), so
+that they need no kernel header.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+
+from swaptrace.errors import EnvironmentProblem
+
+__all__ = ["Architecture", "architecture"]
+
+# System calls by which a task gives memory up, so that the slots it holds are freed (FreeReason.UNMAP) ...
+_UNMAP = (
+    "munmap", "brk", "mmap", "mremap", "madvise", "process_madvise", "shmdt", "shmctl", "close", "truncate",
+    "ftruncate", "fallocate", "unlink", "unlinkat", "umount2",
+)  # fmt: skip
+# ... replaces all of it (FreeReason.EXIT), or takes the area away.
+_EXEC = ("execve", "execveat")
+_SWAPOFF = ("swapoff",)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Offsets are bytes into struct pt_regs; `syscalls` are numbers by name (a name may be missing)."""
+
+    machine: str
+    arguments: tuple[int, ...]
+    return_value: int
+    syscall: int
+    syscall_prefix: str
+    thread_size: int
+    syscalls: dict[str, int]
+
+    def definitions(self) -> dict[str, str | int]:
+        """The constants for the BPF programs."""
+        return {
+            **{f"REGS_ARG{n}": offset for n, offset in enumerate(self.arguments)},
+            "REGS_RETURN": self.return_value,
+            "REGS_SYSCALL": self.syscall,
+            "REGS_SYSCALL_ARG0": self.arguments[0],
+            "REGS_SYSCALL_ARG1": self.arguments[1],
+            # a system call's wrapper has one argument: the registers of user space (CONFIG_ARCH_HAS_SYSCALL_WRAPPER)
+            "SYSCALL_ARGUMENTS(ctx)": "ARG(ctx,0)",
+            "THREAD_SIZE": self.thread_size,
+            "SYSCALLS_UNMAP": self._cases(_UNMAP),
+            "SYSCALLS_EXEC": self._cases(_EXEC),
+            "SYSCALLS_SWAPOFF": self._cases(_SWAPOFF),
+        }
+
+    def _cases(self, names: tuple[str, ...]) -> str:
+        return " ".join(f"case {self.syscalls[name]}:" for name in names if name in self.syscalls)
+
+
+_ARCHITECTURES = {
+    "x86_64": Architecture(
+        machine="x86_64",
+        arguments=(112, 104, 96, 88, 72, 64),  # di, si, dx, cx, r8, r9
+        return_value=80,  # ax
+        syscall=120,  # orig_ax: -1 in an exception (arch/x86/entry/entry_64.S)
+        syscall_prefix="__x64_sys_",
+        thread_size=16384,
+        syscalls={
+            "close": 3, "mmap": 9, "munmap": 11, "brk": 12, "mremap": 25, "madvise": 28, "shmctl": 31, "execve": 59,
+            "shmdt": 67, "truncate": 76, "ftruncate": 77, "unlink": 87, "umount2": 166, "swapoff": 168,
+            "unlinkat": 263, "fallocate": 285, "execveat": 322, "process_madvise": 440,
+        },
+    ),
+}  # fmt: skip
+
+
+def architecture(machine: str | None = None) -> Architecture:
+    """The row of this machine (or of the one named as `uname -m` names it).
+
+    Raises EnvironmentProblem for an architecture without a row.
+    """
+    machine = machine or platform.machine()
+    try:
+        return _ARCHITECTURES[machine]
+    except KeyError:
+        raise EnvironmentProblem(
+            f"swaptrace cannot record on {machine} yet",
+            f"record on one of: {', '.join(_ARCHITECTURES)}; reports can be made anywhere",
+        ) from None

@@ -1,0 +1,179 @@
+"""The table of probes: for each logical event, the kernel functions that tell of it, and what is lost without them.
+
+One row serves every kernel that has the function with those parameters, as its BTF says; kernels are never told apart
+by version number. Releases are named only to say where a candidate was seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from swaptrace.live.arch import Architecture
+from swaptrace.live.btf import KernelTypes
+
+__all__ = ["PROBES", "Candidate", "Choice", "Probe", "Symbols", "choose"]
+
+_AREA = "struct swap_info_struct *"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A kernel function, the parameters that it must have, and the BPF programs for its entry and return."""
+
+    function: str
+    parameters: tuple[str, ...]
+    entry: str | None = None
+    exit: str | None = None
+    module: str | None = None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A logical event. The first candidate that the kernel has is taken, or each of them if `every` is set."""
+
+    event: str
+    candidates: tuple[Candidate, ...]
+    without: str
+    every: bool = False
+    required: bool = False
+
+
+def _zram(function: str, *parameters: str, entry: str, exit: str | None = None) -> Candidate:
+    return Candidate(function, parameters, entry, exit, module="zram")
+
+
+def _syscall(name: str) -> Candidate:
+    # the wrapper, found by its prefix on this architecture; __do_sys_swapon itself is notrace
+    return Candidate(f"sys_{name}", ("struct pt_regs *",), f"{name}_enter", f"{name}_return")
+
+
+PROBES: tuple[Probe, ...] = (
+    Probe(
+        "slot freed",
+        (
+            # until 5.x, and the name that is still used for this event
+            Candidate("swap_entry_free", (_AREA, "swp_entry_t"), "slot_freed_by_entry"),
+            # 6.12, since 650975d2b181 ("mm: swap: free_swap_and_cache_nr() as batched free_swap_and_cache()") or so
+            Candidate("swap_entry_range_free", (_AREA, "swp_entry_t", "int32"), "slots_freed_by_entry"),
+            # 5.10, 6.1
+            Candidate("swap_range_free", (_AREA, "int64", "int32"), "slots_freed_by_offset"),
+        ),
+        without="nothing can be said about stale slots",
+        required=True,
+    ),
+    Probe(
+        "slot stored and loaded",
+        (
+            _zram("zram_submit_bio", "struct bio *", entry="zram_bio_enter", exit="zram_bio_return"),
+            # 4K swap pages, until the block layer lost its rw_page operation in 6.3
+            _zram(
+                "zram_rw_page",
+                "struct block_device *", "int64", "struct page *", "int32",
+                entry="zram_page_enter", exit="zram_page_return",
+            ),
+        ),
+        without="no compressed sizes, hence no bytes: only slots freed and notified are seen",
+        every=True,
+    ),
+    Probe(
+        "store entry dropped",
+        (_zram("zram_free_page", "struct zram *", "int64", entry="entry_dropped"),),
+        without="entries dropped without a notification (discard, reset) are not seen",
+    ),
+    Probe(
+        "notification",
+        (
+            _zram(
+                "zram_slot_free_notify",
+                "struct block_device *", "int64",
+                entry="notification_enter", exit="notification_return",
+            ),
+        ),
+        without="whether the store is told of freed slots, and what that costs, is not seen",
+    ),
+    Probe(
+        "store reset",
+        (_zram("zram_reset_device", "struct zram *", entry="store_reset"),),
+        without="after a reset of the device, what would be stale under `none` is counted on",
+    ),
+    Probe("swapon", (_syscall("swapon"),), without="areas switched on while recording are not known"),
+    Probe("swapoff", (_syscall("swapoff"),), without="areas switched off while recording are not noticed"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for one logical event: functions to attach to, or why there is none."""
+
+    probe: Probe
+    chosen: tuple[Candidate, ...]
+    problems: tuple[str, ...] = field(default=())
+
+
+class Symbols:
+    """The kernel's symbols (/proc/kallsyms): which functions are there, and where its tables are.
+
+    Addresses are 0 without CAP_SYSLOG.
+    """
+
+    def __init__(self, path: Path = Path("/proc/kallsyms")) -> None:
+        self._path = path
+
+    def addresses(self, names: set[str]) -> dict[str, int]:
+        """The addresses of those of `names` that exist. One pass over the file, without a Python step per line."""
+        text = b"\n" + self._path.read_bytes()
+        found: dict[str, int] = {}
+        for name in names:
+            for end in (b"\n", b"\t"):  # a module's symbol is followed by a tab and the module's name
+                at = text.find(b" " + name.encode() + end)
+                if at >= 0:
+                    line = text[text.rfind(b"\n", 0, at) + 1 : at]
+                    found[name] = int(line.split()[0], 16)
+        return found
+
+
+def resolve_syscalls(candidate: Candidate, arch: Architecture) -> Candidate:
+    """The candidate with this architecture's name of a system call's wrapper."""
+    if not candidate.function.startswith("sys_"):
+        return candidate
+    name = arch.syscall_prefix.removesuffix("sys_") + candidate.function
+    return Candidate(name, candidate.parameters, candidate.entry, candidate.exit, candidate.module)
+
+
+def choose(types: KernelTypes, symbols: Symbols, arch: Architecture) -> list[Choice]:
+    """For each row of the table, the candidates that this kernel has. Nothing is attached yet."""
+    rows = [(probe, [resolve_syscalls(c, arch) for c in probe.candidates]) for probe in PROBES]
+    present = symbols.addresses({c.function for _, candidates in rows for c in candidates})
+    choices = []
+    for probe, candidates in rows:
+        chosen: list[Candidate] = []
+        problems: list[str] = []
+        for candidate in candidates:
+            problem = _problem(candidate, types, present)
+            if problem is None:
+                chosen.append(candidate)
+                if not probe.every:
+                    break
+            else:
+                problems.append(problem)
+        choices.append(Choice(probe, tuple(chosen), tuple(problems)))
+    return choices
+
+
+def _problem(candidate: Candidate, types: KernelTypes, present: dict[str, int]) -> str | None:
+    """Why this kernel's function cannot serve, or None if it can."""
+    name = candidate.function
+    if name not in present:
+        where = f"the {candidate.module} module (or it is not loaded)" if candidate.module else "this kernel"
+        return f"{where} has no {name}"
+    btf = types.module(candidate.module) if candidate.module else types.vmlinux
+    if btf is None:
+        return f"the kernel has no type information for the {candidate.module} module"
+    parameters = btf.parameters(name)
+    # A compiler-made copy has no BTF; a system call's wrapper has, but its parameters are the architecture's.
+    if parameters is None or (parameters != candidate.parameters and "sys_" not in name):
+        return (
+            f"{name} has parameters ({', '.join(parameters or ('unknown',))}), not ({', '.join(candidate.parameters)})"
+        )
+    return None

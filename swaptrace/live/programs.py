@@ -1,0 +1,196 @@
+"""The BPF programs: put together, compiled by BCC, and attached. The only module that imports bcc."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import sys
+import tempfile
+from importlib import resources
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from swaptrace.errors import EnvironmentProblem
+from swaptrace.events import EventKind, c_definitions
+from swaptrace.live.arch import Architecture
+from swaptrace.live.btf import KernelTypes
+from swaptrace.live.layout import MAX_SWAP_TYPES, layout
+from swaptrace.live.probes import Choice, Symbols
+from swaptrace.live.ring import Ring
+
+__all__ = ["Programs", "import_bcc"]
+
+_PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+
+# What BCC's own prelude includes. The programs use no kernel header, so these stand in for the kernel's: users need no
+# headers package, and a compile takes a tenth of the time. bcc/bpf.h is built into BCC.
+_HEADERS = {
+    "linux/kconfig.h": "#define CONFIG_BPF_SYSCALL 1\n",
+    "linux/types.h": """\
+#pragma once
+typedef unsigned char __u8, u8;
+typedef unsigned short __u16, u16, __be16, __sum16;
+typedef unsigned int __u32, u32, __be32, __wsum;
+typedef unsigned long long __u64, u64, __be64, __aligned_u64;
+typedef signed char __s8, s8;
+typedef short __s16, s16;
+typedef int __s32, s32;
+typedef long long __s64, s64;
+typedef unsigned long size_t, uintptr_t;
+typedef _Bool bool;
+#define true 1
+#define false 0
+#define __bitwise
+""",
+    # asked for by BCC; matters only to kernels before 5.0, which compare it with their own
+    "linux/version.h": """\
+#define KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + (c))
+#define LINUX_VERSION_CODE KERNEL_VERSION(5, 10, 0)
+""",
+    "asm/page.h": f"#define PAGE_SIZE {_PAGE_SIZE}\n",
+    "uapi/linux/bpf.h": "#include <bcc/bpf.h>\n",
+    "linux/bpf_common.h": "",
+    "linux/log2.h": "",
+    "uapi/linux/if_ether.h": "",
+    "uapi/linux/if_packet.h": "",
+    "uapi/linux/ptrace.h": "",
+}  # fmt: skip
+
+
+def import_bcc() -> ModuleType:
+    """The distribution's bcc. Raises EnvironmentProblem if it is missing, or if it is PyPI's package of that name."""
+    package = "install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora, RHEL)"
+    try:
+        import bcc
+    except ImportError as error:
+        raise EnvironmentProblem(
+            f"{sys.executable} finds no bcc ({error})",
+            f"{package}, and run swaptrace with the distribution's Python, or from a virtual environment "
+            "made with: /usr/bin/python3 -m venv --system-site-packages",
+        ) from None
+    if not hasattr(bcc, "BPF"):
+        raise EnvironmentProblem(
+            f"{bcc.__file__} is not the BPF Compiler Collection, but an unrelated package of the same name",
+            f"pip uninstall bcc; then {package}",
+        )
+    return bcc  # type: ignore[no-any-return]
+
+
+class Programs:
+    """The compiled BPF programs of the chosen probes, attached between __enter__ and __exit__."""
+
+    def __init__(
+        self, choices: list[Choice], types: KernelTypes, symbols: Symbols, arch: Architecture, ring_bytes: int
+    ) -> None:
+        self._bcc = import_bcc()
+        self._ring_bytes = ring_bytes
+        self._attached: list[dict[str, Any]] = []
+        zram = any(c.module == "zram" for choice in choices for c in choice.chosen)
+        constants: dict[str, str | int] = {
+            **layout(types, zram=zram),
+            **arch.definitions(),
+            "RING_PAGES": ring_bytes // _PAGE_SIZE,
+            "SWAP_INFO": f"{_swap_info(symbols):#x}ULL",
+        }
+        files = ["common.h", "slots.c", "swap_calls.c"] + ["zram.c"] * zram
+        self._bpf = self._compile(files, constants)
+
+    def _compile(self, files: list[str], constants: dict[str, str | int]) -> Any:
+        source = "".join(f"#define {name} {value}\n" for name, value in constants.items())
+        source += c_definitions()
+        source += "".join((resources.files("swaptrace.bpf") / name).read_text() for name in files)
+        with tempfile.TemporaryDirectory(prefix="swaptrace-") as folder:
+            for name, text in _HEADERS.items():
+                path = Path(folder, "include", name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+            before = os.environ.get("BCC_KERNEL_SOURCE")
+            os.environ["BCC_KERNEL_SOURCE"] = folder
+            try:
+                return self._bcc.BPF(text=source, cflags=["-Wno-macro-redefined"])
+            except Exception as error:  # bcc raises nothing more specific
+                raise EnvironmentProblem(
+                    f"BCC {getattr(self._bcc, '__version__', '?')} could not compile the BPF programs: {error}",
+                    "the compiler's messages are above; please report them with the output of: swaptrace check",
+                ) from None
+            finally:
+                if before is None:
+                    del os.environ["BCC_KERNEL_SOURCE"]
+                else:
+                    os.environ["BCC_KERNEL_SOURCE"] = before
+
+    def attach(self, choices: list[Choice]) -> list[dict[str, Any]]:
+        """Attach all chosen probes; what was attached, as it goes into the trace header.
+
+        Returns before any event is emitted for a slot whose probes are not all in place: the reader drops what came
+        before the recording's start. Raises EnvironmentProblem if a required event cannot be attached.
+        """
+        for choice in choices:
+            functions = []
+            for candidate in choice.chosen:
+                try:
+                    if candidate.exit:  # first, or else an entry without its return would be counted as lost
+                        self._bpf.attach_kretprobe(event=candidate.function, fn_name=candidate.exit)
+                    if candidate.entry:
+                        self._bpf.attach_kprobe(event=candidate.function, fn_name=candidate.entry)
+                    functions.append(candidate.function)
+                except Exception as error:  # bcc raises nothing more specific
+                    if choice.probe.required:
+                        raise _refused(candidate.function, error) from None
+            self._attached.append({"event": choice.probe.event, "functions": functions})
+            if choice.probe.required and not functions:
+                raise EnvironmentProblem(
+                    f"this kernel has no function that tells of a {choice.probe.event}: {'; '.join(choice.problems)}",
+                    f"without it, {choice.probe.without}; please report the output of: swaptrace check",
+                )
+        return self._attached
+
+    def ring(self) -> Ring:
+        return Ring(self._bpf["ring"].map_fd, self._ring_bytes)
+
+    def lost(self) -> dict[str, int]:
+        """Events that found no room in the ring, in slots, by kind."""
+        table = self._bpf["lost"]
+        counts = {kind.name: sum(table[table.Key(kind)]) for kind in EventKind if kind != EventKind.PRESENT}
+        return {name: count for name, count in counts.items() if count}
+
+    def swap_types(self) -> list[int]:
+        """The types of all areas that are on, in order, after looking at the kernel's table again.
+
+        The program that looks runs at the return of swapon; a call without a path fails at once and changes nothing.
+        """
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.swapon(None, 0)
+        table = self._bpf["swap_areas"]
+        return [number for number in range(MAX_SWAP_TYPES) if table[ctypes.c_int(number)].flags & 1]
+
+    def swap_call(self, number: int) -> Any | None:
+        """The details of a swapon or swapoff call, by the number in its event; None if they were overwritten."""
+        table = self._bpf["swap_calls"]
+        try:
+            return table[ctypes.c_uint32(number)]
+        except KeyError:
+            return None
+
+    def close(self) -> None:
+        self._bpf.cleanup()
+
+
+def _swap_info(symbols: Symbols) -> int:
+    address = symbols.addresses({"swap_info"}).get("swap_info", 0)
+    if not address:
+        raise EnvironmentProblem(
+            "the kernel does not tell where swap_info[] is",
+            "run as root, with a kernel built with CONFIG_KALLSYMS_ALL=y",
+        )
+    return address
+
+
+def _refused(function: str, error: Exception) -> EnvironmentProblem:
+    detail = re.sub(r"\s+", " ", str(error))
+    return EnvironmentProblem(
+        f"the kernel refused a kprobe on {function}: {detail}",
+        "see: swaptrace check (kernel lockdown, a notrace function, or kprobes switched off)",
+    )

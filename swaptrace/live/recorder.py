@@ -1,0 +1,165 @@
+"""record: the live source and the trace writer, joined until it is time to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+
+from swaptrace import units
+from swaptrace.errors import UsageProblem
+from swaptrace.events import EventBatch, EventFlag, EventKind
+from swaptrace.live.source import LiveSource
+from swaptrace.trace.header import Trailer
+from swaptrace.trace.writer import TraceWriter, already_there
+
+__all__ = ["Totals", "record"]
+
+_FLUSH_EVERY = 1.0  # seconds: what a killed recorder may lose
+
+
+@dataclass
+class Totals:
+    """Running totals for the status line: events, slots, and the compressed bytes that notifications gave back."""
+
+    events: int = 0
+    stored: int = 0
+    freed: int = 0
+    given_back: int = 0
+    lost: int = 0
+    start: float = field(default_factory=time.monotonic)
+
+    def add(self, batch: EventBatch) -> None:
+        events = batch.events
+        kind = events["kind"]
+        dropped = (kind == EventKind.NOTIFY) & (events["flags"] & EventFlag.DROPPED > 0)
+        self.events += len(events)
+        self.stored += int(np.count_nonzero(kind == EventKind.STORE))
+        self.freed += int(events["run"][kind == EventKind.FREE].sum())
+        self.given_back += int(events["size"][dropped].sum())
+
+    def line(self) -> str:
+        seconds = max(time.monotonic() - self.start, 1e-9)
+        return (
+            f"{units.duration(1e9 * seconds)}: "
+            f"{units.count(self.events)} events ({units.rate(self.events / seconds)}), "
+            f"{units.count(self.stored)} slots stored, {units.count(self.freed)} freed, "
+            f"{units.size(self.given_back)} given back by notifications, {units.count(self.lost)} lost"
+        )
+
+
+class _Stop:
+    """Why to stop. Ctrl-C and SIGTERM set it: nothing is done inside the signal handler itself."""
+
+    def __init__(self, duration: float | None) -> None:
+        self.reason: str | None = None
+        self._end = time.monotonic() + duration if duration else None
+
+    def handle(self, number: int, _: FrameType | None) -> None:
+        self.reason = signal.Signals(number).name
+
+    def check(self, child: subprocess.Popen[bytes] | None) -> str | None:
+        """The reason to stop now, or None."""
+        if self.reason is None and child is not None and child.poll() is not None:
+            self.reason = "command ended"
+        if self.reason is None and self._end is not None and time.monotonic() >= self._end:
+            self.reason = "duration"
+        return self.reason
+
+
+@contextlib.contextmanager
+def _signals(stop: _Stop) -> Iterator[None]:
+    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def record(
+    output: Path, command: tuple[str, ...], *, duration: float | None, force: bool, ring_bytes: int | None
+) -> int:
+    """Record until the command ends, the duration is over, or a signal comes; returns the exit status.
+
+    Raises Problem for all that a user can mend; what was recorded until then stays readable.
+    """
+    if command and shutil.which(command[0]) is None:
+        raise UsageProblem(f"{command[0]}: command not found", "check the spelling, or give its whole path")
+    if output.exists() and not force:  # TraceWriter would say so, but only after seconds of compiling
+        raise already_there(output)
+    _say("compiling and attaching BPF programs ...")
+    with LiveSource(command, ring_bytes) as source:
+        writer = TraceWriter(output, source.header, force=force)
+        for event in source.header.missing:
+            _say(f"not recorded, as this kernel does not tell: {event} (see: swaptrace check)")
+        _say(f"recording to {output}" + ("" if command or duration else "; stop with Ctrl-C"))
+        totals, trailer = _run(source, writer, command, duration)
+    _say(f"\n{totals.line()}\n{output}: {units.size(writer.size)}; see it with: swaptrace report {output}")
+    return trailer.exit_status or 0
+
+
+def _run(
+    source: LiveSource, writer: TraceWriter, command: tuple[str, ...], duration: float | None
+) -> tuple[Totals, Trailer]:
+    stop, totals = _Stop(duration), Totals()
+    with _signals(stop):
+        child = subprocess.Popen(command) if command else None
+        status = _Status()
+        flushed = time.monotonic()
+        try:
+            while not stop.check(child):
+                batch = source.poll()
+                totals.add(batch)
+                writer.write(batch)
+                if time.monotonic() - flushed >= _FLUSH_EVERY:
+                    writer.flush()
+                    totals.lost, flushed = source.lost(), time.monotonic()
+                    status.show(totals)
+        finally:
+            exit_status = _end(child, stop.reason)
+        batches, trailer = source.finish(exit_status, stop.reason or "end")
+        for batch in batches:
+            totals.add(batch)
+            writer.write(batch)
+        writer.close(trailer)
+    totals.lost = sum(trailer.lost.values())
+    return totals, trailer
+
+
+def _end(child: subprocess.Popen[bytes] | None, reason: str | None) -> int | None:
+    """The command's exit status, as a shell gives it; 0 if the recording, not the command, came to its end first."""
+    if child is None:
+        return None
+    if child.poll() is None:
+        child.terminate()
+        child.wait()
+        return 0
+    if reason != "command ended":  # Ctrl-C reaches the command, too
+        return 0
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode
+
+
+class _Status:
+    """The live line on stderr; nothing when that is not a terminal."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+
+    def show(self, totals: Totals) -> None:
+        if self._terminal:
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r{totals.line()[:width]:<{width}}", end="", file=sys.stderr, flush=True)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

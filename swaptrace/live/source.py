@@ -1,0 +1,181 @@
+"""The live source: attaches to the running kernel and yields event batches, as the trace reader does from a file."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import platform
+import re
+import time
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.areas import Snapshot, Store
+from swaptrace.errors import EnvironmentProblem
+from swaptrace.events import EventBatch, EventFlag, EventKind, SwapCall
+from swaptrace.live import sysfs
+from swaptrace.live.arch import architecture
+from swaptrace.live.btf import KernelTypes
+from swaptrace.live.probes import Symbols, choose
+from swaptrace.live.programs import Programs
+from swaptrace.live.ring import default_ring_bytes
+from swaptrace.trace.header import Header, Trailer
+
+__all__ = ["LiveSource", "require_root"]
+
+_LONGEST_WAIT = 0.1  # seconds: how late an event may be seen on an idle machine
+_SHORTEST_WAIT = 0.001
+
+
+def require_root() -> None:
+    """Raises EnvironmentProblem, with the command that works, unless running as root."""
+    if os.geteuid() != 0:
+        import sys
+
+        command = " ".join([sys.executable, "-m", "swaptrace", *sys.argv[1:]])
+        raise EnvironmentProblem("tracing the kernel needs root", f"run: sudo {command}")
+
+
+class LiveSource:
+    """The running kernel. Entering the context attaches all probes and takes the start snapshot.
+
+    Use: `with LiveSource(command) as source`, then poll() again and again, then finish() once.
+    """
+
+    def __init__(self, command: tuple[str, ...], ring_bytes: int | None = None) -> None:
+        require_root()
+        arch, types, symbols = architecture(), KernelTypes(), Symbols()
+        self._choices = choose(types, symbols, arch)
+        self._ring_bytes = ring_bytes or default_ring_bytes()
+        self._programs = Programs(self._choices, types, symbols, arch, self._ring_bytes)
+        self._command = command
+        self._tgid = os.getpid()
+        self._wait = _LONGEST_WAIT
+        self._first: list[EventBatch] = []
+
+    def __enter__(self) -> LiveSource:
+        try:
+            attached = self._programs.attach(self._choices)
+            self._ring = self._programs.ring()
+            start = sysfs.snapshot(self._programs.swap_types())
+            realtime = time.time_ns() - (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - start.time)
+            # What the stores hold already. Its time is the start's: it was there before all that is recorded.
+            for store in start.stores:
+                present = sysfs.present_entries(store)
+                present["time"] = start.time
+                self._first.append(EventBatch(present))
+        except BaseException:
+            self._programs.close()
+            raise
+        self._start = start
+        self.header = Header(
+            kernel=platform.release(),
+            machine=platform.machine(),
+            page_size=sysfs.PAGE_SIZE,
+            host=platform.node(),
+            command=self._command,
+            start_realtime=realtime,
+            start=start,
+            probes=tuple(attached),
+            missing=tuple(c.probe.event for c in self._choices if not c.chosen),
+            recorder_tgid=self._tgid,
+            zsmalloc_chain_size=_chain_size(),
+            ring_bytes=self._ring_bytes,
+            swaptrace=version("swaptrace"),
+        )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._programs.close()
+
+    def poll(self) -> EventBatch:
+        """Wait a little, less the fuller the ring was, and return what has happened since the last call."""
+        if self._first:
+            return self._first.pop(0)
+        time.sleep(self._wait)
+        pending = self._ring.pending()
+        if pending > 0.25:
+            self._wait = max(self._wait / 2, _SHORTEST_WAIT)
+        elif pending < 0.05:
+            self._wait = min(self._wait * 1.5, _LONGEST_WAIT)
+        return self._batch(self._ring.drain())
+
+    def finish(self, exit_status: int | None = None, reason: str = "end") -> tuple[list[EventBatch], Trailer]:
+        """The end snapshot, and all batches with what happened before it."""
+        end = sysfs.snapshot(self._programs.swap_types())
+        batches, self._first = self._first, []
+        while len(events := self._ring.drain()):
+            batches.append(self._batch(events[events["time"] <= end.time]))
+        return batches, Trailer(end, self._programs.lost(), exit_status, reason)
+
+    def lost(self) -> int:
+        """Slots whose events were lost so far."""
+        return sum(self._programs.lost().values())
+
+    # -- from raw events to a batch
+
+    def _batch(self, events: NDArray[np.void]) -> EventBatch:
+        if not len(events):
+            return EventBatch(events)
+        names = events["kind"] == EventKind.TASK
+        tasks = _task_names(events[names]) if names.any() else {}
+        keep = ~names & (events["time"] >= self._start.time)
+        if not keep.all():
+            events = events[keep]
+        calls = self._calls(events)
+        own = events["tgid"] == self._tgid
+        if own.any():
+            events["flags"][own] |= np.uint32(EventFlag.SELF)
+        # the recorder's own looks at the kernel's table of areas are no calls of the user's
+        looks = own & np.isin(events["kind"], (EventKind.SWAPON, EventKind.SWAPOFF))
+        if looks.any():
+            moved = np.cumsum(looks)
+            calls = [replace(c, row=c.row - int(moved[c.row])) for c in calls if not looks[c.row]]
+            events = events[~looks]
+        return EventBatch(events, tasks, tuple(calls))
+
+    def _calls(self, events: NDArray[np.void]) -> list[SwapCall]:
+        rows = np.flatnonzero((events["kind"] == EventKind.SWAPON) | (events["kind"] == EventKind.SWAPOFF))
+        return [self._call(int(row), events[row]) for row in rows]
+
+    def _call(self, row: int, event: np.void) -> SwapCall:
+        name = EventKind(int(event["kind"])).name.lower()
+        details = self._programs.swap_call(int(event["slot"]))
+        if details is None:
+            return SwapCall(row, name, "(unknown: too many calls at once)", 0, -int(event["arg"]))
+        path = details.path.decode(errors="replace")
+        area, store = None, None
+        if details.type >= 0:
+            # the area's own numbers come from the kernel's table; what lies behind it, from sysfs
+            area = sysfs.describe_area(path, details.type, details.area.priority, details.area.pages)
+            store = _store(area.store, sysfs.snapshot([])) if area.store is not None else None
+        return SwapCall(row, name, path, details.flags, details.result, area, store)
+
+
+def _store(number: int, now: Snapshot) -> Store | None:
+    return next((store for store in now.stores if store.id == number), None)
+
+
+def _task_names(events: NDArray[np.void]) -> dict[int, str]:
+    """The 16 bytes from `slot` on hold the command's name."""
+    raw = np.ascontiguousarray(events).view(np.uint8).reshape(len(events), -1)[:, 8:24].copy()
+    names = raw.view("S16")[:, 0]
+    return {int(t): bytes(n).decode(errors="replace") for t, n in zip(events["tgid"], names, strict=True)}
+
+
+def _chain_size() -> int | None:
+    """CONFIG_ZSMALLOC_CHAIN_SIZE (since 6.3), if the kernel's configuration can be read."""
+    try:
+        text = Path(f"/boot/config-{platform.release()}").read_text()
+    except OSError:
+        try:
+            text = gzip.decompress(Path("/proc/config.gz").read_bytes()).decode()
+        except OSError:
+            return None
+    match = re.search(r"^CONFIG_ZSMALLOC_CHAIN_SIZE=(\d+)$", text, re.MULTILINE)
+    return int(match[1]) if match else None

@@ -1,0 +1,420 @@
+"""The compressed store under several policies at once: what it holds, live and stale, at every moment of a trace.
+
+Mirrors what ramzswap's handlers do (write, read, slot free; drivers/staging/ramzswap) and zram's after it
+(zram_write_page, zram_slot_free_notify, zram_free_page; drivers/block/zram/zram_drv.c). One pass over the events; for
+each page of the store there are a few bits, and every reported quantity is a sum over the pages whose bits put them
+into it (`_member`). The swap map does not depend on what the store does with notifications, so all policies see the
+same stores and frees.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.analysis.jit import Events, Number, Record, njit
+from swaptrace.analysis.mapping import HEADER, NO_AREA, PageMap, index_of
+from swaptrace.analysis.results import Integral, Series, SlotMap
+from swaptrace.events import EventFlag, EventKind
+
+__all__ = ["POLICIES", "Quantity", "Replay", "Total"]
+
+
+class Quantity(IntEnum):
+    """What is summed over pages, in slots and compressed bytes. The policies' are what is stale under each."""
+
+    LIVE = 0
+    NONE = 1
+    NOTIFY = 2
+    OBSERVED = 3
+    RECOVERED = 4  # stale under none, not under notify
+    LEAKED = 5  # stale under observed, not under notify
+    DUPLICATE = 6  # live, and read back into memory as well
+
+
+POLICIES = {"none": Quantity.NONE, "notify": Quantity.NOTIFY, "observed": Quantity.OBSERVED}
+
+
+class Total(IntEnum):
+    """What the driver's own counters say, as changes since the recording began."""
+
+    PAGES = 0
+    COMPR = 1
+    SAME = 2
+    HUGE = 3
+    GOOD = 4  # compressed to half a page or less
+    HEADER_PAGES = 5
+    HEADER_COMPR = 6
+    GONE = 7
+    PRESENT = 8
+
+
+_QUANTITIES = len(Quantity)
+_LIVE, _NONE, _NOTIFY_P, _OBSERVED, _RECOVERED, _LEAKED, _DUPLICATE = range(_QUANTITIES)
+
+# bits of a page
+_IN_USE, _HELD_NONE, _HELD_NOTIFY, _HELD_OBSERVED, _LOADED, _UNSIZED = 1, 2, 4, 8, 16, 32
+_WAS_SAME, _WAS_HUGE = 64, 128  # of an entry that was dropped before it was seen stored
+_HELD = _HELD_NONE | _HELD_NOTIFY | _HELD_OBSERVED
+
+_STORE, _LOAD, _FREED = int(EventKind.STORE), int(EventKind.LOAD), int(EventKind.FREE)
+_DROP, _NOTIFY, _PRESENT = int(EventKind.DROP), int(EventKind.NOTIFY), int(EventKind.PRESENT)
+_RESET = int(EventKind.RESET)
+_GONE, _DROPPED = int(EventFlag.GONE), int(EventFlag.DROPPED)
+_SAME, _HUGE, _WRITTEN_BACK = int(EventFlag.SAME), int(EventFlag.HUGE), int(EventFlag.WRITTEN_BACK)
+
+BINS = 1024
+MAP_ROWS = 256
+
+# values kept for each quantity of each area
+_SLOTS, _BYTES, _PEAK_SLOTS, _PEAK_BYTES, _CHANGED = range(5)
+# the clock
+_NOW, _ORIGIN, _WIDTH, _BIN = range(4)
+
+
+class _State(NamedTuple):
+    bits: NDArray[np.uint8]  # (pages,)
+    size: NDArray[np.uint32]  # (pages,) compressed size of the entry that the page has or had last
+    holder: NDArray[np.uint8]  # (pages,) the area that stored it: stale entries outlive their area
+    values: NDArray[np.int64]  # (areas, quantities, 5)
+    integral: NDArray[np.float64]  # (areas, quantities) byte-nanoseconds
+    totals: NDArray[np.int64]  # (Total,)
+    clock: NDArray[np.int64]  # (4,)
+    series: NDArray[np.int64]  # (areas, BINS, quantities, 2) slots and bytes at the end of each bin
+    row: NDArray[np.int32]  # (areas, 2, MAP_ROWS) live and stale slots per row of the map, now
+    map: NDArray[np.int32]  # (areas, BINS, 2, MAP_ROWS)
+    per_row: NDArray[np.int64]  # (areas,) slots per row of the map
+
+
+@njit
+def _member(bits: Number, quantity: Number) -> Number:
+    """Whether a page with these bits counts towards a quantity: the definition of all that is reported."""
+    free = bits & _IN_USE == 0
+    if quantity == _LIVE:
+        return not free and bits & _HELD != 0
+    if quantity == _NONE:
+        return free and bits & _HELD_NONE != 0
+    if quantity == _NOTIFY_P:
+        return free and bits & _HELD_NOTIFY != 0
+    if quantity == _OBSERVED:
+        return free and bits & _HELD_OBSERVED != 0
+    if quantity == _RECOVERED:
+        return free and bits & _HELD_NONE != 0 and bits & _HELD_NOTIFY == 0
+    if quantity == _LEAKED:
+        return free and bits & _HELD_OBSERVED != 0 and bits & _HELD_NOTIFY == 0
+    return not free and bits & _HELD != 0 and bits & _LOADED != 0
+
+
+@njit
+def _add(state: _State, area: Number, quantity: Number, slots: Number, size: Number) -> None:
+    values = state.values[area, quantity]
+    now = state.clock[_NOW]
+    state.integral[area, quantity] += np.float64(values[_BYTES]) * np.float64(now - values[_CHANGED])
+    values[_CHANGED] = now
+    values[_SLOTS] += slots
+    values[_BYTES] += size
+    values[_PEAK_SLOTS] = max(values[_PEAK_SLOTS], values[_SLOTS])
+    values[_PEAK_BYTES] = max(values[_PEAK_BYTES], values[_BYTES])
+
+
+@njit
+def _change(state: _State, pages: PageMap, page: Number, bits: Number, size: Number, holder: Number) -> None:
+    """Give a page new bits, size and holder, and move it from the quantities that it leaves to those that it enters."""
+    old_bits, old_size, old_holder = state.bits[page], np.int64(state.size[page]), np.int64(state.holder[page])
+    areas = len(state.values)
+    if (old_bits != bits or old_size != size or old_holder != holder) and (old_bits | bits) & _HELD:
+        for quantity in range(_QUANTITIES):
+            was = old_holder < areas and _member(old_bits, quantity)
+            is_now = holder < areas and _member(bits, quantity)
+            if was and is_now and old_holder == holder:
+                if old_size != size:
+                    _add(state, holder, quantity, 0, size - old_size)
+                continue
+            if was:
+                _add(state, old_holder, quantity, -1, -old_size)
+            if is_now:
+                _add(state, holder, quantity, 1, size)
+            if quantity <= _NONE and was != is_now:
+                area = holder if is_now else old_holder
+                row = np.int64(pages.slot[page]) // state.per_row[area]
+                state.row[area, quantity, min(row, MAP_ROWS - 1)] += 1 if is_now else -1
+    state.bits[page] = bits
+    state.size[page] = size
+    state.holder[page] = holder
+
+
+@njit
+def _count(state: _State, pages: PageMap, page: Number, sign: Number, size: Number, flags: Number) -> None:
+    """An entry came (1) or went (-1): what zram's own counters make of it."""
+    totals = state.totals
+    totals[0] += sign
+    totals[1] += sign * size
+    if flags & _SAME:
+        totals[2] += sign
+    elif flags & _HUGE:
+        totals[3] += sign
+    if not flags & (_WRITTEN_BACK | _SAME) and 2 * size <= pages.page_size:
+        totals[4] += sign
+    if pages.owner[page] == HEADER:
+        totals[5] += sign
+        totals[6] += sign * size
+
+
+@njit
+def _close_bin(state: _State) -> None:
+    """Note all values at the end of the running bin; fold the bins into half as many when they are used up."""
+    number = state.clock[_BIN]
+    for area in range(len(state.values)):
+        for quantity in range(_QUANTITIES):
+            state.series[area, number, quantity, 0] = state.values[area, quantity, _SLOTS]
+            state.series[area, number, quantity, 1] = state.values[area, quantity, _BYTES]
+        state.map[area, number] = state.row[area]
+    number += 1
+    if number == BINS:
+        for area in range(len(state.values)):
+            for half in range(BINS // 2):
+                state.series[area, half] = state.series[area, 2 * half + 1]
+                state.map[area, half] = state.map[area, 2 * half + 1]
+        number = BINS // 2
+        state.clock[_WIDTH] *= 2
+    state.clock[_BIN] = number
+
+
+@njit
+def _tick(state: _State, time: Number) -> None:
+    """Time goes on, never back: across CPUs, time stamps may step back by microseconds."""
+    clock = state.clock
+    if time <= clock[_NOW]:
+        return
+    while time >= clock[_ORIGIN] + (clock[_BIN] + 1) * clock[_WIDTH]:
+        _close_bin(state)
+    clock[_NOW] = time
+
+
+@njit
+def _store(state: _State, pages: PageMap, page: Number, event: Record) -> None:
+    """zram_write_page(): the new entry replaces whatever was there, under every policy."""
+    area = np.int64(pages.owner[page])
+    used = np.uint8(_IN_USE) if area < len(state.values) else np.uint8(0)
+    if event["flags"] & _GONE:
+        # Freed and dropped before its size could be read: the free and the drop, which has the size, came first.
+        size, bits = np.int64(state.size[page]), state.bits[page]
+        flags = (_SAME if bits & _WAS_SAME else 0) | (_HUGE if bits & _WAS_HUGE else 0)
+        state.totals[7] += 1
+        _count(state, pages, page, 1, size, flags)
+        _change(state, pages, page, np.uint8(_HELD_NONE), size, area)
+        return
+    size = np.int64(event["size"])
+    if state.bits[page] & _HELD_OBSERVED:  # the kernel drops the old entry first; it does not if that event was lost
+        _count(state, pages, page, -1, np.int64(state.size[page]), event["flags"])
+    _count(state, pages, page, 1, size, event["flags"])
+    _change(state, pages, page, np.uint8(_HELD | used), size, area)
+
+
+@njit
+def _slot_free(state: _State, pages: PageMap, page: Number, told: NDArray[np.bool_]) -> None:
+    """The swap map's side of a free, and, if the store was told, zram_slot_free_notify() under the policy `notify`."""
+    bits = state.bits[page]
+    if not bits & _IN_USE:
+        return
+    bits &= ~np.uint8(_IN_USE | _LOADED)
+    if told:
+        bits &= ~np.uint8(_HELD_NOTIFY)
+    _change(state, pages, page, bits, np.int64(state.size[page]), np.int64(state.holder[page]))
+
+
+@njit
+def _drop(state: _State, pages: PageMap, page: Number, event: Record) -> None:
+    """zram_free_page(): the driver really dropped an entry."""
+    size = np.int64(event["size"])
+    bits, holder = state.bits[page], np.int64(state.holder[page])
+    _count(state, pages, page, -1, size, event["flags"])
+    if not bits & _HELD_OBSERVED:  # not seen stored yet: see _store
+        state.size[page] = size
+        was = (_WAS_SAME if event["flags"] & _SAME else 0) | (_WAS_HUGE if event["flags"] & _HUGE else 0)
+        state.bits[page] = (bits & ~np.uint8(_WAS_SAME | _WAS_HUGE)) | np.uint8(was)
+        return
+    bits &= ~np.uint8(_HELD_OBSERVED | _UNSIZED)
+    if holder >= len(state.values):
+        bits &= ~np.uint8(_HELD)  # no slot's page: there is no policy about it
+    _change(state, pages, page, bits, size, holder)
+
+
+@njit
+def _present(state: _State, pages: PageMap, first: Number, event: Record) -> None:
+    """An entry from before the recording: held under every policy; its size is not known until it is dropped."""
+    for page in range(first, min(first + event["run"], len(state.bits))):
+        area = np.int64(pages.owner[page])
+        used = np.uint8(_IN_USE) if area < len(state.values) else np.uint8(0)
+        state.totals[8] += 1
+        if pages.owner[page] == HEADER:
+            state.totals[5] += 1
+        _change(state, pages, page, np.uint8(_HELD | _UNSIZED | used), np.int64(0), area)
+
+
+@njit
+def _reset(state: _State, pages: PageMap) -> None:
+    """zram_reset_device(): nothing is left, under any policy. (What was held was seen dropped, entry by entry.)"""
+    for page in range(len(state.bits)):
+        if state.bits[page] & _HELD:
+            _change(state, pages, page, np.uint8(0), np.int64(0), np.int64(state.holder[page]))
+
+
+@njit
+def _advance(events: Events, told: NDArray[np.bool_], pages: PageMap, state: _State) -> None:
+    limit = len(state.bits)
+    for number in range(len(events)):
+        event = events[number]
+        kind = event["kind"]
+        if kind == _FREED:
+            area: Number = pages.type_area[event["device"]] if event["device"] < 32 else NO_AREA
+            if area == NO_AREA:
+                continue
+            _tick(state, np.int64(event["time"]))
+            for step in range(event["run"]):
+                page: Number = index_of(pages.extents, area, np.int64(event["slot"]) + step)[0]
+                if 0 <= page < limit:
+                    _slot_free(state, pages, page, told[number])
+            continue
+        if event["device"] != pages.store or kind < _STORE:
+            continue
+        page = np.int64(event["slot"])
+        if page >= limit:
+            continue
+        _tick(state, np.int64(event["time"]))
+        if kind == _STORE:
+            _store(state, pages, page, event)
+        elif kind == _NOTIFY:
+            if event["flags"] & _DROPPED:
+                _drop(state, pages, page, event)
+        elif kind == _DROP:
+            _drop(state, pages, page, event)
+        elif kind == _LOAD:
+            for loaded in range(page, min(page + event["run"], limit)):
+                bits = state.bits[loaded]
+                if bits & _IN_USE:
+                    size, holder = np.int64(state.size[loaded]), np.int64(state.holder[loaded])
+                    _change(state, pages, loaded, bits | np.uint8(_LOADED), size, holder)
+        elif kind == _PRESENT:
+            _present(state, pages, page, event)
+        elif kind == _RESET:
+            _reset(state, pages)
+
+
+class Replay:
+    """One store. Feed it events with advance(), in order; finish() before reading results."""
+
+    def __init__(self, pages: int, origin: int) -> None:
+        self._state = _State(
+            bits=np.zeros(pages, np.uint8),
+            size=np.zeros(pages, np.uint32),
+            holder=np.full(pages, 255, np.uint8),
+            values=np.zeros((0, _QUANTITIES, 5), np.int64),
+            integral=np.zeros((0, _QUANTITIES), np.float64),
+            totals=np.zeros(len(Total), np.int64),
+            clock=np.array([origin, origin, 1000, 0], np.int64),
+            series=np.zeros((0, BINS, _QUANTITIES, 2), np.int64),
+            row=np.zeros((0, 2, MAP_ROWS), np.int32),
+            map=np.zeros((0, BINS, 2, MAP_ROWS), np.int32),
+            per_row=np.zeros(0, np.int64),
+        )
+
+    def add_area(self, slots: int) -> None:
+        """The store has one more area, of that many slots."""
+        state = self._state
+        one: dict[str, NDArray[Any]] = {
+            "values": np.zeros((1, _QUANTITIES, 5), np.int64),
+            "integral": np.zeros((1, _QUANTITIES)),
+            "series": np.zeros((1, BINS, _QUANTITIES, 2), np.int64),
+            "row": np.zeros((1, 2, MAP_ROWS), np.int32),
+            "map": np.zeros((1, BINS, 2, MAP_ROWS), np.int32),
+            "per_row": np.array([max(-(-slots // MAP_ROWS), 1)], np.int64),
+        }
+        one["values"][:, :, _CHANGED] = state.clock[_NOW]
+        self._state = state._replace(**{name: np.concatenate([getattr(state, name), new]) for name, new in one.items()})
+
+    def grow(self, pages: int) -> None:
+        """Make room for that many pages."""
+        more = pages - len(self._state.bits)
+        if more > 0:
+            self._state = self._state._replace(
+                bits=np.append(self._state.bits, np.zeros(more, np.uint8)),
+                size=np.append(self._state.size, np.zeros(more, np.uint32)),
+                holder=np.append(self._state.holder, np.full(more, 255, np.uint8)),
+            )
+
+    def advance(self, events: NDArray[np.void], told: NDArray[np.bool_], pages: PageMap) -> None:
+        """Take in the next events. told: bool (n,), the slot frees that the store was notified of under `notify`."""
+        _advance(events, told, pages, self._state)
+
+    def reset_statistics(self, now: int) -> None:
+        """Forget peaks, integrals and series, but not the contents: what follows is measured from `now` (ns)."""
+        _tick(self._state, now)
+        state = self._state
+        state.integral[:] = 0
+        state.values[:, :, _PEAK_SLOTS] = state.values[:, :, _SLOTS]
+        state.values[:, :, _PEAK_BYTES] = state.values[:, :, _BYTES]
+        state.values[:, :, _CHANGED] = state.clock[_NOW]
+        state.clock[_ORIGIN], state.clock[_WIDTH], state.clock[_BIN] = state.clock[_NOW], 1000, 0
+
+    def finish(self, end: int) -> None:
+        """Let time go on to the recording's end (ns)."""
+        _tick(self._state, end)
+        for area in range(len(self._state.values)):
+            for quantity in range(_QUANTITIES):
+                _add(self._state, area, quantity, 0, 0)
+
+    # -- results
+
+    def total(self, what: Total) -> int:
+        return int(self._state.totals[what])
+
+    def slots(self, area: int, quantity: Quantity) -> tuple[int, int]:
+        """(now, at peak)."""
+        values = self._state.values[area, quantity]
+        return int(values[_SLOTS]), int(values[_PEAK_SLOTS])
+
+    def integral(self, area: int, quantity: Quantity) -> Integral:
+        """Compressed bytes: now, at peak, mean over time, and byte-seconds."""
+        values = self._state.values[area, quantity]
+        span = self._state.clock[_NOW] - self._state.clock[_ORIGIN]
+        area_under = float(self._state.integral[area, quantity])
+        mean = float(area_under / span) if span else float(values[_BYTES])
+        return Integral(int(values[_BYTES]), int(values[_PEAK_BYTES]), mean, area_under / 1e9)
+
+    def indexes(self, quantity: Quantity) -> NDArray[np.int64]:
+        """The store indexes of all pages that count towards a quantity now (int64, increasing)."""
+        member = np.array([_member(np.uint8(bits), quantity) for bits in range(256)])
+        return np.flatnonzero(member[self._state.bits])
+
+    def held(self) -> NDArray[np.int64]:
+        """The store indexes that hold an entry now, as observed (int64, increasing)."""
+        return np.flatnonzero(self._state.bits & _HELD_OBSERVED)
+
+    def _bins(self) -> NDArray[np.int64]:
+        """Ends of the bins since the origin, the running one's included (ns)."""
+        clock = self._state.clock
+        ends = np.arange(1, clock[_BIN] + 2) * clock[_WIDTH]
+        ends[-1] = clock[_NOW] - clock[_ORIGIN]
+        return np.asarray(ends, np.int64)
+
+    def series(self, area: int) -> Series:
+        names = {quantity.name.lower(): quantity for quantity in Quantity}
+        whole = self._state.series[area, : self._state.clock[_BIN]]
+        now = self._state.values[area, :, :2]
+        both = np.concatenate([whole, now[None]])
+        return Series(
+            self._bins(),
+            {name: both[:, quantity, 0] for name, quantity in names.items()},
+            {name: both[:, quantity, 1] for name, quantity in names.items()},
+        )
+
+    def slot_map(self, area: int, slots: int) -> SlotMap:
+        whole = self._state.map[area, : self._state.clock[_BIN]]
+        both = np.concatenate([whole, self._state.row[area][None]])
+        per_row = int(self._state.per_row[area])
+        rows = -(-slots // per_row)
+        return SlotMap(both[:, 0, :rows], both[:, 1, :rows], per_row, slots)

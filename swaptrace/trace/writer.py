@@ -1,0 +1,140 @@
+"""The trace writer: event batches to an Arrow IPC stream, readable up to the last whole batch whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from swaptrace.errors import EnvironmentProblem, UsageProblem
+from swaptrace.events import EVENT, EventBatch
+from swaptrace.trace.header import Header, Trailer, to_json
+
+__all__ = ["HEADER_KEY", "NOTES_KEY", "TRAILER_KEY", "TraceWriter", "already_there"]
+
+HEADER_KEY = b"swaptrace.header"
+NOTES_KEY = b"swaptrace.notes"
+TRAILER_KEY = b"swaptrace.trailer"
+
+_BATCH_EVENTS = 1 << 16
+_NO_ROOM = "free some room on that disk, or record to another one with -o FILE"
+
+
+def schema(header: Header) -> pa.Schema:
+    """The columns are the fields of the event record, by the same names and types."""
+    columns = [pa.field(name, pa.from_numpy_dtype(EVENT[name]), nullable=False) for name in EVENT.names or ()]
+    return pa.schema(columns, metadata={HEADER_KEY: to_json(header).encode()})
+
+
+class TraceWriter:
+    """Writes one trace. Batches are gathered until they are worth a write; flush() writes what is there.
+
+    The file is created with mode 0600 (a trace tells what ran on the machine) and belongs to the user who called sudo.
+    Raises UsageProblem if it exists and `force` is not set, EnvironmentProblem if it cannot be written.
+    """
+
+    def __init__(self, path: Path, header: Header, *, force: bool = False) -> None:
+        self.path = path
+        self._file = create(path, force=force)
+        self._pending: list[EventBatch] = []
+        self._pending_events = 0
+        self._whole = 0  # bytes of the file that hold whole batches
+        with self._room():
+            options = pa.ipc.IpcWriteOptions(compression="zstd")
+            self._schema = schema(header)
+            self._stream = pa.ipc.new_stream(self._file, self._schema, options=options)
+            self._written()
+
+    def write(self, batch: EventBatch) -> None:
+        """Add a batch. Raises EnvironmentProblem if the disk is full."""
+        self._pending.append(batch)
+        self._pending_events += len(batch)
+        if self._pending_events >= _BATCH_EVENTS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write out all that was added: from now on it survives the recorder."""
+        batch = EventBatch.concatenate(self._pending)
+        if len(batch) or batch.tasks:
+            self._write(batch, {NOTES_KEY: _notes(batch)})
+        self._pending, self._pending_events = [], 0
+
+    def close(self, trailer: Trailer) -> None:
+        """Write the trailer and the end of the stream; without them, the trace counts as incomplete."""
+        self.flush()
+        self._write(EventBatch(np.zeros(0, EVENT)), {TRAILER_KEY: to_json(trailer).encode()})
+        with self._room():
+            self._stream.close()
+            self._file.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self._whole
+
+    def _write(self, batch: EventBatch, metadata: dict[bytes, bytes]) -> None:
+        columns = [np.ascontiguousarray(batch.events[name]) for name in EVENT.names or ()]
+        record = pa.record_batch(columns, schema=self._schema)
+        with self._room():
+            self._stream.write_batch(record, custom_metadata=metadata)
+            self._written()
+
+    def _written(self) -> None:
+        self._file.flush()
+        self._whole = self._file.tell()
+
+    def _room(self) -> _CutBack:
+        return _CutBack(self)
+
+
+class _CutBack:
+    """If a write fails, leaves the file with whole batches only, and says so as a user's error."""
+
+    def __init__(self, writer: TraceWriter) -> None:
+        self._writer = writer
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, OSError):
+            writer = self._writer
+            os.truncate(writer.path, writer._whole)
+            raise EnvironmentProblem(
+                f"cannot write to {writer.path}: {error.strerror or error}; "
+                f"the {writer._whole:,} bytes before that are kept and can be read",
+                _NO_ROOM,
+            ) from None
+
+
+def already_there(path: Path) -> UsageProblem:
+    """The error for an output file that exists."""
+    return UsageProblem(f"{path} exists already", "choose another file with -o, or overwrite it with --force")
+
+
+def create(path: Path, *, force: bool) -> BinaryIO:
+    """Create the trace file, for the user behind sudo if there is one."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except FileExistsError:
+        raise already_there(path) from None
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"cannot write to {path}: {error.strerror}", "choose another file with -o FILE"
+        ) from None
+    os.fchmod(descriptor, 0o600)
+    if os.geteuid() == 0 and "SUDO_UID" in os.environ:
+        os.fchown(descriptor, int(os.environ["SUDO_UID"]), int(os.environ.get("SUDO_GID", "-1")))
+    return os.fdopen(descriptor, "wb")
+
+
+def _notes(batch: EventBatch) -> bytes:
+    calls = [asdict(call) for call in batch.calls]
+    return json.dumps({"tasks": batch.tasks, "calls": calls}, separators=(",", ":")).encode()
