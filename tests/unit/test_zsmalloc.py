@@ -289,12 +289,34 @@ def test_every_size_is_in_the_class_that_the_rules_give(geo: Geometry) -> None:
     assert [(int(c["size"]), int(c["pages_per_zspage"]), int(c["objs_per_zspage"])) for c in found] == slow_classes(geo)
 
 
-@pytest.mark.parametrize(("chain_size", "largest"), [(4, 3264), (8, 3632), (16, 3840)])
-def test_largest_class_that_shares_pages_is_the_documented_one(chain_size: int, largest: int) -> None:
-    """The huge watermarks of the kernel's own documentation, Documentation/mm/zsmalloc.rst."""
-    geo = geometry(chain_size=chain_size)
-    stored = largest - 8
-    assert geo.arrays.classes[geo.arrays.size_class[stored]]["size"] == largest
+# The table in the kernel's own Documentation/mm/zsmalloc.rst: number of size classes, and the largest that is not huge.
+# The numbers of classes are those of the percentages; the watermarks are the same by either rule.
+DOCUMENTED = {
+    4: (69, 3264),
+    5: (86, 3408),
+    6: (93, 3504),
+    7: (112, 3584),
+    8: (123, 3632),
+    9: (140, 3680),
+    10: (143, 3712),
+    11: (159, 3744),
+    12: (164, 3776),
+    13: (180, 3792),
+    14: (183, 3808),
+    15: (188, 3840),
+    16: (191, 3840),
+}
+
+
+@pytest.mark.parametrize("chain_size", DOCUMENTED)
+@pytest.mark.parametrize("rule", ChainRule)
+def test_geometry_is_the_documented_one(chain_size: int, rule: ChainRule) -> None:
+    geo = geometry(chain_size=chain_size, chain_rule=rule)
+    count, watermark = DOCUMENTED[chain_size]
+    if rule is ChainRule.USED_PERCENT:
+        assert len(np.unique(geo.arrays.classes["index"])) == count
+    stored = watermark - 8
+    assert geo.arrays.classes[geo.arrays.size_class[stored]]["size"] == watermark
     assert geo.arrays.classes[geo.arrays.size_class[stored + 1]]["size"] == 4096
     assert geo.huge_class_size == stored + 1
 
