@@ -35,7 +35,7 @@ BPF_HASH(swap_calls_running, u64, struct swap_call, 256);
 
 BPF_PERCPU_ARRAY(swap_call_scratch, struct swap_call, 1);
 
-static inline int swap_call_enter(void *ctx)
+static inline int swap_call_enter(void *ctx, bool with_flags)
 {
 	u64 id = bpf_get_current_pid_tgid(), arguments = SYSCALL_ARGUMENTS(ctx), path = 0, flags = 0;
 	u32 zero = 0;
@@ -44,7 +44,8 @@ static inline int swap_call_enter(void *ctx)
 	if (!call)
 		return 0;
 	READ(path, arguments + REGS_SYSCALL_ARG0);
-	READ(flags, arguments + REGS_SYSCALL_ARG1);
+	if (with_flags)
+		READ(flags, arguments + REGS_SYSCALL_ARG1);
 	call->path_pointer = path;
 	call->flags = flags;
 	call->type = -1;
@@ -54,12 +55,12 @@ static inline int swap_call_enter(void *ctx)
 
 int swapon_enter(void *ctx)
 {
-	return swap_call_enter(ctx);
+	return swap_call_enter(ctx, true);
 }
 
 int swapoff_enter(void *ctx)
 {
-	return swap_call_enter(ctx);
+	return swap_call_enter(ctx, false);
 }
 
 /* Compare swap_info[] with what it was after the last call; returns the type that was switched on or off, or -1. */

@@ -18,6 +18,7 @@ import numpy as np
 from swaptrace import units
 from swaptrace.errors import UsageProblem
 from swaptrace.events import EventBatch, EventFlag, EventKind
+from swaptrace.live.environment import missing_views
 from swaptrace.live.source import LiveSource
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.writer import TraceWriter, already_there
@@ -102,6 +103,8 @@ def record(
         writer = TraceWriter(output, source.header, force=force)
         for event in source.header.missing:
             _say(f"not recorded, as this kernel does not tell: {event} (see: swaptrace check)")
+        for sentence in missing_views():
+            _say(sentence)
         _say(f"recording to {output}" + ("" if command or duration else "; stop with Ctrl-C"))
         totals, trailer = _run(source, writer, command, duration)
     _say(f"\n{totals.line()}\n{output}: {units.size(writer.size)}; see it with: swaptrace report {output}")

@@ -16,29 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.areas import Snapshot, Store
-from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventBatch, EventFlag, EventKind, SwapCall
 from swaptrace.live import sysfs
 from swaptrace.live.arch import architecture
 from swaptrace.live.btf import KernelTypes
+from swaptrace.live.environment import require
 from swaptrace.live.probes import Symbols, choose
 from swaptrace.live.programs import Programs
 from swaptrace.live.ring import default_ring_bytes
 from swaptrace.trace.header import Header, Trailer
 
-__all__ = ["LiveSource", "require_root"]
+__all__ = ["LiveSource"]
 
 _LONGEST_WAIT = 0.1  # seconds: how late an event may be seen on an idle machine
 _SHORTEST_WAIT = 0.001
-
-
-def require_root() -> None:
-    """Raises EnvironmentProblem, with the command that works, unless running as root."""
-    if os.geteuid() != 0:
-        import sys
-
-        command = " ".join([sys.executable, "-m", "swaptrace", *sys.argv[1:]])
-        raise EnvironmentProblem("tracing the kernel needs root", f"run: sudo {command}")
 
 
 class LiveSource:
@@ -48,7 +39,7 @@ class LiveSource:
     """
 
     def __init__(self, command: tuple[str, ...], ring_bytes: int | None = None) -> None:
-        require_root()
+        require()
         arch, types, symbols = architecture(), KernelTypes(), Symbols()
         self._choices = choose(types, symbols, arch)
         self._ring_bytes = ring_bytes or default_ring_bytes()

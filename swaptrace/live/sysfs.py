@@ -160,13 +160,28 @@ def present_entries(store: Store) -> NDArray[np.void]:
     return events
 
 
+def _read_whole(path: Path) -> bytes:
+    """All of a file that gives whole lines only, and nothing at all to a buffer with room for less than one.
+
+    Python's own read() ends such a file too early: it asks for what is left of its buffer.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        parts = []
+        while part := os.read(descriptor, 1 << 20):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
 def read_block_state(name: str, raw: bytes | None = None) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
     """(indexes, EventFlag values) of the entries of a zram device, shape (entries,) each.
 
     Every line has the same width ("%12zd %12lld.%06lu" and the flags, read_block_state() in zram_drv.c), so all are
     read at once. Raises OSError if the file is not there.
     """
-    raw = raw if raw is not None else (_DEBUG_ZRAM / name / "block_state").read_bytes()
+    raw = raw if raw is not None else _read_whole(_DEBUG_ZRAM / name / "block_state")
     if not raw:
         return np.zeros(0, np.int64), np.zeros(0, np.uint32)
     lines = np.frombuffer(raw, np.uint8).reshape(-1, raw.index(b"\n") + 1)

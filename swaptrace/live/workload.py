@@ -150,6 +150,14 @@ class Process:
         """Pages in swap now."""
         return self._ask(b"n")
 
+    def slots(self) -> list[int]:
+        """The swap offsets of all pages that are in swap now."""
+        count = self._ask(b"s")
+        data = b""
+        while len(data) < 8 * count:
+            data += os.read(self._answers, 8 * count - len(data))
+        return list(struct.unpack(f"={count}q", data))
+
     def exit(self) -> None:
         """End the process: all of its slots are freed."""
         os.write(self._commands, struct.pack("=cq", b"x", 0))
@@ -189,6 +197,11 @@ def _serve(commands: int, answers: int, pages: int, content: str, seed: int) -> 
                 region.give_back(0, argument)
             elif name == b"n":
                 answer = len(region.slots())
+            elif name == b"s":
+                slots = region.slots()
+                os.write(answers, struct.pack("=q", len(slots)))
+                os.write(answers, slots.tobytes())
+                continue
             elif name == b"l":
                 os.write(answers, struct.pack("=q", 0))
                 signal.pause()

@@ -67,7 +67,7 @@ def _area(area: AreaResult) -> dict[str, Any]:
     return {
         **{name: getattr(area, name) for name in _AREA},
         **asdict(area.model),
-        "kernel": asdict(area.kernel),
+        "kernel": {**asdict(area.kernel), **area.kernel_counts},
         "policies": {name: asdict(policy) for name, policy in area.policies.items()},
         "recovered": _integrals(area.recovered),
         "leaked": _integrals(area.leaked),

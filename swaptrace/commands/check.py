@@ -1,0 +1,19 @@
+"""swaptrace check"""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command("check")
+def command() -> int:
+    """Tell whether this kernel can be traced, and how: exit status 0 if it can, 1 if not."""
+    from rich.console import Console
+
+    from swaptrace.live.check import check, print_check
+
+    result = check()
+    print_check(result, Console())
+    return 0 if result.possible else 1

@@ -1,0 +1,116 @@
+"""selftest: make a spare zram swap, swap a private workload through it, and compare with the kernel's own counters.
+
+Nothing that is already there is touched: a zram device of its own is added, and removed at the end. Its priority is the
+highest, so that the workload's pages go there; should the machine swap other pages to it meanwhile, they count as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from swaptrace.analysis.analysis import Analysis
+from swaptrace.analysis.results import AreaResult, TraceResult
+from swaptrace.errors import EnvironmentProblem
+from swaptrace.live import sysfs
+from swaptrace.live.environment import require
+from swaptrace.live.source import LiveSource
+from swaptrace.live.workload import Process
+
+__all__ = ["Comparison", "selftest"]
+
+_CONTROL = Path("/sys/class/zram-control")
+_MEGABYTES = 64
+_PRIORITY = 32767  # the highest
+_PAGES = 2003  # a prime: no batch, cluster or cache of the kernel's has that size
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One figure: what swaptrace says and what the kernel says."""
+
+    what: str
+    swaptrace: int
+    kernel: int
+
+    @property
+    def equal(self) -> bool:
+        return self.swaptrace == self.kernel
+
+
+def selftest() -> list[Comparison]:
+    """Run the test; one row per figure compared. Raises Problem if it cannot be run here."""
+    require()
+    with _spare_swap() as device, LiveSource(("swaptrace", "selftest")) as source:
+        analysis = Analysis(source.header)
+        paged_out = _workload()
+        batches, trailer = source.finish()
+        for batch in batches:
+            analysis.feed(batch)
+        held = set(analysis.held(device.name).tolist())
+        result = analysis.finish(trailer, device=device.name)
+        block_state = set(sysfs.read_block_state(device.name)[0].tolist())
+    return _compare(result, paged_out, held, block_state)
+
+
+def _workload() -> int:
+    """Two processes page out; one reads half of its pages back, one exits. Returns the pages that went to swap."""
+    mixed, random = Process(_PAGES, "mixed", seed=1), Process(_PAGES, "random", seed=2)
+    paged_out = mixed.page_out() + random.page_out()
+    mixed.page_in(step=2)
+    random.exit()
+    mixed.exit()
+    return paged_out
+
+
+def _compare(result: TraceResult, paged_out: int, held: set[int], block_state: set[int]) -> list[Comparison]:
+    area: AreaResult = result.areas[0]
+    kernel = area.kernel_counts
+    return [
+        Comparison("pages of the workload in swap = slots stored", area.stores, paged_out - area.frees_unwritten),
+        Comparison("slots freed = delta of notify_free", area.frees, kernel["notify_free"] or 0),
+        Comparison("notifications = delta of notify_free", area.notify_free, kernel["notify_free"] or 0),
+        *(
+            Comparison(name, getattr(area.model, name), getattr(area.kernel, name))
+            for name in ("pages_stored", "same_pages", "huge_pages", "compr_data_size")
+        ),
+        Comparison("store indexes that differ from block_state", len(held ^ block_state), 0),
+        Comparison("events lost", sum(result.lost.values()), 0),
+    ]
+
+
+@contextlib.contextmanager
+def _spare_swap() -> Iterator[Path]:
+    """A zram device of our own as swap area; yields its folder in sysfs."""
+    _run("modprobe", "zram")
+    try:
+        number = int((_CONTROL / "hot_add").read_text())
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"cannot add a zram device: {error.strerror}", "load the zram module: modprobe zram"
+        ) from None
+    device = Path(f"/sys/block/zram{number}")
+    node = f"/dev/zram{number}"
+    try:
+        (device / "disksize").write_text(f"{_MEGABYTES}M")
+        _run("mkswap", node)
+        _run("swapon", "-p", str(_PRIORITY), node)
+        try:
+            yield device
+        finally:
+            _run("swapoff", node)
+    finally:
+        (_CONTROL / "hot_remove").write_text(str(number))
+
+
+def _run(*command: str) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise EnvironmentProblem(f"{command[0]} is not installed", "install util-linux and kmod") from None
+    if done.returncode:
+        problem = f"{' '.join(command)} failed: {done.stderr.strip()}"
+        raise EnvironmentProblem(problem, "see: swaptrace check")

@@ -1,0 +1,251 @@
+"""Recordings against the kernel's own counters: equality, on every kernel."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from swaptrace.events import EventFlag, EventKind
+from tests.kernel.conftest import Guest, Scenario
+from tests.kernel.guest import PRIME
+
+ZERO_PAGES_OF_MIXED = 2500 // 8  # kept by the swap map alone where the kernel does that (from 6.12)
+
+
+@pytest.fixture(scope="session")
+def mixed(guest: Guest) -> Scenario:
+    return guest.scenario("mixed")
+
+
+@pytest.fixture(scope="session")
+def exact(guest: Guest) -> Scenario:
+    return guest.scenario("exact")
+
+
+@pytest.fixture(scope="session")
+def earlier(guest: Guest) -> Scenario:
+    return guest.scenario("earlier")
+
+
+def of_kind(scenario: Scenario, kind: EventKind, device: int | None = 0) -> np.ndarray:
+    events = scenario.events
+    return events[(events["kind"] == kind) & ((events["device"] == device) | (device is None))]
+
+
+@pytest.fixture(params=["mixed", "exact", "earlier"])
+def scenario(request: pytest.FixtureRequest, guest: Guest) -> Scenario:
+    return guest.scenario(request.param)
+
+
+class TestEveryRecording:
+    """What must hold for each of them: model and kernel are the same, to the byte and to the slot."""
+
+    def test_nothing_was_lost(self, scenario: Scenario) -> None:
+        assert scenario.result.trace["complete"]
+        assert scenario.result.lost == {}
+
+    @pytest.mark.parametrize("figure", ["orig_data_size", "compr_data_size", "same_pages", "huge_pages"])
+    def test_content_equals_mm_stat(self, scenario: Scenario, figure: str) -> None:
+        assert getattr(scenario.area.model, figure) == scenario.mm_stat(figure)
+
+    def test_notifications_equal_notify_free(self, scenario: Scenario) -> None:
+        before = scenario.notify_free("before") if "before" in scenario.facts else 0
+        assert scenario.area.notify_free == scenario.notify_free() - before > 0
+
+    def test_missed_notifications_equal_miss_free(self, scenario: Scenario) -> None:
+        before = scenario.miss_free("before") if "before" in scenario.facts else 0
+        assert scenario.area.miss_free == scenario.miss_free() - before
+
+    def test_every_freed_slot_is_notified(self, scenario: Scenario) -> None:
+        freed = of_kind(scenario, EventKind.FREE)
+        slots = np.concatenate([np.arange(f["slot"], f["slot"] + f["run"]) for f in freed])
+        notified = of_kind(scenario, EventKind.NOTIFY)["slot"]
+        assert sorted(slots.tolist()) == sorted(notified.tolist())
+
+    def test_held_entries_equal_block_state(self, scenario: Scenario) -> None:
+        assert scenario.analysis.held("zram0").tolist() == scenario.block_state.tolist()
+
+    def test_mkswap_page_is_accounted_for(self, scenario: Scenario) -> None:
+        """All that the store holds is live, or stale as observed, or that one page."""
+        area = scenario.area
+        entries = area.live_slots_end + area.policies["observed"].stale_slots_end + area.swap_header["pages"]
+        assert area.swap_header["pages"] == 1
+        assert entries == area.model.pages_stored == len(scenario.block_state)
+
+
+@pytest.mark.parametrize("name", ["mixed", "exact"])
+def test_sizes_of_dropped_entries_were_those_stored(guest: Guest, name: str) -> None:
+    """The size is read twice, at the store and at the drop: both times the same."""
+    scenario = guest.scenario(name)
+    size: dict[int, int] = {}
+    compared = 0
+    for event in scenario.events[np.isin(scenario.events["kind"], (EventKind.STORE, EventKind.NOTIFY))]:
+        if event["device"] != 0:
+            continue
+        if event["kind"] == EventKind.STORE:
+            size[int(event["slot"])] = int(event["size"])
+        elif event["flags"] & EventFlag.DROPPED and int(event["slot"]) in size:
+            assert size.pop(int(event["slot"])) == event["size"]
+            compared += 1
+    assert compared > 500
+
+
+class TestMixed:
+    def test_live_slots_are_those_of_the_survivor(self, mixed: Scenario) -> None:
+        """The kernel's pagemap says where the pages of the one process that lives on are."""
+        pages = set(mixed.facts["slots"])
+        live = set(mixed.block_state.tolist()) - {0}
+        # up to 6.12, each of the two CPUs may keep up to 64 slots that other processes have given up
+        assert len(live - pages) <= 2 * 64
+        assert len(pages - live) in (0, ZERO_PAGES_OF_MIXED)
+
+    def test_all_pages_out_were_seen(self, mixed: Scenario) -> None:
+        stored = sum(area.stores for area in mixed.result.areas)
+        zeros = mixed.facts["paged_out"] - stored
+        assert zeros in (0, 2500 + ZERO_PAGES_OF_MIXED)
+        assert mixed.area.frees_unwritten <= zeros + 2 * 64
+
+    def test_swapon_and_swapoff(self, mixed: Scenario) -> None:
+        calls = [call for batch in mixed.batches for call in batch.calls]
+        second = next(call for call in calls if call.call == "swapon" and call.result == 0)
+        failing = next(call for call in calls if call.call == "swapon" and call.result != 0)
+        off = next(call for call in calls if call.call == "swapoff")
+        assert len(calls) == 3
+        assert (failing.path, failing.result, failing.area) == ("/dev/zram0", -16, None)  # EBUSY
+        assert mixed.facts["failing"] != 0
+        assert (second.path, off.path, off.result) == ("/dev/zram1", "/dev/zram1", 0)
+        assert second.area is not None and off.area is not None
+        assert (second.area.swap_type, second.area.priority) == (1, 7)
+        assert second.area.slots == 16 * 256
+        assert second.store is not None and second.store.name == "zram1"
+        assert off.area.swap_type == 1
+
+    def test_second_area_took_the_second_place(self, mixed: Scenario) -> None:
+        assert [(a.device, a.swap_type, a.generation) for a in mixed.result.areas] == [
+            ("/dev/zram0", 0, 0),
+            ("/dev/zram1", 1, 0),
+        ]
+
+    def test_free_reasons(self, mixed: Scenario) -> None:
+        reasons = mixed.area.free_reasons
+        assert reasons["exit"] > 0 and reasons["swapin"] > 0 and reasons["unmap"] > 0
+        assert sum(reasons.values()) == mixed.area.frees
+        assert reasons["other"] == reasons["reclaim"] == 0
+        # up to 6.12, each CPU keeps up to 64 freed slots back until its cache is full, or until some area's swapoff
+        assert reasons["swapoff"] <= 2 * 64
+
+    def test_tasks_are_named(self, mixed: Scenario) -> None:
+        tgids = set(mixed.events["tgid"].tolist()) - {0}
+        assert tgids <= set(mixed.result.tasks)
+        assert mixed.result.tasks[mixed.facts["prime"]].startswith("python")
+
+    def test_notifications_take_time(self, mixed: Scenario) -> None:
+        assert 0 < mixed.area.notification.total < mixed.result.trace["duration_s"] * 1e9
+
+
+class TestExact:
+    def test_prime_number_of_slots(self, exact: Scenario) -> None:
+        stores = of_kind(exact, EventKind.STORE)
+        assert exact.workload["swapped"] == PRIME
+        assert len(stores) == exact.area.stores == PRIME
+        # up to 6.12, slots are allocated by 64 per CPU; those that were never used are freed at swapoff, too
+        never_used = exact.area.frees_unwritten
+        assert exact.area.frees == exact.area.notify_free == PRIME + never_used
+        assert never_used in (0, -PRIME % 64)
+
+    def test_slots_are_those_of_pagemap(self, exact: Scenario) -> None:
+        stored = sorted(of_kind(exact, EventKind.STORE)["slot"].tolist())
+        assert stored == sorted(exact.workload["slots"])
+
+    def test_sizes(self, exact: Scenario) -> None:
+        """Random bytes do not compress: all pages are stored whole."""
+        assert exact.area.sizes[4096] == PRIME == exact.area.sizes.sum()
+
+    def test_stale_without_notifications(self, exact: Scenario) -> None:
+        stale = exact.area.policies["none"]
+        assert stale.stale_slots_end == PRIME
+        assert stale.stale_compr_bytes.end == PRIME * 4096
+        assert exact.area.policies["notify"].stale_slots_end == 0
+
+    def test_exit_is_the_reason(self, exact: Scenario) -> None:
+        """All, but for the rest of a batch of 64 that the slot cache (up to 6.12) gives back only at swapoff."""
+        reasons = exact.area.free_reasons
+        assert reasons["exit"] + reasons["swapoff"] - exact.area.frees_unwritten == PRIME
+        assert reasons["swapoff"] - exact.area.frees_unwritten in (0, PRIME % 64)
+
+    def test_swapoff_was_seen(self, exact: Scenario) -> None:
+        (call,) = [call for batch in exact.batches for call in batch.calls]
+        assert (call.call, call.path, call.result) == ("swapoff", "/dev/zram0", 0)
+        assert call.area is not None and call.area.swap_type == 0
+
+
+class TestEarlier:
+    def test_left_censored_slots_are_known(self, earlier: Scenario) -> None:
+        """2,200 slots were in use before; those that went since have no lifetime, and all are counted once."""
+        area = earlier.area
+        assert area.left_censored == 2200 == int(earlier.facts["before"]["mm_stat"][0]) // 4096 - 1
+        assert area.lifetime.count == 0
+        assert area.lifetime.left_censored == 2200
+        # up to 6.12, each of the two CPUs may keep up to 64 slots of the process that exited
+        assert 1500 - 2 * 64 <= area.frees <= 1500
+
+    def test_their_bytes_become_known_when_dropped(self, earlier: Scenario) -> None:
+        area = earlier.area
+        before, after = earlier.mm_stat("compr_data_size", "before"), earlier.mm_stat("compr_data_size")
+        gone = before + int(area.sizes @ np.arange(4097)) - after
+        assert area.policies["none"].stale_slots_end == area.frees
+        assert area.policies["none"].stale_compr_bytes.end == gone > 0
+
+    def test_recorded_without_tracefs_and_ended_by_ctrl_c(self, earlier: Scenario) -> None:
+        assert earlier.output("record.status") == "0"
+        assert earlier.reader.header.missing == ()
+
+
+class TestInterrupted:
+    def test_killed_recorder_leaves_a_trace(self, guest: Guest) -> None:
+        killed = guest.scenario("killed")
+        assert not killed.result.trace["complete"]
+        assert killed.area.stores == 1009
+        assert killed.area.frees == 0
+
+    def test_full_disk_keeps_what_was_written(self, guest: Guest) -> None:
+        full = guest.scenario("full-disk")
+        assert full.output("record.status") == "3"
+        message = full.output("record.err")
+        assert "No space left on device" in message and "Traceback" not in message
+        assert not full.result.trace["complete"]
+        assert 0 < full.area.stores < 12000
+
+    def test_unwritable_output(self, guest: Guest) -> None:
+        commands = guest.scenario("commands")
+        assert commands.output("unwritable.status") == "3"
+        assert "cannot write to /proc/trace" in commands.output("unwritable.err")
+        assert "Traceback" not in commands.output("unwritable.err")
+
+
+class TestCommands:
+    def test_check(self, guest: Guest) -> None:
+        commands = guest.scenario("commands")
+        assert commands.output("check.status") == "0"
+        text = commands.output("check.out")
+        assert "This kernel can be traced." in text
+        assert "zram_slot_free_notify" in text and "missing" not in text
+
+    def test_selftest(self, guest: Guest) -> None:
+        commands = guest.scenario("commands")
+        assert commands.output("selftest.status") == "0", commands.output("selftest.err")
+        assert commands.output("selftest.out").count(" = ") >= 9
+        assert "DIFFERS" not in commands.output("selftest.out")
+        assert "zram" not in commands.output("swaps"), "the spare area was removed again"
+
+
+def test_header_tells_what_was_attached(guest: Guest) -> None:
+    header = guest.scenario("exact").reader.header
+    attached = {probe["event"]: probe["functions"] for probe in header.probes}
+    expected = {"6.1": "swap_range_free", "6.12": "swap_entry_range_free"}
+    if guest.kernel in expected:
+        assert attached["slot freed"] == [expected[guest.kernel]]
+    assert all(attached.values())
+    assert json.dumps(attached)
