@@ -90,6 +90,7 @@ class SwapEventNotifiers:
     def swapon(self, area: SwapArea, store: Store | None, time: int) -> SwapArea:
         """An area was switched on (or was on when the recording began): tell all, return it with its generation."""
         number = area.swap_type
+        self.swapoff(number, time)  # of an area whose end was lost
         area = SwapArea(**{**area.__dict__, "generation": self._generations[number]})
         self._generations[number] += 1
         self._areas[number] = area

@@ -51,8 +51,9 @@ class _StoreModel:
         self.replay.add_area(area.slots)
         self._notifiers.register(self._slot_free, SwapEvent.SLOT_FREE, area.swap_type)
 
-    def swapoff(self, area: SwapArea) -> None:
+    def swapoff(self, area: SwapArea, now: int) -> None:
         self._notifiers.unregister(self._slot_free, SwapEvent.SLOT_FREE, area.swap_type)
+        self.lifetimes.end_area(self.areas.index(area), self.map, now)
         self.map = mapping.remove_area(self.map, area)
 
     def expect(self, batch: EventBatch) -> None:
@@ -103,6 +104,7 @@ class Analysis:
         self._tally = _Tally(last=header.start.time)
         self._tasks: dict[int, str] = {}
         self._since, self._until = since, until
+        self._over = False  # an event after `until` was seen
         self._start = header.start.time
         self._stores = {store.id: store for store in header.start.stores}
         for area in header.start.areas:
@@ -119,7 +121,7 @@ class Analysis:
             model = self._model_of(told.store)
         else:
             key = ("area", area.swap_type, area.generation)
-            model = _StoreModel(None, area.slots, self.header.page_size, told.time, self.notifiers)
+            model = _StoreModel(None, area.slots, self.header.page_size, self._start, self.notifiers)
             self._models[key] = model
         self._where.append((model, len(model.areas)))
         model.swapon(area)
@@ -127,12 +129,12 @@ class Analysis:
     def _swapoff(self, told: Notification) -> None:
         for model in self._models.values():
             if told.area in model.areas:
-                model.swapoff(told.area)
+                model.swapoff(told.area, told.time)
 
     def _model_of(self, store: Store) -> _StoreModel:
         key = ("store", store.id, 0)
         if key not in self._models:
-            self._models[key] = _StoreModel(store, store.pages, self.header.page_size, self._tally.last, self.notifiers)
+            self._models[key] = _StoreModel(store, store.pages, self.header.page_size, self._start, self.notifiers)
         return self._models[key]
 
     # -- events
@@ -141,17 +143,21 @@ class Analysis:
         """Take in the next batch."""
         self._tasks |= batch.tasks
         if self._until is not None:
-            batch = _before(batch, self._until)
-        if self._since is not None and len(batch) and int(batch.events["time"][-1]) >= self._since:
+            whole, batch = batch, EventBatch(batch.events[:0]) if self._over else _before(batch, self._until)
+            self._over = self._over or len(batch) < len(whole)
+        if self._since is not None and (batch.events["time"] >= self._since).any():
             early = _before(batch, self._since)
             self._feed(early)
-            for model in self._models.values():
-                model.lifetimes.reset_statistics()
-                model.replay.reset_statistics(self._since)
-            self._tally.events = 0
-            self._start, self._since = self._since, None
+            self._measure_from(self._since)
             batch = _after(batch, len(early))
         self._feed(batch)
+
+    def _measure_from(self, time: int) -> None:
+        for model in self._models.values():
+            model.lifetimes.reset_statistics()
+            model.replay.reset_statistics(time)
+        self._tally.events = 0
+        self._start, self._since = time, None
 
     def _feed(self, batch: EventBatch) -> None:
         if not len(batch):
@@ -187,7 +193,12 @@ class Analysis:
 
     def finish(self, trailer: Trailer | None, path: str = "", device: str | None = None) -> TraceResult:
         """The result. Without a trailer, the trace counts as incomplete: it ends with its last event."""
-        end = trailer.end.time if trailer and self._until is None else min(self._until or 2**63, self._tally.last)
+        end = trailer.end.time if trailer else self._tally.last
+        if self._until is not None:
+            end = self._until if self._over else min(end, self._until)
+        if self._since is not None:  # nothing has happened since then
+            end = max(end, self._since)
+            self._measure_from(self._since)
         for model in self._models.values():
             model.replay.finish(end)
         whole = trailer is not None and self._until is None
@@ -268,7 +279,7 @@ class Analysis:
     def _swap_header(self, model: _StoreModel) -> dict[str, int]:
         """What mkswap's own page takes in the store: an entry that belongs to no slot."""
         total = model.replay.total
-        pages, size = total(Total.HEADER_PAGES), total(Total.HEADER_COMPR)
+        pages, size = model.replay.header(model.map)
         start = self._stores.get(model.map.store)
         if start is not None and total(Total.PRESENT) == 1 == start.counters.get("pages_stored") and pages:
             size += start.counters["compr_data_size"]  # it was all that the store held when the recording began

@@ -54,7 +54,7 @@ class Histogram:
         """The middle of the bucket that holds the q-quantile (ns); None if there are no values."""
         if self.count == 0:
             return None
-        bucket = int(np.searchsorted(np.cumsum(self.counts), q * self.count))
+        bucket = int(np.searchsorted(np.cumsum(self.counts), max(q * self.count, 1)))
         bounds = bucket_bounds()
         return min(float(bounds[bucket] + bounds[bucket + 1]) / 2, float(self.largest))
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from swaptrace.analysis.histogram import BUCKETS, Histogram, Survival, bucket_of
 from swaptrace.analysis.jit import Events, Number, Record, njit
-from swaptrace.analysis.mapping import MAX_AREAS, NO_AREA, PageMap, index_of
+from swaptrace.analysis.mapping import HEADER, MAX_AREAS, NO_AREA, PageMap, index_of
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 
 __all__ = ["Count", "Lifetimes"]
@@ -138,13 +138,16 @@ def _advance(events: Events, pages: PageMap, state: _State) -> None:
         if event["device"] != pages.store or event["slot"] >= limit:
             continue
         page = np.int64(event["slot"])
+        if kind == _LOAD:
+            for loaded in range(page, min(page + event["run"], limit)):
+                if pages.owner[loaded] < areas:
+                    state.counts[pages.owner[loaded], _LOADS] += 1
+            continue
         area = np.int64(pages.owner[page])
         if area >= areas and kind != _PRESENT:
             continue  # no slot: mkswap's page, a filesystem's
         if kind == _STORE:
             _stored(state, area, page, event)
-        elif kind == _LOAD:
-            state.counts[area, _LOADS] += event["run"]
         elif kind == _NOTIFY:
             state.counts[area, _NOTIFY_FREE] += 1
             if event["flags"] & _MISSED:
@@ -168,6 +171,7 @@ class Lifetimes:
     def __init__(self, pages: int, page_size: int) -> None:
         self._page_size = page_size
         self._state = _State(np.zeros(pages, np.uint8), np.zeros(pages, np.int64), *self._statistics(0))
+        self._cut_off: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}  # by area that is off: used, free
 
     def _statistics(self, areas: int) -> tuple[NDArray[np.int64], ...]:
         shapes: tuple[tuple[int, ...], ...] = (
@@ -184,9 +188,13 @@ class Lifetimes:
         more = len(pages.owner) - len(state.phase)
         phase = np.append(state.phase, np.zeros(more, np.uint8))
         since = np.append(state.since, np.zeros(more, np.int64))
-        phase[pages.owner == number] = _UNKNOWN
+        phase[(pages.owner == number) | (pages.owner == HEADER)] = _UNKNOWN
         grown = (np.concatenate([old, new]) for old, new in zip(state[2:], self._statistics(1), strict=True))
         self._state = _State(phase, since, *grown)
+
+    def end_area(self, area: int, pages: PageMap, now: int) -> None:
+        """The area is off (ns): what runs still in its slots is right-censored there."""
+        self._cut_off[area] = self._running(area, pages, _USED, now), self._running(area, pages, _FREE, now)
 
     def grow(self, pages: int) -> None:
         """Make room for that many pages."""
@@ -205,6 +213,9 @@ class Lifetimes:
         """Forget all counts, but not the slots' states: what follows is counted from here."""
         for array in self._state[2:]:
             array[:] = 0
+        for cut_off in self._cut_off.values():
+            for array in cut_off:
+                array[:] = 0
 
     # -- results of one area
 
@@ -233,15 +244,15 @@ class Lifetimes:
         }
 
     def lifetime(self, area: int, pages: PageMap, now: int) -> Survival:
-        """stored -> freed; slots still in use at `now` (ns) are right-censored."""
+        """stored -> freed; slots still in use at `now` (ns), or when the area went off, are right-censored."""
         ended = self._state.lifetime[area].sum(axis=0)
-        censored = self._running(area, pages, _USED, now)
+        censored = self._cut_off[area][0] if area in self._cut_off else self._running(area, pages, _USED, now)
         left = self.count(area, Count.LEFT_CENSORED)
         return Survival(ended, censored, int(self._state.totals[area, _LIFETIME_MAX]), left)
 
     def time_to_reuse(self, area: int, pages: PageMap, now: int) -> Survival:
-        """freed -> stored again; slots still free at `now` (ns) are right-censored."""
-        censored = self._running(area, pages, _FREE, now)
+        """freed -> stored again; slots still free at `now` (ns), or when the area went off, are right-censored."""
+        censored = self._cut_off[area][1] if area in self._cut_off else self._running(area, pages, _FREE, now)
         return Survival(self._state.reuse[area].copy(), censored, int(self._state.totals[area, _REUSE_MAX]))
 
     def _running(self, area: int, pages: PageMap, phase: int, now: int) -> NDArray[np.int64]:

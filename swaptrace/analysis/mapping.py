@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 from swaptrace.analysis.jit import Number, njit
 from swaptrace.areas import SwapArea
 
-__all__ = ["HEADER", "NOBODY", "NO_AREA", "PageMap", "add_area", "empty_map", "grow_map", "index_of", "remove_area"]
+__all__ = [
+    "HEADER",
+    "NOBODY",
+    "NO_AREA",
+    "PageMap",
+    "add_area",
+    "empty_map",
+    "grow_map",
+    "index_of",
+    "remove_area",
+    "slot_of",
+]
 
 NO_AREA = -1
 NOBODY = 255  # owner of pages that belong to no slot: a filesystem's, for instance
@@ -82,7 +93,11 @@ def add_area(pages: PageMap, area: SwapArea, number: int) -> PageMap:
 
 
 def remove_area(pages: PageMap, area: SwapArea) -> PageMap:
-    """The area is off: its type means nothing any more. What the store holds of its slots stays its own."""
+    """The area is off: its type means nothing any more, and what is written to its pages from now on is no slot's.
+
+    What the store still holds of its slots stays its own: see the holder of a page in swaptrace.store.replay.
+    """
+    pages.owner[pages.owner == pages.type_area[area.swap_type]] = NOBODY
     pages.type_area[area.swap_type] = NO_AREA
     return pages
 
@@ -95,3 +110,15 @@ def index_of(extents: NDArray[np.int64], area: Number, slot: Number) -> tuple[in
         if extents[row, 0] == area and 0 <= offset < extents[row, 3]:
             return extents[row, 2] + offset, extents[row, 3] - offset
     return -1, 1
+
+
+@njit
+def slot_of(pages: PageMap, area: Number, page: Number) -> Number:
+    """The slot that a page was or is to an area: another area may have the page by now."""
+    if pages.owner[page] == area:
+        return np.int64(pages.slot[page])
+    for row in range(len(pages.extents)):
+        offset = page - pages.extents[row, 2]
+        if pages.extents[row, 0] == area and 0 <= offset < pages.extents[row, 3]:
+            return pages.extents[row, 1] + offset
+    return np.int64(0)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.analysis.jit import Events, Number, Record, njit
-from swaptrace.analysis.mapping import HEADER, NO_AREA, PageMap, index_of
+from swaptrace.analysis.mapping import HEADER, NO_AREA, PageMap, index_of, slot_of
 from swaptrace.analysis.results import Integral, Series, SlotMap
 from swaptrace.events import EventFlag, EventKind
 
@@ -46,10 +46,8 @@ class Total(IntEnum):
     SAME = 2
     HUGE = 3
     GOOD = 4  # compressed to half a page or less
-    HEADER_PAGES = 5
-    HEADER_COMPR = 6
-    GONE = 7
-    PRESENT = 8
+    GONE = 5
+    PRESENT = 6
 
 
 _QUANTITIES = len(Quantity)
@@ -57,7 +55,7 @@ _LIVE, _NONE, _NOTIFY_P, _OBSERVED, _RECOVERED, _LEAKED, _DUPLICATE = range(_QUA
 
 # bits of a page
 _IN_USE, _HELD_NONE, _HELD_NOTIFY, _HELD_OBSERVED, _LOADED, _UNSIZED = 1, 2, 4, 8, 16, 32
-_WAS_SAME, _WAS_HUGE = 64, 128  # of an entry that was dropped before it was seen stored
+_WAS_SAME, _WAS_HUGE = 64, 128  # flags of the last entry that the page had
 _HELD = _HELD_NONE | _HELD_NOTIFY | _HELD_OBSERVED
 
 _STORE, _LOAD, _FREED = int(EventKind.STORE), int(EventKind.LOAD), int(EventKind.FREE)
@@ -121,6 +119,14 @@ def _add(state: _State, area: Number, quantity: Number, slots: Number, size: Num
 
 
 @njit
+def _mark(state: _State, pages: PageMap, area: Number, quantity: Number, page: Number, slots: Number) -> None:
+    """Note a page on the map of the area whose slot it is."""
+    if quantity <= _NONE:
+        row = slot_of(pages, area, page) // state.per_row[area]
+        state.row[area, quantity, min(row, MAP_ROWS - 1)] += slots
+
+
+@njit
 def _change(state: _State, pages: PageMap, page: Number, bits: Number, size: Number, holder: Number) -> None:
     """Give a page new bits, size and holder, and move it from the quantities that it leaves to those that it enters."""
     old_bits, old_size, old_holder = state.bits[page], np.int64(state.size[page]), np.int64(state.holder[page])
@@ -135,19 +141,17 @@ def _change(state: _State, pages: PageMap, page: Number, bits: Number, size: Num
                 continue
             if was:
                 _add(state, old_holder, quantity, -1, -old_size)
+                _mark(state, pages, old_holder, quantity, page, -1)
             if is_now:
                 _add(state, holder, quantity, 1, size)
-            if quantity <= _NONE and was != is_now:
-                area = holder if is_now else old_holder
-                row = np.int64(pages.slot[page]) // state.per_row[area]
-                state.row[area, quantity, min(row, MAP_ROWS - 1)] += 1 if is_now else -1
+                _mark(state, pages, holder, quantity, page, 1)
     state.bits[page] = bits
     state.size[page] = size
     state.holder[page] = holder
 
 
 @njit
-def _count(state: _State, pages: PageMap, page: Number, sign: Number, size: Number, flags: Number) -> None:
+def _count(state: _State, pages: PageMap, sign: Number, size: Number, flags: Number) -> None:
     """An entry came (1) or went (-1): what zram's own counters make of it."""
     totals = state.totals
     totals[0] += sign
@@ -158,9 +162,6 @@ def _count(state: _State, pages: PageMap, page: Number, sign: Number, size: Numb
         totals[3] += sign
     if not flags & (_WRITTEN_BACK | _SAME) and 2 * size <= pages.page_size:
         totals[4] += sign
-    if pages.owner[page] == HEADER:
-        totals[5] += sign
-        totals[6] += sign * size
 
 
 @njit
@@ -195,6 +196,18 @@ def _tick(state: _State, time: Number) -> None:
 
 
 @njit
+def _was(bits: Number, flags: Number) -> Number:
+    """The bits with an entry's flags in them."""
+    was = (_WAS_SAME if flags & _SAME else 0) | (_WAS_HUGE if flags & _HUGE else 0)
+    return (bits & ~np.uint8(_WAS_SAME | _WAS_HUGE)) | np.uint8(was)
+
+
+@njit
+def _flags_of(bits: Number) -> Number:
+    return (_SAME if bits & _WAS_SAME else 0) | (_HUGE if bits & _WAS_HUGE else 0)
+
+
+@njit
 def _store(state: _State, pages: PageMap, page: Number, event: Record) -> None:
     """zram_write_page(): the new entry replaces whatever was there, under every policy."""
     area = np.int64(pages.owner[page])
@@ -202,16 +215,15 @@ def _store(state: _State, pages: PageMap, page: Number, event: Record) -> None:
     if event["flags"] & _GONE:
         # Freed and dropped before its size could be read: the free and the drop, which has the size, came first.
         size, bits = np.int64(state.size[page]), state.bits[page]
-        flags = (_SAME if bits & _WAS_SAME else 0) | (_HUGE if bits & _WAS_HUGE else 0)
-        state.totals[7] += 1
-        _count(state, pages, page, 1, size, flags)
-        _change(state, pages, page, np.uint8(_HELD_NONE), size, area)
+        state.totals[5] += 1
+        _count(state, pages, 1, size, _flags_of(bits))
+        _change(state, pages, page, (bits & np.uint8(_WAS_SAME | _WAS_HUGE)) | np.uint8(_HELD_NONE), size, area)
         return
     size = np.int64(event["size"])
     if state.bits[page] & _HELD_OBSERVED:  # the kernel drops the old entry first; it does not if that event was lost
-        _count(state, pages, page, -1, np.int64(state.size[page]), event["flags"])
-    _count(state, pages, page, 1, size, event["flags"])
-    _change(state, pages, page, np.uint8(_HELD | used), size, area)
+        _count(state, pages, -1, np.int64(state.size[page]), _flags_of(state.bits[page]))
+    _count(state, pages, 1, size, event["flags"])
+    _change(state, pages, page, _was(np.uint8(_HELD | used), event["flags"]), size, area)
 
 
 @njit
@@ -230,16 +242,13 @@ def _slot_free(state: _State, pages: PageMap, page: Number, told: NDArray[np.boo
 def _drop(state: _State, pages: PageMap, page: Number, event: Record) -> None:
     """zram_free_page(): the driver really dropped an entry."""
     size = np.int64(event["size"])
-    bits, holder = state.bits[page], np.int64(state.holder[page])
-    _count(state, pages, page, -1, size, event["flags"])
-    if not bits & _HELD_OBSERVED:  # not seen stored yet: see _store
-        state.size[page] = size
-        was = (_WAS_SAME if event["flags"] & _SAME else 0) | (_WAS_HUGE if event["flags"] & _HUGE else 0)
-        state.bits[page] = (bits & ~np.uint8(_WAS_SAME | _WAS_HUGE)) | np.uint8(was)
-        return
-    bits &= ~np.uint8(_HELD_OBSERVED | _UNSIZED)
-    if holder >= len(state.values):
+    bits, holder = _was(state.bits[page], event["flags"]), np.int64(state.holder[page])
+    _count(state, pages, -1, size, event["flags"])
+    # An entry that was not seen stored yet (see _store) has overwritten what other policies hold there still: that has
+    # its size, too.
+    if bits & _HELD_OBSERVED and holder >= len(state.values):
         bits &= ~np.uint8(_HELD)  # no slot's page: there is no policy about it
+    bits &= ~np.uint8(_HELD_OBSERVED | _UNSIZED)
     _change(state, pages, page, bits, size, holder)
 
 
@@ -249,18 +258,16 @@ def _present(state: _State, pages: PageMap, first: Number, event: Record) -> Non
     for page in range(first, min(first + event["run"], len(state.bits))):
         area = np.int64(pages.owner[page])
         used = np.uint8(_IN_USE) if area < len(state.values) else np.uint8(0)
-        state.totals[8] += 1
-        if pages.owner[page] == HEADER:
-            state.totals[5] += 1
-        _change(state, pages, page, np.uint8(_HELD | _UNSIZED | used), np.int64(0), area)
+        state.totals[6] += 1
+        bits = _was(np.uint8(_HELD | _UNSIZED | used), event["flags"])
+        _change(state, pages, page, bits, np.int64(0), area)
 
 
 @njit
 def _reset(state: _State, pages: PageMap) -> None:
     """zram_reset_device(): nothing is left, under any policy. (What was held was seen dropped, entry by entry.)"""
     for page in range(len(state.bits)):
-        if state.bits[page] & _HELD:
-            _change(state, pages, page, np.uint8(0), np.int64(0), np.int64(state.holder[page]))
+        _change(state, pages, page, np.uint8(0), np.int64(0), np.int64(state.holder[page]))
 
 
 @njit
@@ -388,7 +395,12 @@ class Replay:
     def indexes(self, quantity: Quantity) -> NDArray[np.int64]:
         """The store indexes of all pages that count towards a quantity now (int64, increasing)."""
         member = np.array([_member(np.uint8(bits), quantity) for bits in range(256)])
-        return np.flatnonzero(member[self._state.bits])
+        return np.flatnonzero(member[self._state.bits] & (self._state.holder < len(self._state.values)))
+
+    def header(self, pages: PageMap) -> tuple[int, int]:
+        """What mkswap wrote and the store holds now, as observed: (pages, compressed bytes)."""
+        held = (pages.owner == HEADER) & (self._state.bits & _HELD_OBSERVED != 0)
+        return int(np.count_nonzero(held)), int(self._state.size[held].sum())
 
     def held(self) -> NDArray[np.int64]:
         """The store indexes that hold an entry now, as observed (int64, increasing)."""

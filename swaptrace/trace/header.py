@@ -61,6 +61,8 @@ def from_json(kind: type[T], text: str | bytes) -> T:
 
 def from_dict(kind: type[T], data: dict[str, Any]) -> T:
     """The reverse of dataclasses.asdict, for the classes of this module and of swaptrace.areas."""
+    if not isinstance(data, dict):
+        raise TypeError(f"{kind.__name__} is no JSON object")
     known = {f.name for f in fields(kind)}
     values = {name: value for name, value in data.items() if name in known}
     if "start" in values:

@@ -31,6 +31,8 @@ class TraceReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trailer: Trailer | None = None
+        if path.is_dir():
+            raise BadInput(f"cannot read {path}: it is a directory", _WANTED)
         try:
             self._file = pa.memory_map(str(path))
             self._stream = pa.ipc.open_stream(self._file)
@@ -69,7 +71,8 @@ class TraceReader:
             header = from_json(Header, metadata[HEADER_KEY])
         except (ValueError, KeyError, TypeError):
             raise BadInput(f"the header of {self.path} is damaged", "record again") from None
-        if [field.name for field in self._stream.schema] != list(EVENT.names or ()):
+        columns = [(field.name, field.type) for field in self._stream.schema]
+        if columns != [(name, pa.from_numpy_dtype(EVENT[name])) for name in EVENT.names or ()]:
             raise BadInput(f"the columns of {self.path} are not those of a trace", "record again")
         return header
 
@@ -82,6 +85,8 @@ class TraceReader:
             metadata = dict(metadata or {})
             if TRAILER_KEY in metadata:
                 self.trailer = from_json(Trailer, metadata[TRAILER_KEY])
+                continue
+            if not record.num_rows and NOTES_KEY not in metadata:  # the first one, which came with the header
                 continue
             events = np.empty(record.num_rows, EVENT)
             for name, column in zip(record.schema.names, record.columns, strict=True):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import asdict
+from io import BufferedWriter
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +50,7 @@ class TraceWriter:
             options = pa.ipc.IpcWriteOptions(compression="zstd")
             self._schema = schema(header)
             self._stream = pa.ipc.new_stream(self._file, self._schema, options=options)
-            self._written()
+        self._write(EventBatch(np.zeros(0, EVENT)), {})  # pyarrow writes no header before the first batch
 
     def write(self, batch: EventBatch) -> None:
         """Add a batch. Raises EnvironmentProblem if the disk is full."""
@@ -82,7 +83,7 @@ class TraceWriter:
         columns = [np.ascontiguousarray(batch.events[name]) for name in EVENT.names or ()]
         record = pa.record_batch(columns, schema=self._schema)
         with self._room():
-            self._stream.write_batch(record, custom_metadata=metadata)
+            self._stream.write_batch(record, custom_metadata=metadata or None)
             self._written()
 
     def _written(self) -> None:
@@ -105,6 +106,8 @@ class _CutBack:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if isinstance(error, OSError):
             writer = self._writer
+            with contextlib.suppress(OSError):
+                writer._file.raw.close()  # or its buffer would be written after all, once there is room
             os.truncate(writer.path, writer._whole)
             raise EnvironmentProblem(
                 f"cannot write to {writer.path}: {error.strerror or error}; "
@@ -118,7 +121,7 @@ def already_there(path: Path) -> UsageProblem:
     return UsageProblem(f"{path} exists already", "choose another file with -o, or overwrite it with --force")
 
 
-def create(path: Path, *, force: bool) -> BinaryIO:
+def create(path: Path, *, force: bool) -> BufferedWriter:
     """Create the trace file, for the user behind sudo if there is one."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
     try:

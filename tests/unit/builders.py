@@ -1,0 +1,91 @@
+"""Traces by hand: events as plain tuples, and what turns them into the batches, headers and files of swaptrace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.events import REASON_SHIFT, EventBatch, EventKind, FreeReason, SwapCall, empty
+from swaptrace.trace.header import Header, Trailer
+
+PAGE_SIZE = 4096
+START = 5_000_000_000  # ns: when the traces of these tests begin
+
+
+class Event(NamedTuple):
+    """One event, its fields named as in swaptrace.events; `call` for a swapon or swapoff."""
+
+    time: int
+    kind: EventKind
+    device: int
+    slot: int = 0
+    run: int = 1
+    size: int = 0
+    arg: int = 0
+    flags: int = 0
+    tgid: int = 100
+    call: SwapCall | None = None
+
+
+def free(time: int, swap_type: int, slot: int, run: int = 1, reason: FreeReason = FreeReason.OTHER) -> Event:
+    return Event(time, EventKind.FREE, swap_type, slot, run, flags=reason << REASON_SHIFT)
+
+
+def store(time: int, device: int, slot: int, size: int, flags: int = 0) -> Event:
+    return Event(time, EventKind.STORE, device, slot, size=size, flags=flags)
+
+
+def swap_call(
+    time: int, name: str, area: SwapArea | None, store: Store | None = None, *, number: int = 0, result: int = 0
+) -> Event:
+    """A swapon or swapoff; failed if `result` is not 0."""
+    kind = EventKind[name.upper()]
+    path, device = (area.path, area.swap_type) if area else ("/nowhere", 255)
+    call = SwapCall(0, name, path, 0, result, area, store)
+    return Event(time, kind, device, number, 0, arg=-result, call=call)
+
+
+def batch(events: Sequence[Event], tasks: dict[int, str] | None = None) -> EventBatch:
+    """One batch of them all."""
+    array = empty(len(events))
+    for name in array.dtype.names or ():
+        array[name] = [getattr(event, name) for event in events]
+    calls = tuple(
+        SwapCall(**{**event.call.__dict__, "row": row}) for row, event in enumerate(events) if event.call is not None
+    )
+    return EventBatch(array, tasks or {}, calls)
+
+
+def batches(events: Sequence[Event], cuts: Iterable[int]) -> list[EventBatch]:
+    """The events cut before each of those places; the same place twice makes an empty batch."""
+    places = [0, *sorted(cut % (len(events) + 1) for cut in cuts), len(events)]
+    return [batch(events[begin:end]) for begin, end in pairwise(places)]
+
+
+def zram_area(
+    path: str, swap_type: int, slots: int, store: int, extents: tuple[tuple[int, int, int], ...] | None = None
+) -> SwapArea:
+    """An area on a zram device: the whole of it, unless extents are given."""
+    return SwapArea(path, swap_type, -2, slots, 0, "zram", store, extents or ((0, 0, slots),))
+
+
+def header(areas: Sequence[SwapArea] = (), stores: Sequence[Store] = (), **changes: object) -> Header:
+    fields = {
+        "kernel": "6.1.0-test",
+        "machine": "x86_64",
+        "page_size": PAGE_SIZE,
+        "host": "tester",
+        "command": ("stress", "--vm", "1"),
+        "start_realtime": 1_700_000_000_000_000_000,
+        "start": Snapshot(START, tuple(areas), tuple(stores)),
+        "probes": ({"event": "slot freed", "functions": ["swap_range_free"]},),
+        "missing": ("store reset",),
+        "recorder_tgid": 77,
+    }
+    return Header(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def trailer(end: int, **changes: object) -> Trailer:
+    return Trailer(**{"end": Snapshot(end), **changes})  # type: ignore[arg-type]

@@ -1,0 +1,373 @@
+"""What a trace means, computed slowly: an independent check of swaptrace.analysis and swaptrace.store.replay.
+
+Dictionaries, sets, and one event at a time; after each event, everything is summed anew. Nothing here comes from the
+engine's code: the definitions are those of the documentation, spelled out.
+
+A page of a store (or of a disk, which has no store: its pages are its slots) has
+
+- a place in the swap map: in use from the first store until the slot is freed;
+- the last entry that was written to it: size, flags, and the area that wrote it;
+- one answer per policy to the question whether the store still holds that entry.
+
+It is live if it is in use and some policy holds the entry, stale under a policy that holds the entry of a free slot.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from builders import Event
+
+from swaptrace.areas import Store, SwapArea
+from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
+
+POLICIES = ("none", "notify", "observed")
+Values = dict[int, tuple[dict[str, int], dict[str, int]]]  # slots and bytes by quantity, by area's id
+QUANTITIES = ("live", *POLICIES, "recovered", "leaked", "duplicate")
+
+
+@dataclass(eq=False)
+class Area:
+    """One swap area, and all that is counted for it."""
+
+    area: SwapArea
+    pages: Pages
+    counts: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    sizes: Counter[int] = field(default_factory=Counter)
+    lifetimes: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    censored: list[int] = field(default_factory=list)
+    reuses: list[int] = field(default_factory=list)
+    reuses_censored: list[int] = field(default_factory=list)
+    notifications: list[int] = field(default_factory=list)
+    slots: dict[str, int] = field(default_factory=lambda: dict.fromkeys(QUANTITIES, 0))
+    bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(QUANTITIES, 0))
+    peak_slots: dict[str, int] = field(default_factory=lambda: dict.fromkeys(QUANTITIES, 0))
+    peak_bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(QUANTITIES, 0))
+    byte_ns: dict[str, int] = field(default_factory=lambda: dict.fromkeys(QUANTITIES, 0))
+    stale_slots: set[int] = field(default_factory=set)  # under the policy none
+    live_slots: set[int] = field(default_factory=set)
+
+    def index_of(self, slot: int) -> int | None:
+        """The page that a slot is; None for a slot that the area does not have."""
+        extents = self.area.extents or ((0, 0, self.area.slots),)
+        for first_slot, first_index, count in extents:
+            if first_slot <= slot < first_slot + count:
+                return first_index + slot - first_slot
+        return None
+
+    def forget(self) -> None:
+        """Count from here on; what the store holds stays as it is."""
+        for counted in (self.counts, self.reasons, self.sizes, self.lifetimes):
+            counted.clear()
+        for durations in (self.censored, self.reuses, self.reuses_censored, self.notifications):
+            durations.clear()
+        self.peak_slots, self.peak_bytes = dict(self.slots), dict(self.bytes)
+        self.byte_ns = dict.fromkeys(QUANTITIES, 0)
+
+
+@dataclass
+class Entry:
+    """What was written to a page last. A size of 0 is one that nobody has told yet."""
+
+    area: Area | None
+    size: int = 0
+    flags: int = 0
+
+
+@dataclass(eq=False)
+class Pages:
+    """The pages of one store, or of one disk area."""
+
+    clock: int
+    origin: int
+    owner: dict[int, Area] = field(default_factory=dict)  # pages that are slots of an area that is on
+    headers: set[int] = field(default_factory=set)  # pages that mkswap wrote
+    in_use: set[int] = field(default_factory=set)
+    loaded: set[int] = field(default_factory=set)
+    entry: dict[int, Entry] = field(default_factory=dict)
+    holds: dict[str, set[int]] = field(default_factory=lambda: {policy: set() for policy in POLICIES})
+    phase: dict[int, tuple[str, int]] = field(default_factory=dict)  # used, used before, free; and since when
+    areas: list[Area] = field(default_factory=list)
+    totals: Counter[str] = field(default_factory=Counter)
+    before: Values = field(default_factory=dict)  # when measuring began
+    history: list[tuple[int, Values]] = field(default_factory=list)  # (clock, values) after each event
+
+    def at(self, page: int) -> Entry:
+        return self.entry.setdefault(page, Entry(None))
+
+    def count(self, sign: int, size: int, flags: int) -> None:
+        """mm_stat: an entry came or went."""
+        self.totals["pages"] += sign
+        self.totals["compr"] += sign * size
+        if flags & EventFlag.SAME:
+            self.totals["same"] += sign
+        elif flags & EventFlag.HUGE:
+            self.totals["huge"] += sign
+
+    def tick(self, time: int) -> None:
+        """Time stamps may step back; the clock does not."""
+        passed = max(time - self.clock, 0)
+        for area in self.areas:
+            for quantity in QUANTITIES:
+                area.byte_ns[quantity] += area.bytes[quantity] * passed
+        self.clock += passed
+
+    def holding(self, page: int) -> set[str]:
+        return {policy for policy in POLICIES if page in self.holds[policy]}
+
+    def quantities(self, page: int) -> set[str]:
+        """What a page counts towards."""
+        holding = self.holding(page)
+        if page in self.in_use:
+            found = {"live"} if holding else set()
+            return found | ({"duplicate"} if holding and page in self.loaded else set())
+        found = set(holding)
+        if "none" in holding and "notify" not in holding:
+            found.add("recovered")
+        if "observed" in holding and "notify" not in holding:
+            found.add("leaked")
+        return found
+
+    def sum_up(self) -> None:
+        """All quantities of all areas, from nothing but the present state."""
+        for area in self.areas:
+            area.slots, area.bytes = dict.fromkeys(QUANTITIES, 0), dict.fromkeys(QUANTITIES, 0)
+            area.live_slots, area.stale_slots = set(), set()
+        for page, entry in self.entry.items():
+            if entry.area is None:
+                continue
+            for quantity in self.quantities(page):
+                entry.area.slots[quantity] += 1
+                entry.area.bytes[quantity] += entry.size
+                if quantity == "live":
+                    entry.area.live_slots.add(page)
+                elif quantity == "none":
+                    entry.area.stale_slots.add(page)
+        for area in self.areas:
+            for quantity in QUANTITIES:
+                area.peak_slots[quantity] = max(area.peak_slots[quantity], area.slots[quantity])
+                area.peak_bytes[quantity] = max(area.peak_bytes[quantity], area.bytes[quantity])
+        self.history.append((self.clock, self.values()))
+
+    def values(self) -> Values:
+        return {id(area): (area.slots, area.bytes) for area in self.areas}
+
+
+class Reference:
+    """Feed it events in order, then finish() once."""
+
+    def __init__(self, areas: Sequence[SwapArea], stores: Sequence[Store], start: int, page_size: int) -> None:
+        self.start, self.page_size = start, page_size
+        self.areas: list[Area] = []  # in order of appearance
+        self.stores: dict[int, Pages] = {store.id: Pages(start, start) for store in stores}
+        self._on: dict[int, Area] = {}  # by swap type
+        self._generations: Counter[int] = Counter()
+        for area in areas:
+            self._swapon(area, area.store if area.store in self.stores else None, start)
+
+    def measure_from(self, time: int) -> None:
+        """Forget what was counted until now."""
+        for pages in {id(pages): pages for pages in (*self.stores.values(), *(a.pages for a in self.areas))}.values():
+            pages.tick(time)
+            pages.origin = pages.clock
+            pages.before = pages.values()
+            pages.history.clear()
+            for area in pages.areas:
+                area.forget()
+        self.start = time
+
+    def finish(self, end: int) -> None:
+        """The trace ends: the clocks go on to there, and what still runs is right-censored."""
+        for pages in {id(pages): pages for pages in (*self.stores.values(), *(a.pages for a in self.areas))}.values():
+            pages.tick(end)
+        for area in self._on.values():
+            self._censor(area, end)
+
+    # -- areas come and go
+
+    def _swapon(self, found: SwapArea, store: int | None, time: int) -> None:
+        self._swapoff(found.swap_type, time)  # in case nobody saw it
+        generation = self._generations[found.swap_type]
+        self._generations[found.swap_type] += 1
+        pages = Pages(self.start, self.start) if store is None else self._pages(store)
+        area = Area(SwapArea(**{**found.__dict__, "generation": generation}), pages)
+        for first_slot, first_index, count in found.extents or ((0, 0, found.slots),):
+            for page in range(first_index, first_index + count):
+                pages.owner[page] = area
+                pages.phase.pop(page, None)
+                pages.headers.discard(page)
+            if first_slot == 0:
+                del pages.owner[first_index]
+                pages.headers.add(first_index)
+        pages.areas.append(area)
+        self.areas.append(area)
+        self._on[found.swap_type] = area
+
+    def _swapoff(self, swap_type: int, time: int) -> None:
+        area = self._on.pop(swap_type, None)
+        if area is not None:
+            self._censor(area, time)
+            for page in [page for page, owner in area.pages.owner.items() if owner is area]:
+                del area.pages.owner[page]
+
+    @staticmethod
+    def _censor(area: Area, time: int) -> None:
+        """What still runs when the area or the trace ends is right-censored."""
+        for page, (phase, since) in area.pages.phase.items():
+            if area.pages.owner.get(page) is area:
+                running = max(time - since, 0)
+                if phase == "used":
+                    area.censored.append(running)
+                elif phase == "free":
+                    area.reuses_censored.append(running)
+
+    def _pages(self, number: int) -> Pages:
+        return self.stores.setdefault(number, Pages(self.start, self.start))
+
+    # -- events
+
+    def feed(self, event: Event) -> None:
+        if event.call is not None:
+            call = event.call
+            if call.result == 0 and call.area is not None:
+                if call.call == "swapon":
+                    self._swapon(call.area, call.store.id if call.store else None, event.time)
+                else:
+                    self._swapoff(call.area.swap_type, event.time)
+            return
+        if event.kind == EventKind.FREE:
+            area = self._on.get(event.device)
+            if area is not None:
+                area.pages.tick(event.time)
+                self._free(area, event)
+                area.pages.sum_up()
+            return
+        if event.kind == EventKind.RESET and event.device not in self.stores:
+            return
+        pages = self._pages(event.device)
+        pages.tick(event.time)
+        {
+            EventKind.STORE: self._stored,
+            EventKind.LOAD: self._loaded,
+            EventKind.DROP: self._dropped,
+            EventKind.NOTIFY: self._notified,
+            EventKind.PRESENT: self._present,
+            EventKind.RESET: self._reset,
+        }[event.kind](pages, event)
+        pages.sum_up()
+
+    def _free(self, area: Area, event: Event) -> None:
+        """The swap map's side; under the policy notify, the store drops the entry at once."""
+        pages = area.pages
+        reason = FreeReason(event.flags >> REASON_SHIFT).name.lower()
+        area.counts["frees"] += event.run
+        area.reasons[reason] += event.run
+        for slot in range(event.slot, event.slot + event.run):
+            page = area.index_of(slot)
+            if page is None:
+                continue
+            pages.in_use.discard(page)
+            pages.loaded.discard(page)
+            pages.holds["notify"].discard(page)
+            phase, since = pages.phase.get(page, ("unknown", 0))
+            if phase == "used":
+                area.lifetimes[reason].append(max(event.time - since, 0))
+            elif phase == "used before":
+                area.counts["freed left-censored"] += 1
+            else:
+                area.counts["frees_unwritten"] += 1
+                continue
+            pages.phase[page] = "free", event.time
+
+    def _stored(self, pages: Pages, event: Event) -> None:
+        page, area, last = event.slot, pages.owner.get(event.slot), pages.at(event.slot)
+        pages.loaded.discard(page)
+        pages.in_use.discard(page)
+        if event.flags & EventFlag.GONE:
+            # Written, freed and dropped before the event could tell its size. The drop, which has told it, and the
+            # free came first; without the notification the entry would have stayed.
+            pages.count(1, last.size, last.flags)
+            pages.entry[page] = Entry(area, last.size, last.flags)
+            pages.holds["none"].add(page)
+            pages.holds["notify"].discard(page)
+            pages.holds["observed"].discard(page)
+        else:
+            if page in pages.holds["observed"]:  # overwritten, and its drop was not seen
+                pages.count(-1, last.size, last.flags)
+            pages.count(1, event.size, event.flags)
+            pages.entry[page] = Entry(area, event.size, event.flags)
+            for policy in POLICIES:
+                pages.holds[policy].add(page)
+            if area is not None:
+                pages.in_use.add(page)
+        if area is None:
+            return
+        area.counts["stores"] += 1
+        if event.flags & EventFlag.GONE:
+            return
+        area.sizes[min(event.size, self.page_size)] += 1
+        phase, since = pages.phase.get(page, ("unknown", 0))
+        if phase in ("used", "used before"):
+            area.counts["rewrites"] += 1
+            return
+        if phase == "free":
+            area.reuses.append(max(event.time - since, 0))
+        pages.phase[page] = "used", event.time
+
+    def _loaded(self, pages: Pages, event: Event) -> None:
+        for page in range(event.slot, event.slot + event.run):
+            if page in pages.in_use:
+                pages.loaded.add(page)
+            if page in pages.owner:
+                pages.owner[page].counts["loads"] += 1
+
+    def _drop(self, pages: Pages, event: Event) -> None:
+        """The driver dropped an entry, and so told its true size. Without an area, there is no policy about it."""
+        page, last = event.slot, pages.at(event.slot)
+        pages.count(-1, event.size, event.flags)
+        if last.area is None and page in pages.holds["observed"]:
+            for policy in POLICIES:
+                pages.holds[policy].discard(page)
+        pages.holds["observed"].discard(page)
+        last.size, last.flags = event.size, event.flags
+
+    def _dropped(self, pages: Pages, event: Event) -> None:
+        if event.slot in pages.owner:
+            pages.owner[event.slot].counts["drops"] += 1
+        self._drop(pages, event)
+
+    def _notified(self, pages: Pages, event: Event) -> None:
+        area = pages.owner.get(event.slot)
+        if area is not None:
+            area.counts["notify_free"] += 1
+            area.counts["miss_free"] += bool(event.flags & EventFlag.MISSED)
+            area.notifications.append(event.arg)
+        if event.flags & EventFlag.DROPPED:
+            self._drop(pages, event)
+
+    def _present(self, pages: Pages, event: Event) -> None:
+        """The store held these entries when the recording began: written some time ago, of unknown size."""
+        for page in range(event.slot, event.slot + event.run):
+            area = pages.owner.get(page)
+            pages.loaded.discard(page)
+            pages.in_use.discard(page)
+            pages.entry[page] = Entry(area, 0, event.flags)
+            for policy in POLICIES:
+                pages.holds[policy].add(page)
+            if area is not None:
+                pages.in_use.add(page)
+                if page not in pages.phase:
+                    pages.phase[page] = "used before", 0
+                    area.counts["left_censored"] += 1
+
+    @staticmethod
+    def _reset(pages: Pages, _: Event) -> None:
+        """Nothing is left. What was held was seen dropped, entry by entry."""
+        pages.in_use.clear()
+        pages.loaded.clear()
+        pages.entry.clear()
+        for policy in POLICIES:
+            pages.holds[policy].clear()

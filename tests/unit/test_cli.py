@@ -1,0 +1,285 @@
+"""The command line as a user meets it: exit statuses, two lines on stderr, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from builders import START, batch, free, header, store, trailer, zram_area
+
+from swaptrace.areas import Store
+from swaptrace.cli import main
+from swaptrace.trace.writer import TraceWriter
+
+AREA, ZRAM = zram_area("/dev/zram0", 0, 16, 0), Store(0, "zram0", 16)
+
+
+def run(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return python("-m", "swaptrace", *arguments, env=env)
+
+
+def python(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """This interpreter, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **(env or {})},
+    )  # fmt: skip
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def main_in_process(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """(exit status, stdout, stderr): the same as a process of its own, without its start."""
+    with pytest.raises(SystemExit) as raised:
+        main([*map(str, arguments)])
+    captured = capsys.readouterr()
+    return raised.value.code or 0, captured.out, captured.err  # type: ignore[return-value]
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    """A small whole trace."""
+    path = tmp_path / "small.trace"
+    writer = TraceWriter(path, header([AREA], [ZRAM]))
+    writer.write(batch([store(START + 10, 0, 3, 1000), free(START + 500, 0, 3)], {100: "stress"}))
+    writer.close(trailer(START + 1_000_000))
+    return path
+
+
+def two_lines(text: str) -> tuple[str, str]:
+    """What is wrong and what to do: that, and no more."""
+    what, remedy = text.splitlines()
+    assert what.startswith("swaptrace: ")
+    assert remedy
+    return what, remedy
+
+
+# ------------------------------------------------------------------------------------------------------ help and usage
+
+
+def test_help_lists_the_commands() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    for command in ("check", "selftest", "record", "report"):
+        assert f"\n  {command} " in done.stdout
+
+
+@pytest.mark.parametrize("command", ["record", "report"])
+def test_help_of_a_command(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    status, out, err = main_in_process(capsys, command, "--help")
+    assert (status, err) == (0, "")
+    assert out.startswith(f"Usage: swaptrace {command} ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["--nonsense"], ["report"], ["report", "x", "--format", "pdf"], ["record", "-d", "0"],
+     ["record", "-d", "soon"], ["record", "--ring", "0"]],
+)  # fmt: skip
+def test_usage_errors(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    status, out, err = main_in_process(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert "Error: " in err
+
+
+def test_usage_error_of_a_process() -> None:
+    done = run("report")
+    assert done.returncode == 2
+    assert "Missing argument 'TRACE'" in done.stderr
+
+
+# -------------------------------------------------------------------------------------------------------------- record
+
+#: Drops all rights after loading the program: the user that it becomes may not be able to read the checkout.
+_AS_NOBODY = """
+import os, sys
+import swaptrace.cli, swaptrace.commands.record, swaptrace.live.recorder
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+sys.argv = ["swaptrace", *sys.argv[1:]]
+swaptrace.cli.main()
+"""
+
+
+def test_record_needs_root() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # pytest's own folders are closed to other users
+        output = Path(folder, "out.trace")
+        done = python("-c", _AS_NOBODY, "record", "-o", output, "--", "true")
+        assert not output.exists()
+    assert done.returncode == 3
+    _, what, remedy = done.stderr.splitlines()
+    assert what == "swaptrace: tracing the kernel needs root"
+    assert remedy == f"run: sudo {sys.executable} -m swaptrace record -o {output} -- true"
+
+
+def test_record_command_not_found(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    status, _, err = main_in_process(capsys, "record", "-o", tmp_path / "out", "--", "no-such-command-anywhere")
+    assert status == 2
+    assert "no-such-command-anywhere: command not found" in two_lines(err)[0]
+
+
+def test_record_does_not_overwrite(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    output = tmp_path / "precious"
+    output.write_text("mine")
+    status, _, err = main_in_process(capsys, "record", "-o", output, "--", "true")
+    assert status == 2
+    what, remedy = two_lines(err)
+    assert f"{output} exists already" in what
+    assert "--force" in remedy
+    assert output.read_text() == "mine"
+
+
+# -------------------------------------------------------------------------------------------------------------- report
+
+
+def test_report_of_what_is_no_trace(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text, empty = tmp_path / "text", tmp_path / "empty"
+    text.write_text("nothing of the kind\n" * 100)
+    empty.touch()
+    for path in (text, empty, tmp_path, tmp_path / "missing"):
+        status, out, err = main_in_process(capsys, "report", path)
+        assert (status, out) == (4, "")
+        assert str(path) in two_lines(err)[0]
+
+
+def test_report_of_a_newer_version(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    TraceWriter(tmp_path / "new", header([AREA], [ZRAM], format_version=999)).close(trailer(START))
+    status, _, err = main_in_process(capsys, "report", tmp_path / "new")
+    assert status == 4
+    what, remedy = two_lines(err)
+    assert "999" in what
+    assert "upgrade" in remedy
+
+
+def test_report_of_an_unknown_device(capsys: pytest.CaptureFixture[str], trace: Path) -> None:
+    status, _, err = main_in_process(capsys, "report", trace, "--device", "/dev/sdz9")
+    assert status == 2
+    what, remedy = two_lines(err)
+    assert "/dev/sdz9" in what
+    assert "/dev/zram0" in remedy
+
+
+def test_report_of_a_known_device(capsys: pytest.CaptureFixture[str], trace: Path) -> None:
+    for device in ("/dev/zram0", "zram0"):
+        status, out, _ = main_in_process(capsys, "report", trace, "--device", device, "--format", "json")
+        assert status == 0
+        assert [area["device"] for area in json.loads(out)["areas"]] == ["/dev/zram0"]
+
+
+def test_report_of_a_truncated_trace(trace: Path) -> None:
+    """It is worth a report, which says so. And a whole one does not."""
+    whole = trace.read_bytes()
+    trace.write_bytes(whole[:-200])
+    done = run("report", trace)
+    assert done.returncode == 0
+    assert "THE TRACE IS INCOMPLETE" in done.stdout
+    trace.write_bytes(whole)
+    assert "INCOMPLETE" not in run("report", trace).stdout
+
+
+def test_report_to_a_place_that_is_not_there(capsys: pytest.CaptureFixture[str], trace: Path, tmp_path: Path) -> None:
+    for form in ("text", "json"):
+        status, _, err = main_in_process(
+            capsys, "report", trace, "--format", form, "-o", tmp_path / "nowhere" / "report"
+        )
+        assert status == 3
+        assert "No such file or directory" in two_lines(err)[0]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_report_into_a_pipe_that_is_closed(trace: Path, form: str) -> None:
+    """`| head -1`: the reader has what it wanted before all is written. Here it is gone before the first byte."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "swaptrace", "report", trace, "--format", form],
+        stdout=writing, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    os.close(writing)
+    _, err = process.communicate(timeout=120)
+    assert err == ""
+    assert process.returncode in (0, 1)  # click and rich, which notice it before swaptrace does, say 1
+
+
+# ---------------------------------------------------------------------------------------------- what is on the machine
+
+_IMPORT_BCC = """
+from swaptrace.errors import Problem
+from swaptrace.live.programs import import_bcc
+try:
+    import_bcc()
+except Problem as problem:
+    print(problem.exit_status, problem.what, problem.remedy, sep="\\n")
+else:
+    print("found")
+"""
+
+
+def import_bcc(tmp_path: Path, contents: str) -> list[str]:
+    """What import_bcc() says with this for a package `bcc`."""
+    (tmp_path / "bcc").mkdir()
+    (tmp_path / "bcc" / "__init__.py").write_text(contents)
+    return python("-c", _IMPORT_BCC, env={"PYTHONPATH": str(tmp_path)}).stdout.splitlines()
+
+
+def test_bcc_of_pypi(tmp_path: Path) -> None:
+    status, what, remedy = import_bcc(tmp_path, "def compile(): pass\n")
+    assert status == "3"
+    assert "not the BPF Compiler Collection" in what
+    assert str(tmp_path) in what
+    assert "pip uninstall bcc" in remedy
+
+
+def test_no_bcc(tmp_path: Path) -> None:
+    status, what, remedy = import_bcc(tmp_path, "raise ImportError('libbcc.so.0: cannot open shared object file')\n")
+    assert status == "3"
+    assert f"{sys.executable} finds no bcc" in what
+    assert "libbcc.so.0" in what
+    assert "python3-bpfcc" in remedy
+
+
+def test_bcc(tmp_path: Path) -> None:
+    assert import_bcc(tmp_path, "class BPF: pass\n") == ["found"]
+
+
+# ----------------------------------------------------------------------------------------- who may import what
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """All modules that are loaded after importing these."""
+    imports = "".join(f"import {module}\n" for module in modules)
+    return set(python("-c", f"import sys\n{imports}print(*sys.modules, sep='\\n')").stdout.splitlines())
+
+
+def test_record_loads_no_more_than_it_needs() -> None:
+    """It runs on the machine that it measures."""
+    loaded = loaded_by("swaptrace.cli", "swaptrace.commands.record", "swaptrace.live.recorder")
+    assert "pyarrow" in loaded
+    assert not loaded & {"numba", "pandas", "matplotlib", "rich", "jinja2", "swaptrace.analysis.analysis"}
+
+
+def test_help_loads_no_more_than_click() -> None:
+    assert not loaded_by("swaptrace.cli", "swaptrace.commands.record") & {"numpy", "pyarrow", "numba", "bcc"}
+
+
+def test_reports_can_be_made_anywhere() -> None:
+    """Nothing but swaptrace.live may need bcc, or know of a running kernel."""
+    package = Path(__file__).parents[2] / "swaptrace"
+    modules = [
+        ".".join(path.relative_to(package.parent).with_suffix("").parts)
+        for folder in ("analysis", "report", "store", "trace")
+        for path in sorted((package / folder).glob("*.py"))
+        if path.name != "__init__.py"
+    ]
+    assert len(modules) > 15
+    loaded = loaded_by(*modules)
+    assert set(modules) <= loaded
+    assert [name for name in sorted(loaded) if name.split(".")[0] == "bcc" or name.startswith("swaptrace.live")] == []

@@ -1,0 +1,208 @@
+"""Which functions are chosen on which kernel, and what is said when there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from swaptrace.errors import EnvironmentProblem
+from swaptrace.live.arch import architecture
+from swaptrace.live.probes import PROBES, Choice, Symbols, choose
+from swaptrace.live.programs import Programs
+
+AREA = "struct swap_info_struct *"
+X86 = architecture("x86_64")
+SYSCALLS = {"__x64_sys_swapon": ("struct pt_regs *",), "__x64_sys_swapoff": ("struct pt_regs *",)}
+ZRAM = {
+    "zram_submit_bio": ("struct bio *",),
+    "zram_free_page": ("struct zram *", "int64"),
+    "zram_slot_free_notify": ("struct block_device *", "int64"),
+    "zram_reset_device": ("struct zram *",),
+}
+OLD = {"swap_range_free": (AREA, "int64", "int32"), **SYSCALLS}
+NEW = {"swap_entry_range_free": (AREA, "swp_entry_t", "int32"), "swap_range_free": (AREA, "int64", "int32"), **SYSCALLS}
+
+Functions = dict[str, tuple[str, ...] | None]
+
+
+class FakeBtf:
+    def __init__(self, functions: Functions) -> None:
+        self.parameters = functions.get
+
+
+class FakeTypes:
+    """KernelTypes of a kernel with these functions; one with the parameters None is known by its symbol only."""
+
+    def __init__(self, kernel: Functions, zram: Functions | None) -> None:
+        self.vmlinux = FakeBtf(kernel)
+        self._zram = FakeBtf(zram) if zram is not None else None
+
+    def module(self, name: str) -> FakeBtf | None:
+        assert name == "zram"
+        return self._zram
+
+
+class FakeSymbols:
+    def __init__(self, *tables: Functions | None) -> None:
+        self._names = {name for table in tables for name in table or {}}
+
+    def addresses(self, names: set[str]) -> dict[str, int]:
+        return dict.fromkeys(names & self._names, 0)  # without CAP_SYSLOG, they are all 0
+
+
+def chosen(kernel: Functions, zram: Functions | None = None, symbols: Functions | None = None) -> dict[str, Choice]:
+    zram_symbols = symbols if symbols is not None else zram
+    choices = choose(FakeTypes(kernel, zram), FakeSymbols(kernel, zram_symbols), X86)  # type: ignore[arg-type]
+    assert [choice.probe for choice in choices] == list(PROBES)
+    return {choice.probe.event: choice for choice in choices}
+
+
+def functions(choice: Choice) -> list[str]:
+    return [candidate.function for candidate in choice.chosen]
+
+
+def test_first_present_one_is_taken() -> None:
+    assert functions(chosen(OLD)["slot freed"]) == ["swap_range_free"]
+    newer = chosen(NEW)["slot freed"]
+    assert functions(newer) == ["swap_entry_range_free"]
+    assert newer.problems == ("this kernel has no swap_entry_free",)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "spelt"),
+    [(("struct swap_cluster_info *", "swp_entry_t", "int32"), "struct swap_cluster_info *, swp_entry_t, int32"),
+     ((AREA, "swp_entry_t"), f"{AREA}, swp_entry_t"), (None, "unknown")],
+)  # fmt: skip
+def test_wrong_parameters_are_refused(wrong: tuple[str, ...] | None, spelt: str) -> None:
+    """Its arguments would be read as something that they are not; the next candidate serves, and the reason is kept."""
+    choice = chosen({**NEW, "swap_entry_range_free": wrong})["slot freed"]
+    assert functions(choice) == ["swap_range_free"]
+    assert choice.problems[-1] == (f"swap_entry_range_free has parameters ({spelt}), not ({AREA}, swp_entry_t, int32)")
+
+
+def test_every_candidate_of_a_row_that_wants_all() -> None:
+    """Kernels from before 6.3 have both ways into zram, and pages take either."""
+    both: Functions = {**ZRAM, "zram_rw_page": ("struct block_device *", "int64", "struct page *", "int32")}
+    assert functions(chosen(OLD, both)["slot stored and loaded"]) == ["zram_submit_bio", "zram_rw_page"]
+    one = chosen(OLD, ZRAM)["slot stored and loaded"]
+    assert functions(one) == ["zram_submit_bio"]
+    assert one.problems == ("the zram module (or it is not loaded) has no zram_rw_page",)
+
+
+def test_whole_kernel() -> None:
+    assert all(choice.chosen for choice in chosen(OLD, ZRAM).values())
+
+
+def test_without_zram() -> None:
+    """Everything about zram is missing, each by its name, with what is lost; the rest stays."""
+    choices = chosen(NEW)
+    missing = {event for event, choice in choices.items() if not choice.chosen}
+    assert missing == {"slot stored and loaded", "store entry dropped", "notification", "store reset"}
+    for event in missing:
+        assert choices[event].problems
+        assert all("zram module (or it is not loaded)" in problem for problem in choices[event].problems)
+        assert choices[event].probe.without
+        assert not choices[event].probe.required
+
+
+def test_module_without_type_information() -> None:
+    choice = chosen(OLD, None, symbols=ZRAM)["notification"]
+    assert functions(choice) == []
+    assert choice.problems == ("the kernel has no type information for the zram module",)
+
+
+def test_missing_notification_is_a_named_degradation() -> None:
+    lean = {name: parameters for name, parameters in ZRAM.items() if name != "zram_slot_free_notify"}
+    choices = chosen(OLD, lean)
+    assert [event for event, choice in choices.items() if not choice.chosen] == ["notification"]
+    assert "zram_slot_free_notify" in choices["notification"].problems[0]
+
+
+def test_system_calls_by_this_architectures_name() -> None:
+    choices = chosen(OLD)
+    assert functions(choices["swapon"]) == ["__x64_sys_swapon"]
+    assert functions(chosen({**OLD, "__x64_sys_swapon": None})["swapon"]) == []
+
+
+# ------------------------------------------------------------------------------------------------------------ attaching
+
+
+class FakeBpf:
+    """BCC's BPF object; refuses what it is told to."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = refused
+        self.attached: list[tuple[str, str]] = []
+
+    def attach_kprobe(self, event: str, fn_name: str) -> None:
+        if event in self.refused:
+            raise Exception(f"Failed to attach BPF program\n  to kprobe {event}")  # as bcc does: nothing more specific
+        self.attached.append((event, fn_name))
+
+    attach_kretprobe = attach_kprobe
+
+
+def programs(bpf: FakeBpf) -> Programs:
+    """Without compiling anything."""
+    made = Programs.__new__(Programs)
+    made.__dict__.update(_bcc=SimpleNamespace(), _bpf=bpf, _attached=[], _ring_bytes=4096)
+    return made
+
+
+def test_attach_tells_what_was_attached() -> None:
+    bpf = FakeBpf()
+    attached = programs(bpf).attach(list(chosen(OLD, ZRAM).values()))
+    assert attached[0] == {"event": "slot freed", "functions": ["swap_range_free"]}
+    assert [row["event"] for row in attached] == [probe.event for probe in PROBES]
+    returns = bpf.attached.index(("zram_submit_bio", "zram_bio_return"))
+    assert returns < bpf.attached.index(("zram_submit_bio", "zram_bio_enter"))  # or else a first store would be lost
+
+
+def test_kernel_without_any_slot_free_function() -> None:
+    choices = chosen({**SYSCALLS, "swap_range_free": (AREA,)}, ZRAM)
+    with pytest.raises(EnvironmentProblem) as raised:
+        programs(FakeBpf()).attach(list(choices.values()))
+    problem = raised.value
+    assert problem.exit_status == 3
+    assert problem.what.startswith("this kernel has no function that tells of a slot freed: ")
+    for reason in ("no swap_entry_free", "no swap_entry_range_free", f"swap_range_free has parameters ({AREA})"):
+        assert reason in problem.what
+    assert "nothing can be said about stale slots" in problem.remedy
+
+
+def test_refused_kprobe_on_what_is_required() -> None:
+    with pytest.raises(EnvironmentProblem, match="refused a kprobe on swap_range_free") as raised:
+        programs(FakeBpf("swap_range_free")).attach(list(chosen(OLD, ZRAM).values()))
+    assert "\n" not in raised.value.what
+
+
+def test_refused_kprobe_on_what_is_not() -> None:
+    """Recording goes on, and its header does not claim the function."""
+    attached = programs(FakeBpf("zram_slot_free_notify")).attach(list(chosen(OLD, ZRAM).values()))
+    assert {row["event"]: row["functions"] for row in attached}["notification"] == []
+
+
+# -------------------------------------------------------------------------------------------------------------- symbols
+
+
+def test_symbols(tmp_path: Path) -> None:
+    """Whole names only, in the kernel or in a module; the first line counts as much as the last."""
+    path = tmp_path / "kallsyms"
+    path.write_text(
+        "ffffffff81000010 t first\n"
+        "ffffffff81000020 T swap_range_free.constprop.0\n"
+        "ffffffff81000030 T my_swap_range_free\n"
+        "ffffffffc0000040 t zram_free_page\t[zram]\n"
+        "ffffffff81000050 D swap_info\n"
+    )
+    wanted = {"first", "swap_range_free", "zram_free_page", "swap_info", "absent"}
+    assert Symbols(path).addresses(wanted) == {
+        "first": 0xFFFFFFFF81000010, "zram_free_page": 0xFFFFFFFFC0000040, "swap_info": 0xFFFFFFFF81000050
+    }  # fmt: skip
+
+
+def test_unknown_architecture() -> None:
+    with pytest.raises(EnvironmentProblem, match="cannot record on riscv128"):
+        architecture("riscv128")
