@@ -191,6 +191,13 @@ class Analysis:
         """All swap areas seen so far, in order of appearance."""
         return [model.areas[number] for model, number in self._where]
 
+    def held(self, store: str) -> NDArray[np.int64]:
+        """The indexes of the entries that a store (by its name) holds now, as observed: int64, increasing."""
+        for model in self._models.values():
+            if model.store is not None and model.store.name == store:
+                return model.replay.held()
+        return np.zeros(0, np.int64)
+
     def finish(self, trailer: Trailer | None, path: str = "", device: str | None = None) -> TraceResult:
         """The result. Without a trailer, the trace counts as incomplete: it ends with its last event."""
         end = trailer.end.time if trailer else self._tally.last
@@ -244,6 +251,7 @@ class Analysis:
             swap_header=self._swap_header(model),
             model=content,
             kernel=_counters(_store_in(kernel, model.store), self.header.page_size),
+            kernel_counts={name: self._kernel_delta(model, kernel, name) for name in ("notify_free", "miss_free")},
             policies={name: _policy(replay, number, quantity) for name, quantity in POLICIES.items()},
             recovered=_both(replay.integral(number, Quantity.RECOVERED)),
             leaked=_both(replay.integral(number, Quantity.LEAKED)),
@@ -285,27 +293,28 @@ class Analysis:
             size += start.counters["compr_data_size"]  # it was all that the store held when the recording began
         return {"pages": pages, "compr_bytes": size}
 
+    def _kernel_delta(self, model: _StoreModel, kernel: Snapshot | None, name: str) -> int | None:
+        """How far a counter of the kernel's moved while recording; None where the kernel does not tell."""
+        after = _store_in(kernel, model.store)
+        if after is None or name not in after.counters:
+            return None
+        before = self._stores.get(model.map.store)
+        return after.counters[name] - (before.counters.get(name, 0) if before else 0)
+
     def _ramzswap(self, model: _StoreModel, number: int, kernel: Snapshot | None) -> dict[str, int | float | None]:
         """The statistics that the ramzswap driver kept (drivers/staging/ramzswap/ramzswap_drv.h), under its names."""
-        lives, total = model.lifetimes, model.replay.total
+        lives = model.lifetimes
         sizes = lives.sizes(number)
         stored = int(sizes.sum())
         page = self.header.page_size
-        before, after = self._stores.get(model.map.store), _store_in(kernel, model.store)
-
-        def kernel_delta(name: str) -> int | None:
-            if after is None or name not in after.counters:
-                return None
-            return after.counters[name] - (before.counters.get(name, 0) if before else 0)
-
         return {
             "num_reads": lives.count(number, Count.LOADS),
             "num_writes": lives.count(number, Count.STORES),
-            "failed_reads": kernel_delta("failed_reads"),
-            "failed_writes": kernel_delta("failed_writes"),
-            "invalid_io": kernel_delta("invalid_io"),
+            "failed_reads": self._kernel_delta(model, kernel, "failed_reads"),
+            "failed_writes": self._kernel_delta(model, kernel, "failed_writes"),
+            "invalid_io": self._kernel_delta(model, kernel, "invalid_io"),
             "notify_free": lives.count(number, Count.NOTIFY_FREE),
-            "pages_zero": total(Total.SAME),
+            "pages_zero": model.replay.total(Total.SAME),
             "good_compress_pct": 100 * int(sizes[: page // 2 + 1].sum()) / stored if stored else None,
             "pages_expand_pct": 100 * int(sizes[page]) / stored if stored else None,
         }

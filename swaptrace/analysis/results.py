@@ -95,6 +95,7 @@ class AreaResult:
     swap_header: dict[str, int]  # mkswap's own page: pages and bytes of it that the store holds
     model: Content
     kernel: Content
+    kernel_counts: dict[str, int | None]  # notify_free, miss_free: how far the kernel's own counters moved
     policies: dict[str, PolicyResult]
     recovered: dict[str, Integral | None]  # compr_bytes, pool_bytes: stale under none minus stale under notify
     leaked: dict[str, Integral | None]  # stale under observed minus stale under notify

@@ -153,7 +153,7 @@ class TestExact:
         # up to 6.12, slots are allocated by 64 per CPU; those that were never used are freed at swapoff, too
         never_used = exact.area.frees_unwritten
         assert exact.area.frees == exact.area.notify_free == PRIME + never_used
-        assert never_used in (0, -PRIME % 64)
+        assert 0 <= never_used <= 2 * 64
 
     def test_slots_are_those_of_pagemap(self, exact: Scenario) -> None:
         stored = sorted(of_kind(exact, EventKind.STORE)["slot"].tolist())
@@ -170,10 +170,10 @@ class TestExact:
         assert exact.area.policies["notify"].stale_slots_end == 0
 
     def test_exit_is_the_reason(self, exact: Scenario) -> None:
-        """All, but for the rest of a batch of 64 that the slot cache (up to 6.12) gives back only at swapoff."""
+        """All, but for what the slot cache (up to 6.12, at most 64 per CPU) gives back only at swapoff."""
         reasons = exact.area.free_reasons
         assert reasons["exit"] + reasons["swapoff"] - exact.area.frees_unwritten == PRIME
-        assert reasons["swapoff"] - exact.area.frees_unwritten in (0, PRIME % 64)
+        assert 0 <= reasons["swapoff"] - exact.area.frees_unwritten <= 2 * 64
 
     def test_swapoff_was_seen(self, exact: Scenario) -> None:
         (call,) = [call for batch in exact.batches for call in batch.calls]
