@@ -108,6 +108,10 @@ static inline int swap_call_return(void *ctx, u8 kind)
 	bpf_probe_read_user_str(call->path, PATH_LENGTH, (void *)running->path_pointer);
 	swap_calls_running.delete(&id);
 	call->type = look_at_areas(&call->area);
+#ifdef OFF_POOL_CLASSES
+	if (id >> 32 == RECORDER)
+		look_at_pool();
+#endif
 	event.slot = bpf_get_prandom_u32();
 	swap_calls.update(&event.slot, call);
 

@@ -41,6 +41,31 @@ struct zram_io {
 
 BPF_HASH(zram_io_running, u64, struct zram_io, 4096);
 
+#ifdef OFF_POOL_CLASSES
+/* The chain length of each size class of a pool, in pages: what the recorder needs to model it. */
+BPF_ARRAY(recorder_zram, u64, 1);
+BPF_ARRAY(pool_classes, u32, POOL_CLASSES);
+
+static inline void look_at_pool(void)
+{
+	u32 zero = 0;
+	u64 *zram = recorder_zram.lookup(&zero), pool = 0;
+
+	if (!zram || !*zram)
+		return;
+	READ(pool, *zram + OFF_ZRAM_POOL);
+	for (u32 i = 0; i < POOL_CLASSES; i++) {
+		u32 index = i, pages = 0;
+		u64 size_class = 0;
+
+		READ(size_class, pool + OFF_POOL_CLASSES + 8 * i);
+		if (size_class)
+			READ(pages, size_class + OFF_CLASS_PAGES);
+		pool_classes.update(&index, &pages);
+	}
+}
+#endif
+
 static inline void zram_of_disk(u64 disk, struct zram_io *io)
 {
 	u64 zram = 0;
@@ -48,6 +73,13 @@ static inline void zram_of_disk(u64 disk, struct zram_io *io)
 
 	READ(zram, disk + OFF_DISK_PRIVATE);
 	READ(minor, disk + OFF_DISK_MINOR);
+#ifdef OFF_POOL_CLASSES
+	if (bpf_get_current_pid_tgid() >> 32 == RECORDER) {
+		u32 zero = 0;
+
+		recorder_zram.update(&zero, &zram);
+	}
+#endif
 	READ(io->table, zram + OFF_ZRAM_TABLE);
 	io->store = minor;
 }
@@ -258,20 +290,24 @@ int notification_return(void *ctx)
 int entry_dropped(void *ctx)
 {
 	u32 zero = 0, minor = 0;
-	u64 zram = ARG(ctx, 0), index = ARG(ctx, 1), table = 0, disk = 0;
+	u64 zram = ARG(ctx, 0), index = ARG(ctx, 1), table = 0, disk = 0, id = bpf_get_current_pid_tgid();
 	struct notification *now = notifications.lookup(&zero);
+	struct zram_io *running;
 	struct event event = {};
 	bool held;
 
 	READ(table, zram + OFF_ZRAM_TABLE);
 	held = read_entry(table, index, &event);
-	if (now && now->running && now->index == index && now->task == bpf_get_current_pid_tgid()) {
+	if (now && now->running && now->index == index && now->task == id) {
 		now->flags = event.flags | held * FLAG_DROPPED;
 		now->size = event.size;
 		return 0;
 	}
 	if (!held)
 		return 0;
+	running = zram_io_running.lookup(&id);
+	if (running && running->operation == OP_WRITE)
+		event.flags |= FLAG_REPLACED;
 	READ(disk, zram + OFF_ZRAM_DISK);
 	READ(minor, disk + OFF_DISK_MINOR);
 	event.tgid = current_task();

@@ -10,10 +10,10 @@ tables below, so they cannot differ. What each field means for each kind:
 | STORE   | store      | store index    | 1     | compressed            | memory cgroup          | SAME, HUGE, ... |
 | LOAD    | store      | store index    | pages | 0                     | 0                      |                 |
 | FREE    | swap type  | swap offset    | slots | 0                     | 0                      | reason          |
-| DROP    | store      | store index    | 1     | compressed            | 0                      | SAME, HUGE, ... |
+| DROP    | store      | store index    | 1     | compressed            | 0                      | SAME, REPLACED  |
 | NOTIFY  | store      | store index    | 1     | compressed, dropped   | duration (ns)          | DROPPED, MISSED |
 | TASK    | the 16 bytes of slot, size, arg and flags hold the command name of `tgid`                             |||||
-| PRESENT | store      | store index    | pages | 0: not known          | 0                      | SAME, HUGE, ... |
+| PRESENT | store      | store index    | pages | 0: not known, or SAME | 0                      | SAME, HUGE, ... |
 | RESET   | store      | 0              | 0     | 0                     | 0                      |                 |
 
 `time` is CLOCK_MONOTONIC in ns. A *store* is a zram device, by its minor number; a *store index* is a page of it. A
@@ -69,6 +69,7 @@ class EventFlag(IntFlag):
     DROPPED = 16  # NOTIFY: the store held an entry and dropped it
     MISSED = 32  # NOTIFY: the store could not take the entry's lock (zram counts it in miss_free)
     SELF = 64  # caused by the recorder itself
+    REPLACED = 128  # DROP: by a store of the same page, which follows
 
 
 class FreeReason(IntEnum):

@@ -17,11 +17,13 @@ from swaptrace.analysis.results import AreaResult, Content, Integral, PolicyResu
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.events import EventBatch, EventKind
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
+from swaptrace.store import zsmalloc
 from swaptrace.store.replay import POLICIES, Quantity, Replay, Total
 from swaptrace.trace.header import Header, Trailer
 
-__all__ = ["Analysis"]
+__all__ = ["Analysis", "Machine", "machine_of"]
 
+_POOL = {name: number for number, name in enumerate(POLICIES)}
 _STORE_KINDS = [EventKind.STORE, EventKind.LOAD, EventKind.DROP, EventKind.NOTIFY, EventKind.PRESENT]
 
 
@@ -33,13 +35,13 @@ class _StoreModel:
     """
 
     def __init__(
-        self, store: Store | None, pages: int, page_size: int, now: int, notifiers: SwapEventNotifiers
+        self, store: Store | None, pages: int, machine: Machine, now: int, notifiers: SwapEventNotifiers
     ) -> None:
         self.store = store
         self.areas: list[SwapArea] = []
-        self.map = mapping.empty_map(store.id if store else -1, pages, page_size)
-        self.lifetimes = Lifetimes(pages, page_size)
-        self.replay = Replay(pages, now)
+        self.map = mapping.empty_map(store.id if store else -1, pages, machine.page_size)
+        self.lifetimes = Lifetimes(pages, machine.page_size)
+        self.replay = Replay(pages, now, machine.geometry if store else None, machine.cluster_slots)
         self._notifiers = notifiers
         self._told: NDArray[np.bool_] = np.zeros(0, np.bool_)
 
@@ -48,7 +50,7 @@ class _StoreModel:
         self.areas.append(area)
         self._grow()
         self.lifetimes.add_area(self.map)
-        self.replay.add_area(area.slots)
+        self.replay.add_area(area.slots, self.map)
         self._notifiers.register(self._slot_free, SwapEvent.SLOT_FREE, area.swap_type)
 
     def swapoff(self, area: SwapArea, now: int) -> None:
@@ -80,6 +82,35 @@ class _StoreModel:
         self.replay.advance(batch.events, self._told, self.map)
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What the store model needs to know of a kernel. geometry: None where its pool is not known."""
+
+    page_size: int
+    geometry: zsmalloc.Geometry | None
+    cluster_slots: int
+
+
+def machine_of(header: Header) -> Machine:
+    """The machine that a trace was recorded on."""
+    return Machine(header.page_size, _geometry(header), header.cluster_slots)
+
+
+def _geometry(header: Header) -> zsmalloc.Geometry | None:
+    """The geometry that gives the size classes which the kernel had; None if it is not known, or none does."""
+    if header.zsmalloc is None:
+        return None
+    pages = header.zsmalloc["pages_per_zspage"]
+    fullness = zsmalloc.FullnessRule[header.zsmalloc["fullness_rule"]]
+    for rule in zsmalloc.ChainRule:
+        # a chain that is longer than any class has makes no difference
+        geometry = zsmalloc.geometry(header.page_size, max(*pages, 4), rule, fullness)
+        known = geometry.arrays.classes["pages_per_zspage"].tolist()
+        if known == pages[: len(known)]:
+            return geometry
+    return None
+
+
 @dataclass
 class _Tally:
     """What is counted over all batches."""
@@ -91,11 +122,15 @@ class _Tally:
 class Analysis:
     """Everything that a report needs, from a stream of batches. Memory is bounded by slots, not by events.
 
-    since and until: CLOCK_MONOTONIC, ns; events before `since` change states, but are not counted.
+    since and until: CLOCK_MONOTONIC, ns; events before `since` change states, but are not counted. machine: another one
+    than that of the trace, for a what-if.
     """
 
-    def __init__(self, header: Header, *, since: int | None = None, until: int | None = None) -> None:
+    def __init__(
+        self, header: Header, *, since: int | None = None, until: int | None = None, machine: Machine | None = None
+    ) -> None:
         self.header = header
+        self._machine = machine or machine_of(header)
         self.notifiers = SwapEventNotifiers()
         self.notifiers.register(self._swapon, SwapEvent.SWAPON)
         self.notifiers.register(self._swapoff, SwapEvent.SWAPOFF)
@@ -121,7 +156,7 @@ class Analysis:
             model = self._model_of(told.store)
         else:
             key = ("area", area.swap_type, area.generation)
-            model = _StoreModel(None, area.slots, self.header.page_size, self._start, self.notifiers)
+            model = _StoreModel(None, area.slots, self._machine, self._start, self.notifiers)
             self._models[key] = model
         self._where.append((model, len(model.areas)))
         model.swapon(area)
@@ -134,7 +169,7 @@ class Analysis:
     def _model_of(self, store: Store) -> _StoreModel:
         key = ("store", store.id, 0)
         if key not in self._models:
-            self._models[key] = _StoreModel(store, store.pages, self.header.page_size, self._start, self.notifiers)
+            self._models[key] = _StoreModel(store, store.pages, self._machine, self._start, self.notifiers)
         return self._models[key]
 
     # -- events
@@ -228,7 +263,7 @@ class Analysis:
 
     def _area(self, model: _StoreModel, number: int, end: int, kernel: Snapshot | None) -> AreaResult:
         area, lives, replay = model.areas[number], model.lifetimes, model.replay
-        notifications, drops = lives.count(number, Count.NOTIFY_FREE), lives.count(number, Count.DROPS)
+        notifications = lives.count(number, Count.NOTIFY_FREE)
         stores, frees = lives.count(number, Count.STORES), lives.count(number, Count.FREES)
         content = self._content(model)
         return AreaResult(
@@ -246,15 +281,18 @@ class Analysis:
             rewrites=lives.count(number, Count.REWRITES),
             notify_free=notifications,
             miss_free=lives.count(number, Count.MISS_FREE),
-            discarded=drops - lives.count(number, Count.REWRITES),
+            discarded=lives.count(number, Count.DROPS),
             ramzswap=self._ramzswap(model, number, kernel),
-            swap_header=self._swap_header(model),
+            swap_header=dict(zip(("pages", "compr_bytes"), replay.header(model.map), strict=True)),
             model=content,
             kernel=_counters(_store_in(kernel, model.store), self.header.page_size),
             kernel_counts={name: self._kernel_delta(model, kernel, name) for name in ("notify_free", "miss_free")},
-            policies={name: _policy(replay, number, quantity) for name, quantity in POLICIES.items()},
-            recovered=_both(replay.integral(number, Quantity.RECOVERED)),
-            leaked=_both(replay.integral(number, Quantity.LEAKED)),
+            policies={name: _policy(replay, number, name) for name in POLICIES},
+            recovered=_both(replay, number, Quantity.RECOVERED, "none"),
+            leaked=_both(replay, number, Quantity.LEAKED, "observed"),
+            duplicate_slots_end=replay.slots(number, Quantity.DUPLICATE)[0],
+            duplicate_compr_bytes=replay.integral(number, Quantity.DUPLICATE),
+            pool=replay.pools.held(_POOL["observed"]) if replay.pools else None,
             live_slots_end=replay.slots(number, Quantity.LIVE)[0],
             live_compr_bytes_end=replay.integral(number, Quantity.LIVE).end,
             lifetime=lives.lifetime(number, model.map, end),
@@ -281,17 +319,8 @@ class Analysis:
             huge_pages=start.get("huge_pages", 0) + total(Total.HUGE),
             orig_data_size=pages * self.header.page_size,
             compr_data_size=start.get("compr_data_size", 0) + total(Total.COMPR),
-            mem_used_total=None,
+            mem_used_total=model.replay.pools.held(_POOL["observed"]).end if model.replay.pools else None,
         )
-
-    def _swap_header(self, model: _StoreModel) -> dict[str, int]:
-        """What mkswap's own page takes in the store: an entry that belongs to no slot."""
-        total = model.replay.total
-        pages, size = model.replay.header(model.map)
-        start = self._stores.get(model.map.store)
-        if start is not None and total(Total.PRESENT) == 1 == start.counters.get("pages_stored") and pages:
-            size += start.counters["compr_data_size"]  # it was all that the store held when the recording began
-        return {"pages": pages, "compr_bytes": size}
 
     def _kernel_delta(self, model: _StoreModel, kernel: Snapshot | None, name: str) -> int | None:
         """How far a counter of the kernel's moved while recording; None where the kernel does not tell."""
@@ -336,13 +365,17 @@ def _counters(store: Store | None, page_size: int) -> Content:
     return Content(**{name: counters.get(name) for name in Content.__dataclass_fields__})
 
 
-def _policy(replay: Replay, area: int, quantity: Quantity) -> PolicyResult:
+def _policy(replay: Replay, area: int, name: str) -> PolicyResult:
+    quantity = POLICIES[name].stale
     now, peak = replay.slots(area, quantity)
-    return PolicyResult(now, peak, replay.integral(area, quantity), None)
+    pool = replay.pools.stale(_POOL[name]) if replay.pools else None
+    return PolicyResult(now, peak, replay.integral(area, quantity), pool)
 
 
-def _both(compressed: Integral) -> dict[str, Integral | None]:
-    return {"compr_bytes": compressed, "pool_bytes": None}
+def _both(replay: Replay, area: int, quantity: Quantity, policy: str) -> dict[str, Integral | None]:
+    """What is stale under a policy and not under `notify`: compressed bytes of the area, pool bytes of its store."""
+    pool = replay.pools.stale(_POOL[policy]) if replay.pools else None
+    return {"compr_bytes": replay.integral(area, quantity), "pool_bytes": pool}
 
 
 def _before(batch: EventBatch, time: int) -> EventBatch:

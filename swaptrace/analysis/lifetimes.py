@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from swaptrace.analysis.histogram import BUCKETS, Histogram, Survival, bucket_of
 from swaptrace.analysis.jit import Events, Number, Record, njit
 from swaptrace.analysis.mapping import HEADER, MAX_AREAS, NO_AREA, PageMap, index_of
+from swaptrace.errors import BadInput
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 
 __all__ = ["Count", "Lifetimes"]
@@ -41,7 +42,7 @@ _UNKNOWN, _USED, _USED_BEFORE, _FREE = 0, 1, 2, 3
 
 _STORE, _LOAD, _FREED = int(EventKind.STORE), int(EventKind.LOAD), int(EventKind.FREE)
 _DROP, _NOTIFY, _PRESENT = int(EventKind.DROP), int(EventKind.NOTIFY), int(EventKind.PRESENT)
-_GONE, _MISSED = int(EventFlag.GONE), int(EventFlag.MISSED)
+_GONE, _MISSED, _REPLACED = int(EventFlag.GONE), int(EventFlag.MISSED), int(EventFlag.REPLACED)
 _REASONS = max(FreeReason) + 1
 _STORES, _LOADS, _FREES, _FREES_UNWRITTEN, _REWRITES, _NOTIFY_FREE, _MISS_FREE, _DROPS, _LEFT, _FREED_LEFT = range(10)
 
@@ -155,7 +156,7 @@ def _advance(events: Events, pages: PageMap, state: _State) -> None:
             state.notification[area, _bucket(np.int64(event["arg"]))] += 1
             state.totals[area, _NOTIFY_SUM] += event["arg"]
             state.totals[area, _NOTIFY_MAX] = max(state.totals[area, _NOTIFY_MAX], event["arg"])
-        elif kind == _DROP:
+        elif kind == _DROP and not event["flags"] & _REPLACED:
             state.counts[area, _DROPS] += 1
         elif kind == _PRESENT:
             for page in range(event["slot"], min(event["slot"] + event["run"], limit)):
@@ -184,7 +185,9 @@ class Lifetimes:
         state = self._state
         number = len(state.counts)
         if number >= MAX_AREAS:
-            raise ValueError(f"more than {MAX_AREAS} swap areas on one store")
+            raise BadInput(
+                f"more than {MAX_AREAS} swap areas came and went on one store", "report a part: --since and --until"
+            )
         more = len(pages.owner) - len(state.phase)
         phase = np.append(state.phase, np.zeros(more, np.uint8))
         since = np.append(state.since, np.zeros(more, np.int64))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -50,12 +50,14 @@ class Series:
     """Values at the end of each time bin, at most 1024 of them, however long the recording.
 
     time: ends of the bins, ns since the recording began, shape (bins,). slots and bytes: int64, shape (bins,), by
-    name: `live`, and `none`, `notify`, `observed` for what is stale under each policy.
+    name: `live`, and the policies' names for what is stale under each. pool_bytes: what the whole pool takes under each
+    policy; empty where the pool is not modelled.
     """
 
     time: NDArray[np.int64]
     slots: dict[str, NDArray[np.int64]]
     bytes: dict[str, NDArray[np.int64]]
+    pool_bytes: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,9 @@ class AreaResult:
     policies: dict[str, PolicyResult]
     recovered: dict[str, Integral | None]  # compr_bytes, pool_bytes: stale under none minus stale under notify
     leaked: dict[str, Integral | None]  # stale under observed minus stale under notify
+    duplicate_slots_end: int  # live, and read back into memory as well
+    duplicate_compr_bytes: Integral
+    pool: Integral | None  # the whole store's pool, as observed (mem_used_total)
     live_slots_end: int
     live_compr_bytes_end: int
     lifetime: Survival

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from swaptrace.live.btf import Btf, KernelTypes
 
-__all__ = ["MAX_SWAP_TYPES", "MissingLayout", "layout"]
+__all__ = ["MAX_SWAP_TYPES", "MissingLayout", "fullness_rule", "layout"]
 
 MAX_SWAP_TYPES = 32  # 1 << MAX_SWAPFILES_SHIFT (include/linux/swap.h)
 ENTRY_TYPE_SHIFT = 58  # SWP_TYPE_SHIFT: BITS_PER_XA_VALUE - MAX_SWAPFILES_SHIFT (include/linux/swapops.h)
@@ -46,6 +46,9 @@ _ZRAM: dict[str, tuple[str, ...]] = {
     "OFF_ZRAM_FLAGS": ("zram_table_entry.flags", "zram_table_entry.attr.flags"),  # attr since 6.19 or so
     "OFF_ZRAM_HANDLE": ("zram_table_entry.handle",),
 }
+# The pool's size classes: without them, pools are not modelled, and all else is as it was.
+_ZRAM_POOL = "zram.mem_pool"
+_POOL = {"OFF_POOL_CLASSES": "zs_pool.size_class", "OFF_CLASS_PAGES": "size_class.pages_per_zspage"}
 _ZRAM_SIZES = {"SIZE_ZRAM_ENTRY": "zram_table_entry"}
 
 
@@ -72,8 +75,31 @@ def layout(types: KernelTypes, *, zram: bool) -> dict[str, int]:
         module = types.module("zram")
         if module is None:
             raise MissingLayout(_ZRAM)
-        constants |= _places(module, _ZRAM, _ZRAM_SIZES) | _zram_flags(module)
+        constants |= _places(module, _ZRAM, _ZRAM_SIZES) | _zram_flags(module) | _pool(types, module)
     return constants
+
+
+def _zsmalloc(types: KernelTypes) -> Btf:
+    """zsmalloc is a module of its own, or built in."""
+    return types.module("zsmalloc") or types.vmlinux
+
+
+def _pool(types: KernelTypes, zram: Btf) -> dict[str, int]:
+    """Where the size classes of a store's pool are, and how many; nothing if the kernel does not tell."""
+    pool, btf = zram.field(_ZRAM_POOL), _zsmalloc(types)
+    fields = {name: btf.field(path) for name, path in _POOL.items()}
+    classes = fields["OFF_POOL_CLASSES"]
+    if pool is None or classes is None:
+        return {}
+    found = {name: field.offset for name, field in fields.items() if field is not None}
+    if len(found) != len(_POOL):
+        return {}
+    return {"OFF_ZRAM_POOL": pool.offset, "POOL_CLASSES": classes.size // 8, **found}
+
+
+def fullness_rule(types: KernelTypes) -> str:
+    """The name of the kernel's rule in swaptrace.store.zsmalloc.FullnessRule: tenths since 6.4, quarters before."""
+    return "TENTHS" if "ZS_INUSE_RATIO_0" in _zsmalloc(types).enum("fullness_group") else "QUARTERS"
 
 
 def _places(btf: Btf, places: dict[str, tuple[str, ...]], sizes: dict[str, str]) -> dict[str, int]:

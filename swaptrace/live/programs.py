@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import re
 import sys
@@ -91,10 +92,12 @@ class Programs:
         constants: dict[str, str | int] = {
             **layout(types, zram=zram),
             **arch.definitions(),
+            "RECORDER": os.getpid(),
             "RING_PAGES": ring_bytes // _PAGE_SIZE,
             "SWAP_INFO": f"{_swap_info(symbols):#x}ULL",
         }
-        files = ["common.h", "slots.c", "swap_calls.c"] + ["zram.c"] * zram
+        files = ["common.h", "slots.c"] + ["zram.c"] * zram + ["swap_calls.c"]
+        self._pools = "OFF_POOL_CLASSES" in constants
         self._bpf = self._compile(files, constants)
 
     def _compile(self, files: list[str], constants: dict[str, str | int]) -> Any:
@@ -165,6 +168,24 @@ class Programs:
         libc.swapon(None, 0)
         table = self._bpf["swap_areas"]
         return [number for number in range(MAX_SWAP_TYPES) if table[ctypes.c_int(number)].flags & 1]
+
+    def pool_classes(self, device: Path) -> list[int]:
+        """The chain length (pages) of each size class of a zram device's pool, by class; empty if it cannot be told.
+
+        A page read from the device shows the program where it is; the next look at the areas reads the classes.
+        """
+        if not self._pools:
+            return []
+        try:
+            descriptor = os.open(device, os.O_RDONLY | os.O_DIRECT)
+        except OSError:
+            return []
+        try:
+            os.preadv(descriptor, [mmap.mmap(-1, _PAGE_SIZE)], 0)  # direct: from the device itself, not from a cache
+        finally:
+            os.close(descriptor)
+        self.swap_types()
+        return [int(entry.value) for entry in self._bpf["pool_classes"].values()]
 
     def swap_call(self, number: int) -> Any | None:
         """The details of a swapon or swapoff call, by the number in its event; None if they were overwritten."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -96,7 +97,7 @@ def record(
     """
     if command and shutil.which(command[0]) is None:
         raise UsageProblem(f"{command[0]}: command not found", "check the spelling, or give its whole path")
-    if output.exists() and not force:  # TraceWriter would say so, but only after seconds of compiling
+    if os.path.lexists(output) and not force:  # TraceWriter would say so, but only after seconds of compiling
         raise already_there(output)
     _say("compiling and attaching BPF programs ...")
     with LiveSource(command, ring_bytes) as source:

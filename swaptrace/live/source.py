@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import platform
-import re
 import time
 from dataclasses import replace
 from importlib.metadata import version
@@ -21,6 +19,7 @@ from swaptrace.live import sysfs
 from swaptrace.live.arch import architecture
 from swaptrace.live.btf import KernelTypes
 from swaptrace.live.environment import require
+from swaptrace.live.layout import fullness_rule
 from swaptrace.live.probes import Symbols, choose
 from swaptrace.live.programs import Programs
 from swaptrace.live.ring import default_ring_bytes
@@ -41,6 +40,7 @@ class LiveSource:
     def __init__(self, command: tuple[str, ...], ring_bytes: int | None = None) -> None:
         require()
         arch, types, symbols = architecture(), KernelTypes(), Symbols()
+        self._types = types
         self._choices = choose(types, symbols, arch)
         self._ring_bytes = ring_bytes or default_ring_bytes()
         self._programs = Programs(self._choices, types, symbols, arch, self._ring_bytes)
@@ -53,17 +53,14 @@ class LiveSource:
         try:
             attached = self._programs.attach(self._choices)
             self._ring = self._programs.ring()
+            zsmalloc = self._zsmalloc()
             start = sysfs.snapshot(self._programs.swap_types())
             realtime = time.time_ns() - (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - start.time)
-            # What the stores hold already. Its time is the start's: it was there before all that is recorded.
-            for store in start.stores:
-                present = sysfs.present_entries(store)
-                present["time"] = start.time
-                self._first.append(EventBatch(present))
+            self._start = start
+            self._first = self._present(start)
         except BaseException:
             self._programs.close()
             raise
-        self._start = start
         self.header = Header(
             kernel=platform.release(),
             machine=platform.machine(),
@@ -75,7 +72,8 @@ class LiveSource:
             probes=tuple(attached),
             missing=tuple(c.probe.event for c in self._choices if not c.chosen),
             recorder_tgid=self._tgid,
-            zsmalloc_chain_size=_chain_size(),
+            zsmalloc=zsmalloc,
+            cluster_slots=_cluster_slots(),
             ring_bytes=self._ring_bytes,
             swaptrace=version("swaptrace"),
         )
@@ -83,6 +81,27 @@ class LiveSource:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._programs.close()
+
+    def _present(self, start: Snapshot) -> list[EventBatch]:
+        """What the stores hold already, and what happened while that was read.
+
+        An entry whose first event since the start is a store was not there at the start, though it was when its turn
+        to be read came. All others get the start's time: they were there before all that is recorded.
+        """
+        found = [sysfs.present_entries(store) for store in start.stores]
+        meanwhile = self._ring.drain()
+        since = meanwhile[meanwhile["time"] >= start.time]
+        batches = []
+        for store, present in zip(start.stores, found, strict=True):
+            present["time"] = start.time
+            batches.append(EventBatch(sysfs.without(present, _stored_first(since, store.id))))
+        return [*batches, self._batch(meanwhile)]
+
+    def _zsmalloc(self) -> dict[str, object] | None:
+        """What this kernel says of its pools, for the trace header; None if it does not tell."""
+        stores = sysfs.read_stores()
+        pages = self._programs.pool_classes(Path("/dev") / stores[0].name) if stores else []
+        return {"pages_per_zspage": pages, "fullness_rule": fullness_rule(self._types)} if any(pages) else None
 
     def poll(self) -> EventBatch:
         """Wait a little, less the fuller the ring was, and return what has happened since the last call."""
@@ -148,6 +167,14 @@ class LiveSource:
         return SwapCall(row, name, path, details.flags, details.result, area, store)
 
 
+def _stored_first(events: NDArray[np.void], store: int) -> NDArray[np.int64]:
+    """The indexes of a store whose first event is a STORE."""
+    kinds = (EventKind.STORE, EventKind.DROP, EventKind.NOTIFY)
+    mine = events[(events["device"] == store) & np.isin(events["kind"], kinds)]
+    index, first = np.unique(mine["slot"], return_index=True)
+    return np.asarray(index[mine["kind"][first] == EventKind.STORE], np.int64)
+
+
 def _store(number: int, now: Snapshot) -> Store | None:
     return next((store for store in now.stores if store.id == number), None)
 
@@ -159,14 +186,10 @@ def _task_names(events: NDArray[np.void]) -> dict[int, str]:
     return {int(t): bytes(n).decode(errors="replace") for t, n in zip(events["tgid"], names, strict=True)}
 
 
-def _chain_size() -> int | None:
-    """CONFIG_ZSMALLOC_CHAIN_SIZE (since 6.3), if the kernel's configuration can be read."""
+def _cluster_slots() -> int:
+    """SWAPFILE_CLUSTER (mm/swap.h): the pages of a huge page where those can be swapped as a whole, or else 256."""
     try:
-        text = Path(f"/boot/config-{platform.release()}").read_text()
-    except OSError:
-        try:
-            text = gzip.decompress(Path("/proc/config.gz").read_bytes()).decode()
-        except OSError:
-            return None
-    match = re.search(r"^CONFIG_ZSMALLOC_CHAIN_SIZE=(\d+)$", text, re.MULTILINE)
-    return int(match[1]) if match else None
+        size = int(Path("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size").read_text())
+    except (OSError, ValueError):
+        return 256
+    return size // sysfs.PAGE_SIZE

@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.events import EventFlag, EventKind, empty
 
-__all__ = ["SwapsLine", "describe_area", "present_entries", "read_store", "read_stores", "read_swaps", "snapshot"]
+__all__ = [
+    "SwapsLine",
+    "describe_area",
+    "present_entries",
+    "read_block_state",
+    "read_store",
+    "read_stores",
+    "read_swaps",
+    "snapshot",
+    "without",
+]
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 _BLOCK = Path("/sys/block")
@@ -155,9 +165,22 @@ def present_entries(store: Store) -> NDArray[np.void]:
     events["slot"] = index[first]
     events["run"] = np.diff(np.append(first, len(index)))
     events["flags"] = flags[first]
+    if len(index) == 1 == store.counters.get("pages_stored"):  # mkswap's page, as a rule: the only size that is told
+        events["size"] = store.counters["compr_data_size"]
     events["kind"] = EventKind.PRESENT
     events["device"] = store.id
     return events
+
+
+def without(present: NDArray[np.void], indexes: NDArray[np.int64]) -> NDArray[np.void]:
+    """The same PRESENT events, but for those store indexes."""
+    if not len(indexes) or not len(present):
+        return present
+    runs = present["run"].astype(np.int64)
+    single = np.repeat(present, runs)
+    single["slot"] += (np.arange(len(single)) - np.repeat(np.cumsum(runs) - runs, runs)).astype(np.uint32)
+    single["run"] = 1
+    return single[~np.isin(single["slot"], indexes)]
 
 
 def _read_whole(path: Path) -> bytes:

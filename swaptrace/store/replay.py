@@ -19,8 +19,10 @@ from swaptrace.analysis.jit import Events, Number, Record, njit
 from swaptrace.analysis.mapping import HEADER, NO_AREA, PageMap, index_of, slot_of
 from swaptrace.analysis.results import Integral, Series, SlotMap
 from swaptrace.events import EventFlag, EventKind
+from swaptrace.store import zsmalloc
+from swaptrace.store.pools import BINS, OPERATION, Pools
 
-__all__ = ["POLICIES", "Quantity", "Replay", "Total"]
+__all__ = ["POLICIES", "Policy", "Quantity", "Replay", "Total"]
 
 
 class Quantity(IntEnum):
@@ -33,9 +35,26 @@ class Quantity(IntEnum):
     RECOVERED = 4  # stale under none, not under notify
     LEAKED = 5  # stale under observed, not under notify
     DUPLICATE = 6  # live, and read back into memory as well
+    DISCARD = 7
+    DISCARD_ONCE = 8
 
 
-POLICIES = {"none": Quantity.NONE, "notify": Quantity.NOTIFY, "observed": Quantity.OBSERVED}
+class Policy(NamedTuple):
+    """When the store drops the entry of a freed slot. bit: of a page whose entry is held under this policy."""
+
+    bit: int
+    stale: Quantity
+    drops: str
+
+
+#: By name, in the order of the reports; the place in this table is the number of the policy's pool.
+POLICIES = {
+    "none": Policy(2, Quantity.NONE, "when the slot is written again"),
+    "discard": Policy(256, Quantity.DISCARD, "when all slots of its cluster are free (swapon --discard=pages)"),
+    "discard_once": Policy(512, Quantity.DISCARD_ONCE, "when the area is switched on (swapon --discard=once)"),
+    "notify": Policy(4, Quantity.NOTIFY, "at the slot's free"),
+    "observed": Policy(8, Quantity.OBSERVED, "when this machine's driver did"),
+}
 
 
 class Total(IntEnum):
@@ -48,43 +67,52 @@ class Total(IntEnum):
     GOOD = 4  # compressed to half a page or less
     GONE = 5
     PRESENT = 6
+    UNSIZED = 7  # entries from before the recording whose size was not known then
 
 
 _QUANTITIES = len(Quantity)
-_LIVE, _NONE, _NOTIFY_P, _OBSERVED, _RECOVERED, _LEAKED, _DUPLICATE = range(_QUANTITIES)
+_LIVE, _NONE, _NOTIFY_P, _OBSERVED, _RECOVERED, _LEAKED, _DUPLICATE, _DISCARD, _DISCARD_ONCE = range(_QUANTITIES)
 
 # bits of a page
 _IN_USE, _HELD_NONE, _HELD_NOTIFY, _HELD_OBSERVED, _LOADED, _UNSIZED = 1, 2, 4, 8, 16, 32
 _WAS_SAME, _WAS_HUGE = 64, 128  # flags of the last entry that the page had
-_HELD = _HELD_NONE | _HELD_NOTIFY | _HELD_OBSERVED
+_HELD_DISCARD, _HELD_ONCE = 256, 512
+_HELD = _HELD_NONE | _HELD_NOTIFY | _HELD_OBSERVED | _HELD_DISCARD | _HELD_ONCE
+_ALL_BITS = 1023
 
 _STORE, _LOAD, _FREED = int(EventKind.STORE), int(EventKind.LOAD), int(EventKind.FREE)
 _DROP, _NOTIFY, _PRESENT = int(EventKind.DROP), int(EventKind.NOTIFY), int(EventKind.PRESENT)
 _RESET = int(EventKind.RESET)
 _GONE, _DROPPED = int(EventFlag.GONE), int(EventFlag.DROPPED)
+_REPLACED = int(EventFlag.REPLACED)
 _SAME, _HUGE, _WRITTEN_BACK = int(EventFlag.SAME), int(EventFlag.HUGE), int(EventFlag.WRITTEN_BACK)
 
-BINS = 1024
 MAP_ROWS = 256
 
 # values kept for each quantity of each area
 _SLOTS, _BYTES, _PEAK_SLOTS, _PEAK_BYTES, _CHANGED = range(5)
+_POLICIES = len(POLICIES)
+_POOL_NONE, _POOL_DISCARD, _POOL_ONCE, _POOL_NOTIFY, _POOL_OBSERVED = range(_POLICIES)
 # the clock
-_NOW, _ORIGIN, _WIDTH, _BIN = range(4)
+_NOW, _ORIGIN, _WIDTH, _BIN, _ROW = range(5)
 
 
 class _State(NamedTuple):
-    bits: NDArray[np.uint8]  # (pages,)
+    bits: NDArray[np.uint16]  # (pages,)
     size: NDArray[np.uint32]  # (pages,) compressed size of the entry that the page has or had last
     holder: NDArray[np.uint8]  # (pages,) the area that stored it: stale entries outlive their area
     values: NDArray[np.int64]  # (areas, quantities, 5)
     integral: NDArray[np.float64]  # (areas, quantities) byte-nanoseconds
     totals: NDArray[np.int64]  # (Total,)
-    clock: NDArray[np.int64]  # (4,)
+    clock: NDArray[np.int64]  # (5,) see _NOW
     series: NDArray[np.int64]  # (areas, BINS, quantities, 2) slots and bytes at the end of each bin
     row: NDArray[np.int32]  # (areas, 2, MAP_ROWS) live and stale slots per row of the map, now
     map: NDArray[np.int32]  # (areas, BINS, 2, MAP_ROWS)
     per_row: NDArray[np.int64]  # (areas,) slots per row of the map
+    cluster: NDArray[np.int64]  # (areas, 3) where its clusters begin in `in_use`, how many are whole, slots of each
+    in_use: NDArray[np.int32]  # slots in use per cluster, one area after the other
+    operations: NDArray[np.void]  # (policies, as many as a batch can cause) OPERATION
+    operation_count: NDArray[np.int64]  # (policies,)
 
 
 @njit
@@ -103,6 +131,10 @@ def _member(bits: Number, quantity: Number) -> Number:
         return free and bits & _HELD_NONE != 0 and bits & _HELD_NOTIFY == 0
     if quantity == _LEAKED:
         return free and bits & _HELD_OBSERVED != 0 and bits & _HELD_NOTIFY == 0
+    if quantity == _DISCARD:
+        return free and bits & _HELD_DISCARD != 0
+    if quantity == _DISCARD_ONCE:
+        return free and bits & _HELD_ONCE != 0
     return not free and bits & _HELD != 0 and bits & _LOADED != 0
 
 
@@ -116,6 +148,19 @@ def _add(state: _State, area: Number, quantity: Number, slots: Number, size: Num
     values[_BYTES] += size
     values[_PEAK_SLOTS] = max(values[_PEAK_SLOTS], values[_SLOTS])
     values[_PEAK_BYTES] = max(values[_PEAK_BYTES], values[_BYTES])
+
+
+@njit
+def _operate(state: _State, policy: Number, page: Number, size: Number) -> None:
+    """Note for a policy's pool: the entry gets an object of that size in place of the one it has; none if it is 0."""
+    number = state.operation_count[policy]
+    if number < state.operations.shape[1]:
+        operation = state.operations[policy, number]
+        operation["time"] = state.clock[_NOW]
+        operation["row"] = state.clock[_ROW]
+        operation["page"] = page
+        operation["size"] = size
+        state.operation_count[policy] = number + 1
 
 
 @njit
@@ -145,9 +190,19 @@ def _change(state: _State, pages: PageMap, page: Number, bits: Number, size: Num
             if is_now:
                 _add(state, holder, quantity, 1, size)
                 _mark(state, pages, holder, quantity, page, 1)
+    if old_bits & _IN_USE and old_holder < areas:
+        state.in_use[_cluster_of(state, pages, old_holder, page)] -= 1
+    if bits & _IN_USE and holder < areas:
+        state.in_use[_cluster_of(state, pages, holder, page)] += 1
     state.bits[page] = bits
     state.size[page] = size
     state.holder[page] = holder
+
+
+@njit
+def _cluster_of(state: _State, pages: PageMap, area: Number, page: Number) -> Number:
+    """Where in `in_use` the cluster of an area's page is."""
+    return state.cluster[area, 0] + slot_of(pages, area, page) // state.cluster[area, 2]
 
 
 @njit
@@ -199,7 +254,7 @@ def _tick(state: _State, time: Number) -> None:
 def _was(bits: Number, flags: Number) -> Number:
     """The bits with an entry's flags in them."""
     was = (_WAS_SAME if flags & _SAME else 0) | (_WAS_HUGE if flags & _HUGE else 0)
-    return (bits & ~np.uint8(_WAS_SAME | _WAS_HUGE)) | np.uint8(was)
+    return (bits & ~np.uint16(_WAS_SAME | _WAS_HUGE)) | np.uint16(was)
 
 
 @njit
@@ -211,19 +266,30 @@ def _flags_of(bits: Number) -> Number:
 def _store(state: _State, pages: PageMap, page: Number, event: Record) -> None:
     """zram_write_page(): the new entry replaces whatever was there, under every policy."""
     area = np.int64(pages.owner[page])
-    used = np.uint8(_IN_USE) if area < len(state.values) else np.uint8(0)
+    used = np.uint16(_IN_USE) if area < len(state.values) else np.uint16(0)
     if event["flags"] & _GONE:
         # Freed and dropped before its size could be read: the free and the drop, which has the size, came first.
         size, bits = np.int64(state.size[page]), state.bits[page]
         state.totals[5] += 1
         _count(state, pages, 1, size, _flags_of(bits))
-        _change(state, pages, page, (bits & np.uint8(_WAS_SAME | _WAS_HUGE)) | np.uint8(_HELD_NONE), size, area)
+        for policy in (_POOL_NONE, _POOL_DISCARD, _POOL_ONCE):
+            _operate(state, policy, page, size)
+        _change(
+            state,
+            pages,
+            page,
+            (bits & np.uint16(_WAS_SAME | _WAS_HUGE)) | np.uint16(_HELD_NONE | _HELD_DISCARD | _HELD_ONCE),
+            size,
+            area,
+        )
         return
     size = np.int64(event["size"])
     if state.bits[page] & _HELD_OBSERVED:  # the kernel drops the old entry first; it does not if that event was lost
         _count(state, pages, -1, np.int64(state.size[page]), _flags_of(state.bits[page]))
     _count(state, pages, 1, size, event["flags"])
-    _change(state, pages, page, _was(np.uint8(_HELD | used), event["flags"]), size, area)
+    for policy in range(_POLICIES):
+        _operate(state, policy, page, size)
+    _change(state, pages, page, _was(np.uint16(_HELD | used), event["flags"]), size, area)
 
 
 @njit
@@ -232,10 +298,44 @@ def _slot_free(state: _State, pages: PageMap, page: Number, told: NDArray[np.boo
     bits = state.bits[page]
     if not bits & _IN_USE:
         return
-    bits &= ~np.uint8(_IN_USE | _LOADED)
-    if told:
-        bits &= ~np.uint8(_HELD_NOTIFY)
-    _change(state, pages, page, bits, np.int64(state.size[page]), np.int64(state.holder[page]))
+    bits &= ~np.uint16(_IN_USE | _LOADED)
+    if told and bits & _HELD_NOTIFY:
+        bits &= ~np.uint16(_HELD_NOTIFY)
+        _operate(state, _POOL_NOTIFY, page, 0)
+    holder = np.int64(state.holder[page])
+    _change(state, pages, page, bits, np.int64(state.size[page]), holder)
+    if holder < len(state.values):
+        cluster = _cluster_of(state, pages, holder, page)
+        if state.in_use[cluster] == 0:
+            _discard(state, pages, holder, cluster - state.cluster[holder, 0])
+
+
+@njit
+def _discard(state: _State, pages: PageMap, area: Number, cluster: Number) -> None:
+    """The last slot in use of a cluster was freed: swap_cluster_schedule_discard(), as under --discard=pages.
+
+    Clusters that are not whole never count as free in mm/swapfile.c: the first has the header's page, which is never
+    given out, and the last one what lies beyond the area's end.
+    """
+    slots = state.cluster[area, 2]
+    if cluster == 0 or cluster >= state.cluster[area, 1]:
+        return
+    for slot in range(cluster * slots, (cluster + 1) * slots):
+        page: Number = index_of(pages.extents, area, slot)[0]
+        if 0 <= page < len(state.bits) and state.holder[page] == area and state.bits[page] & _HELD_DISCARD:
+            _operate(state, _POOL_DISCARD, page, 0)
+            bits = state.bits[page] & ~np.uint16(_HELD_DISCARD)
+            _change(state, pages, page, bits, np.int64(state.size[page]), np.int64(area))
+
+
+@njit
+def _discard_area(state: _State, pages: PageMap, area: Number) -> None:
+    """discard_swap(), at swapon with --discard=once: whatever the area's slots hold is dropped (but not the header)."""
+    for page in range(len(state.bits)):
+        if pages.owner[page] == area and state.bits[page] & _HELD_ONCE:
+            _operate(state, _POOL_ONCE, page, 0)
+            bits = state.bits[page] & ~np.uint16(_HELD_ONCE)
+            _change(state, pages, page, bits, np.int64(state.size[page]), np.int64(state.holder[page]))
 
 
 @njit
@@ -247,27 +347,39 @@ def _drop(state: _State, pages: PageMap, page: Number, event: Record) -> None:
     # An entry that was not seen stored yet (see _store) has overwritten what other policies hold there still: that has
     # its size, too.
     if bits & _HELD_OBSERVED and holder >= len(state.values):
-        bits &= ~np.uint8(_HELD)  # no slot's page: there is no policy about it
-    bits &= ~np.uint8(_HELD_OBSERVED | _UNSIZED)
+        bits &= ~np.uint16(_HELD)  # no slot's page: there is no policy about it
+    bits &= ~np.uint16(_HELD_OBSERVED | _UNSIZED)
+    if not event["flags"] & _REPLACED:  # the store that replaces it finds the old object still there
+        _operate(state, _POOL_OBSERVED, page, 0)
+        if holder >= len(state.values):
+            for policy in range(_POLICIES):
+                _operate(state, policy, page, 0)
     _change(state, pages, page, bits, size, holder)
 
 
 @njit
 def _present(state: _State, pages: PageMap, first: Number, event: Record) -> None:
-    """An entry from before the recording: held under every policy; its size is not known until it is dropped."""
+    """An entry from before the recording, held under every policy. Without a size, that is known when it is dropped."""
+    unsized = event["size"] == 0 and not event["flags"] & _SAME
     for page in range(first, min(first + event["run"], len(state.bits))):
         area = np.int64(pages.owner[page])
-        used = np.uint8(_IN_USE) if area < len(state.values) else np.uint8(0)
+        used = np.uint16(_IN_USE) if area < len(state.values) else np.uint16(0)
         state.totals[6] += 1
-        bits = _was(np.uint8(_HELD | _UNSIZED | used), event["flags"])
-        _change(state, pages, page, bits, np.int64(0), area)
+        state.totals[7] += unsized
+        bits = _was(np.uint16(_HELD | used | (_UNSIZED if unsized else 0)), event["flags"])
+        for policy in range(_POLICIES):
+            _operate(state, policy, page, np.int64(event["size"]))
+        _change(state, pages, page, bits, np.int64(event["size"]), area)
 
 
 @njit
 def _reset(state: _State, pages: PageMap) -> None:
     """zram_reset_device(): nothing is left, under any policy. (What was held was seen dropped, entry by entry.)"""
     for page in range(len(state.bits)):
-        _change(state, pages, page, np.uint8(0), np.int64(0), np.int64(state.holder[page]))
+        if state.bits[page] & _HELD:
+            for policy in range(_POLICIES):
+                _operate(state, policy, page, 0)
+        _change(state, pages, page, np.uint16(0), np.int64(0), np.int64(state.holder[page]))
 
 
 @njit
@@ -276,6 +388,7 @@ def _advance(events: Events, told: NDArray[np.bool_], pages: PageMap, state: _St
     for number in range(len(events)):
         event = events[number]
         kind = event["kind"]
+        state.clock[_ROW] = number
         if kind == _FREED:
             area: Number = pages.type_area[event["device"]] if event["device"] < 32 else NO_AREA
             if area == NO_AREA:
@@ -304,7 +417,7 @@ def _advance(events: Events, told: NDArray[np.bool_], pages: PageMap, state: _St
                 bits = state.bits[loaded]
                 if bits & _IN_USE:
                     size, holder = np.int64(state.size[loaded]), np.int64(state.holder[loaded])
-                    _change(state, pages, loaded, bits | np.uint8(_LOADED), size, holder)
+                    _change(state, pages, loaded, bits | np.uint16(_LOADED), size, holder)
         elif kind == _PRESENT:
             _present(state, pages, page, event)
         elif kind == _RESET:
@@ -314,24 +427,37 @@ def _advance(events: Events, told: NDArray[np.bool_], pages: PageMap, state: _St
 class Replay:
     """One store. Feed it events with advance(), in order; finish() before reading results."""
 
-    def __init__(self, pages: int, origin: int) -> None:
+    def __init__(
+        self, pages: int, origin: int, geometry: zsmalloc.Geometry | None = None, cluster_slots: int = 512
+    ) -> None:
+        """A store of that many pages, which begins at `origin` (ns). Without a geometry, pools are not modelled."""
+        self._cluster_slots = cluster_slots
+        least = list(POLICIES).index("notify")
+        self._pools = Pools(pages, len(POLICIES), least, geometry, origin) if geometry is not None else None
         self._state = _State(
-            bits=np.zeros(pages, np.uint8),
+            bits=np.zeros(pages, np.uint16),
             size=np.zeros(pages, np.uint32),
             holder=np.full(pages, 255, np.uint8),
             values=np.zeros((0, _QUANTITIES, 5), np.int64),
             integral=np.zeros((0, _QUANTITIES), np.float64),
             totals=np.zeros(len(Total), np.int64),
-            clock=np.array([origin, origin, 1000, 0], np.int64),
+            clock=np.array([origin, origin, 1000, 0, 0], np.int64),
             series=np.zeros((0, BINS, _QUANTITIES, 2), np.int64),
             row=np.zeros((0, 2, MAP_ROWS), np.int32),
             map=np.zeros((0, BINS, 2, MAP_ROWS), np.int32),
             per_row=np.zeros(0, np.int64),
+            cluster=np.zeros((0, 3), np.int64),
+            in_use=np.zeros(0, np.int32),
+            operations=np.zeros((_POLICIES, 0), OPERATION),
+            operation_count=np.zeros(_POLICIES, np.int64),
         )
 
-    def add_area(self, slots: int) -> None:
-        """The store has one more area, of that many slots."""
+    def add_area(self, slots: int, pages: PageMap) -> None:
+        """The store has one more area, of that many slots: the last one in `pages`."""
         state = self._state
+        per_cluster = self._cluster_slots
+        clusters = -(-slots // per_cluster)
+        state = state._replace(in_use=np.append(state.in_use, np.zeros(clusters, np.int32)))
         one: dict[str, NDArray[Any]] = {
             "values": np.zeros((1, _QUANTITIES, 5), np.int64),
             "integral": np.zeros((1, _QUANTITIES)),
@@ -339,23 +465,40 @@ class Replay:
             "row": np.zeros((1, 2, MAP_ROWS), np.int32),
             "map": np.zeros((1, BINS, 2, MAP_ROWS), np.int32),
             "per_row": np.array([max(-(-slots // MAP_ROWS), 1)], np.int64),
+            "cluster": np.array([[len(state.in_use) - clusters, slots // per_cluster, per_cluster]], np.int64),
         }
         one["values"][:, :, _CHANGED] = state.clock[_NOW]
         self._state = state._replace(**{name: np.concatenate([getattr(state, name), new]) for name, new in one.items()})
+        self._state.operation_count[:] = 0
+        if self._pools is not None:
+            self._state = self._state._replace(operations=np.empty((_POLICIES, len(self._state.bits)), OPERATION))
+        _discard_area(self._state, pages, len(self._state.values) - 1)
+        self._work_pools()
 
     def grow(self, pages: int) -> None:
         """Make room for that many pages."""
         more = pages - len(self._state.bits)
         if more > 0:
             self._state = self._state._replace(
-                bits=np.append(self._state.bits, np.zeros(more, np.uint8)),
+                bits=np.append(self._state.bits, np.zeros(more, np.uint16)),
                 size=np.append(self._state.size, np.zeros(more, np.uint32)),
                 holder=np.append(self._state.holder, np.full(more, 255, np.uint8)),
             )
 
     def advance(self, events: NDArray[np.void], told: NDArray[np.bool_], pages: PageMap) -> None:
         """Take in the next events. told: bool (n,), the slot frees that the store was notified of under `notify`."""
+        if self._pools is not None:
+            # at most an operation for each slot of a free's run, and one for each page that a discard or a reset drops
+            most = int(events["run"].astype(np.int64).sum()) + len(events) + len(self._state.bits)
+            self._state = self._state._replace(operations=np.empty((_POLICIES, most), OPERATION))
+        self._state.operation_count[:] = 0
         _advance(events, told, pages, self._state)
+        self._work_pools()
+
+    def _work_pools(self) -> None:
+        if self._pools is not None and self._pools.fits(len(self._state.bits)):
+            count = self._state.operation_count
+            self._pools.advance([one[:n] for one, n in zip(self._state.operations, count, strict=True)])
 
     def reset_statistics(self, now: int) -> None:
         """Forget peaks, integrals and series, but not the contents: what follows is measured from `now` (ns)."""
@@ -365,6 +508,8 @@ class Replay:
         state.values[:, :, _PEAK_SLOTS] = state.values[:, :, _SLOTS]
         state.values[:, :, _PEAK_BYTES] = state.values[:, :, _BYTES]
         state.values[:, :, _CHANGED] = state.clock[_NOW]
+        if self._pools is not None:
+            self._pools.reset_statistics(now)
         state.clock[_ORIGIN], state.clock[_WIDTH], state.clock[_BIN] = state.clock[_NOW], 1000, 0
 
     def finish(self, end: int) -> None:
@@ -373,6 +518,8 @@ class Replay:
         for area in range(len(self._state.values)):
             for quantity in range(_QUANTITIES):
                 _add(self._state, area, quantity, 0, 0)
+        if self._pools is not None:
+            self._pools.finish(int(self._state.clock[_NOW]))
 
     # -- results
 
@@ -392,9 +539,18 @@ class Replay:
         mean = float(area_under / span) if span else float(values[_BYTES])
         return Integral(int(values[_BYTES]), int(values[_PEAK_BYTES]), mean, area_under / 1e9)
 
+    @property
+    def pools(self) -> Pools | None:
+        """The pools, by the numbers of POLICIES; None if they are not known.
+
+        They are if the geometry is, and all that the store held when the recording began.
+        """
+        known = self._pools is not None and self._pools.fits(len(self._state.bits)) and not self.total(Total.UNSIZED)
+        return self._pools if known else None
+
     def indexes(self, quantity: Quantity) -> NDArray[np.int64]:
         """The store indexes of all pages that count towards a quantity now (int64, increasing)."""
-        member = np.array([_member(np.uint8(bits), quantity) for bits in range(256)])
+        member = np.array([_member(np.uint16(bits), quantity) for bits in range(_ALL_BITS + 1)])
         return np.flatnonzero(member[self._state.bits] & (self._state.holder < len(self._state.values)))
 
     def header(self, pages: PageMap) -> tuple[int, int]:
@@ -422,6 +578,7 @@ class Replay:
             self._bins(),
             {name: both[:, quantity, 0] for name, quantity in names.items()},
             {name: both[:, quantity, 1] for name, quantity in names.items()},
+            {name: self.pools.series(number) for number, name in enumerate(POLICIES)} if self.pools else {},
         )
 
     def slot_map(self, area: int, slots: int) -> SlotMap:

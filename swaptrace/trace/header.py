@@ -19,7 +19,12 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Header:
-    """How and where a trace was recorded. start.time and start_realtime are the same moment on two clocks (ns)."""
+    """How and where a trace was recorded. start.time and start_realtime are the same moment on two clocks (ns).
+
+    zsmalloc: how the kernel builds its pools: pages_per_zspage, a list by size class (0: none), and fullness_rule, a
+    name of swaptrace.store.zsmalloc.FullnessRule; None if not known. cluster_slots: slots of a swap cluster
+    (SWAPFILE_CLUSTER).
+    """
 
     kernel: str
     machine: str
@@ -31,7 +36,8 @@ class Header:
     probes: tuple[dict[str, Any], ...] = ()
     missing: tuple[str, ...] = ()
     recorder_tgid: int = 0
-    zsmalloc_chain_size: int | None = None
+    zsmalloc: dict[str, Any] | None = None
+    cluster_slots: int = 512
     ring_bytes: int = 0
     swaptrace: str = ""
     format_version: int = FORMAT_VERSION

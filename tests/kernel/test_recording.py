@@ -50,6 +50,14 @@ class TestEveryRecording:
     def test_content_equals_mm_stat(self, scenario: Scenario, figure: str) -> None:
         assert getattr(scenario.area.model, figure) == scenario.mm_stat(figure)
 
+    def test_pool_equals_mem_used_total(self, scenario: Scenario) -> None:
+        """In pages of the zsmalloc pool; not known where the store held other pages than mkswap's before."""
+        model = scenario.area.model.mem_used_total
+        assert (model is None) == (scenario.area.left_censored > 0)
+        if model is not None:
+            assert model == scenario.mm_stat("mem_used_total")
+            assert scenario.area.pool.peak == 4096 * int(scenario.facts["mm_stat"][4]) // 4096
+
     def test_notifications_equal_notify_free(self, scenario: Scenario) -> None:
         before = scenario.notify_free("before") if "before" in scenario.facts else 0
         assert scenario.area.notify_free == scenario.notify_free() - before > 0

@@ -71,6 +71,9 @@ def zram_area(
     return SwapArea(path, swap_type, -2, slots, 0, "zram", store, extents or ((0, 0, slots),))
 
 
+CLUSTER_SLOTS = 4  # so that areas of a few slots have whole clusters
+
+
 def header(areas: Sequence[SwapArea] = (), stores: Sequence[Store] = (), **changes: object) -> Header:
     fields = {
         "kernel": "6.1.0-test",
@@ -83,6 +86,7 @@ def header(areas: Sequence[SwapArea] = (), stores: Sequence[Store] = (), **chang
         "probes": ({"event": "slot freed", "functions": ["swap_range_free"]},),
         "missing": ("store reset",),
         "recorder_tgid": 77,
+        "cluster_slots": CLUSTER_SLOTS,
     }
     return Header(**{**fields, **changes})  # type: ignore[arg-type]
 

@@ -23,7 +23,7 @@ from builders import Event
 from swaptrace.areas import Store, SwapArea
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 
-POLICIES = ("none", "notify", "observed")
+POLICIES = ("none", "discard", "discard_once", "notify", "observed")
 Values = dict[int, tuple[dict[str, int], dict[str, int]]]  # slots and bytes by quantity, by area's id
 QUANTITIES = ("live", *POLICIES, "recovered", "leaked", "duplicate")
 
@@ -159,8 +159,10 @@ class Pages:
 class Reference:
     """Feed it events in order, then finish() once."""
 
-    def __init__(self, areas: Sequence[SwapArea], stores: Sequence[Store], start: int, page_size: int) -> None:
-        self.start, self.page_size = start, page_size
+    def __init__(
+        self, areas: Sequence[SwapArea], stores: Sequence[Store], start: int, page_size: int, cluster_slots: int
+    ) -> None:
+        self.start, self.page_size, self.cluster_slots = start, page_size, cluster_slots
         self.areas: list[Area] = []  # in order of appearance
         self.stores: dict[int, Pages] = {store.id: Pages(start, start) for store in stores}
         self._on: dict[int, Area] = {}  # by swap type
@@ -205,6 +207,8 @@ class Reference:
         pages.areas.append(area)
         self.areas.append(area)
         self._on[found.swap_type] = area
+        pages.holds["discard_once"] -= {page for page, owner in pages.owner.items() if owner is area}
+        pages.sum_up()
 
     def _swapoff(self, swap_type: int, time: int) -> None:
         area = self._on.pop(swap_type, None)
@@ -269,9 +273,12 @@ class Reference:
             page = area.index_of(slot)
             if page is None:
                 continue
-            pages.in_use.discard(page)
-            pages.loaded.discard(page)
-            pages.holds["notify"].discard(page)
+            if page in pages.in_use:
+                pages.in_use.discard(page)
+                pages.loaded.discard(page)
+                pages.holds["notify"].discard(page)
+                pages.sum_up()
+                self._discard_cluster(area, page)
             phase, since = pages.phase.get(page, ("unknown", 0))
             if phase == "used":
                 area.lifetimes[reason].append(max(event.time - since, 0))
@@ -282,6 +289,23 @@ class Reference:
                 continue
             pages.phase[page] = "free", event.time
 
+    def _discard_cluster(self, area: Area, page: int) -> None:
+        """Under the policy discard, a cluster of the area that wrote the page last goes when all its slots are free.
+
+        The cluster with the header's slot and one that is not whole never count as free.
+        """
+        pages, writer = area.pages, area.pages.at(page).area
+        if writer is None:
+            return
+        slot = next((s for s in range(writer.area.slots) if writer.index_of(s) == page), None)
+        if slot is None:
+            return
+        first = slot // self.cluster_slots * self.cluster_slots
+        cluster = [writer.index_of(s) for s in range(first, first + self.cluster_slots)]
+        written = {p for p in cluster if p is not None and pages.at(p).area is writer}
+        if first > 0 and first + self.cluster_slots <= writer.area.slots and not written & pages.in_use:
+            pages.holds["discard"] -= written
+
     def _stored(self, pages: Pages, event: Event) -> None:
         page, area, last = event.slot, pages.owner.get(event.slot), pages.at(event.slot)
         pages.loaded.discard(page)
@@ -291,9 +315,11 @@ class Reference:
             # free came first; without the notification the entry would have stayed.
             pages.count(1, last.size, last.flags)
             pages.entry[page] = Entry(area, last.size, last.flags)
-            pages.holds["none"].add(page)
-            pages.holds["notify"].discard(page)
-            pages.holds["observed"].discard(page)
+            for policy in POLICIES:
+                if policy in ("notify", "observed"):
+                    pages.holds[policy].discard(page)
+                else:
+                    pages.holds[policy].add(page)
         else:
             if page in pages.holds["observed"]:  # overwritten, and its drop was not seen
                 pages.count(-1, last.size, last.flags)
@@ -335,8 +361,8 @@ class Reference:
         last.size, last.flags = event.size, event.flags
 
     def _dropped(self, pages: Pages, event: Event) -> None:
-        if event.slot in pages.owner:
-            pages.owner[event.slot].counts["drops"] += 1
+        if event.slot in pages.owner and not event.flags & EventFlag.REPLACED:
+            pages.owner[event.slot].counts["discarded"] += 1
         self._drop(pages, event)
 
     def _notified(self, pages: Pages, event: Event) -> None:
@@ -349,12 +375,12 @@ class Reference:
             self._drop(pages, event)
 
     def _present(self, pages: Pages, event: Event) -> None:
-        """The store held these entries when the recording began: written some time ago, of unknown size."""
+        """The store held these entries when the recording began: written some time ago; 0 is a size not known."""
         for page in range(event.slot, event.slot + event.run):
             area = pages.owner.get(page)
             pages.loaded.discard(page)
             pages.in_use.discard(page)
-            pages.entry[page] = Entry(area, 0, event.flags)
+            pages.entry[page] = Entry(area, event.size, event.flags)
             for policy in POLICIES:
                 pages.holds[policy].add(page)
             if area is not None:

@@ -14,7 +14,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from builders import PAGE_SIZE, START, Event, batch, batches, free, header, store, swap_call, trailer, zram_area
+from builders import (
+    CLUSTER_SLOTS,
+    PAGE_SIZE,
+    START,
+    Event,
+    batch,
+    batches,
+    free,
+    header,
+    store,
+    swap_call,
+    trailer,
+    zram_area,
+)
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from reference import POLICIES, QUANTITIES, Area, Reference
@@ -415,7 +428,7 @@ def analyse(trace: Trace, cuts: Sequence[int], **span: int) -> TraceResult:
 
 
 def refer(trace: Trace) -> Reference:
-    reference = Reference(trace.areas, trace.stores, START, PAGE_SIZE)
+    reference = Reference(trace.areas, trace.stores, START, PAGE_SIZE, CLUSTER_SLOTS)
     for event in trace.events:
         reference.feed(event)
     reference.finish(trace.end)
@@ -468,7 +481,8 @@ def check_map(found: AreaResult, area: Area) -> None:
 
 def check_area(found: AreaResult, area: Area) -> None:
     counts = area.counts
-    names = ("stores", "loads", "frees", "frees_unwritten", "rewrites", "notify_free", "miss_free", "left_censored")
+    names = ("stores", "loads", "frees", "frees_unwritten", "rewrites", "notify_free", "miss_free", "discarded")
+    names += ("left_censored",)
     assert {name: getattr(found, name) for name in names} == {name: counts[name] for name in names}
     assert found.free_reasons == {reason.name.lower(): area.reasons[reason.name.lower()] for reason in FreeReason}
     assert {size: int(found.sizes[size]) for size in np.flatnonzero(found.sizes)} == dict(area.sizes)
@@ -562,7 +576,7 @@ def test_agrees_with_the_kernels_counters(trace: Trace) -> None:
 def test_since_and_until(trace: Trace, since: int, length: int, cuts: list[int]) -> None:
     """Counts begin at one moment and end at the other, with what the store holds carried over."""
     begin, end = START + since, START + since + length
-    reference = Reference(trace.areas, trace.stores, START, PAGE_SIZE)
+    reference = Reference(trace.areas, trace.stores, START, PAGE_SIZE, CLUSTER_SLOTS)
     measuring = False
     for event in trace.events:
         if event.time >= end:

@@ -119,6 +119,9 @@ def zram_area(device: str = "/dev/zram0") -> AreaResult:
         policies=policies,
         recovered={"compr_bytes": integral(held["none"]), "pool_bytes": integral(held["none"])},
         leaked={"compr_bytes": integral(held["observed"]), "pool_bytes": None},
+        duplicate_slots_end=17,
+        duplicate_compr_bytes=integral(held["notify"]),
+        pool=integral(held["live"]),
         live_slots_end=int(slots["live"][-1]),
         live_compr_bytes_end=int(held["live"][-1]),
         lifetime=survival(ns, done),
@@ -141,7 +144,9 @@ def disk_area(device: str = "/swap.img") -> AreaResult:
     return AreaResult(
         device=device, swap_type=1, generation=1, backing="disk", zram=None, slots=1_000_000, notified=False,
         stores=0, loads=0, frees=0, frees_unwritten=0, rewrites=0, notify_free=0, miss_free=0, discarded=0,
-        ramzswap={}, swap_header={}, model=unknown, kernel=unknown, kernel_counts={}, policies={}, recovered=never, leaked=never,
+        ramzswap={}, swap_header={}, model=unknown, kernel=unknown, kernel_counts={}, policies={},
+        recovered=never, leaked=never,
+        duplicate_slots_end=0, duplicate_compr_bytes=Integral(0, 0, 0.0, 0.0), pool=None,
         live_slots_end=8, live_compr_bytes_end=0,
         lifetime=Survival(nothing, nothing), lifetime_by_reason={}, time_to_reuse=Survival(nothing, nothing),
         free_reasons=dict.fromkeys(REASONS, 0), notification=Histogram(nothing), sizes=np.zeros(PAGE + 1, np.int64),
@@ -401,7 +406,7 @@ def test_series_may_hold_more_and_end_in_a_bin_without_width(whole: TraceResult)
     time = area.series.time.copy()
     time[-1] = time[-2]
     more = {
-        name: {**values, "recovered": values["none"]} for name, values in vars(area.series).items() if name != "time"
+        name: {**vars(area.series)[name], "recovered": vars(area.series)[name]["none"]} for name in ("slots", "bytes")
     }
     area = dataclasses.replace(area, series=Series(time, more["slots"], more["bytes"]))
     for chart in CHARTS:

@@ -23,7 +23,10 @@ from swaptrace.trace.writer import HEADER_KEY, TraceWriter, schema
 
 ZRAM = Store(0, "zram0", 16, "lzo-rle", {"orig_data_size": 8192, "pages_stored": 2})
 AREA = zram_area("/dev/zram0", 0, 16, 0, ((0, 0, 9), (9, 12, 7)))
-HEADER = header([AREA, SwapArea("/dev/sda 2", 1, -3, 9)], [ZRAM], zsmalloc_chain_size=8)
+POOL = {"pages_per_zspage": [1, 2], "fullness_rule": "TENTHS"}
+HEADER = header(
+    [AREA, SwapArea("/dev/sda 2", 1, -3, 9)], [ZRAM], zsmalloc={"pages_per_zspage": [1, 2], "fullness_rule": "TENTHS"}
+)
 TRAILER = trailer(START + 99, lost={"FREE": 3}, exit_status=1, reason="SIGINT")
 #: Three whole batches, each flushed on its own.
 BATCHES = (
@@ -306,7 +309,7 @@ def test_header_of_every_field_survives() -> None:
     full = Header(
         kernel="k", machine="m", page_size=16384, host="h", command=("a", "b"), start_realtime=5,
         start=Snapshot(9, (AREA,), (ZRAM,)), probes=({"event": "e"},), missing=("x",), recorder_tgid=4,
-        zsmalloc_chain_size=4, ring_bytes=8, swaptrace="0.1", format_version=FORMAT_VERSION,
+        zsmalloc=POOL, ring_bytes=8, swaptrace="0.1", format_version=FORMAT_VERSION,
     )  # fmt: skip
     from swaptrace.trace.header import from_json
 
