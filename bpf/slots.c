@@ -54,6 +54,30 @@ static inline u32 free_reason(void)
 	return REASON_SWAPIN;
 }
 
+#ifdef TIME_FREES
+/* How long the slot-free function takes, notifications included. It runs under a spinlock, so it stays on its CPU. */
+struct free_path {
+	u64 calls;
+	u64 slots;
+	u64 ns;
+	u64 start;
+};
+
+BPF_PERCPU_ARRAY(free_paths, struct free_path, 1);
+
+static inline void start_timing(u32 count)
+{
+	u32 zero = 0;
+	struct free_path *path = free_paths.lookup(&zero);
+
+	if (!path)
+		return;
+	path->calls += 1;
+	path->slots += count;
+	path->start = bpf_ktime_get_ns();
+}
+#endif
+
 static inline void slots_freed(u8 type, u64 offset, u32 count)
 {
 	struct event event = {};
@@ -66,7 +90,24 @@ static inline void slots_freed(u8 type, u64 offset, u32 count)
 	event.kind = EVENT_FREE;
 	event.device = type;
 	emit(&event, count);
+#ifdef TIME_FREES
+	start_timing(count);
+#endif
 }
+
+#ifdef TIME_FREES
+int slots_freed_return(void *ctx)
+{
+	u32 zero = 0;
+	struct free_path *path = free_paths.lookup(&zero);
+
+	if (path && path->start) {
+		path->ns += bpf_ktime_get_ns() - path->start;
+		path->start = 0;
+	}
+	return 0;
+}
+#endif
 
 /* swap_range_free(struct swap_info_struct *, unsigned long offset, unsigned int nr_entries) */
 int slots_freed_by_offset(void *ctx)

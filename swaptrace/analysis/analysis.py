@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from swaptrace.analysis import mapping
 from swaptrace.analysis.lifetimes import Count, Lifetimes
-from swaptrace.analysis.results import AreaResult, Content, Integral, PolicyResult, TraceResult
+from swaptrace.analysis.results import (
+    MOST_LEAKS,
+    AreaResult,
+    Content,
+    Integral,
+    Leak,
+    PolicyResult,
+    TraceResult,
+    WhatIf,
+)
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.events import EventBatch, EventKind
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
@@ -139,6 +148,7 @@ class Analysis:
         self._tally = _Tally(last=header.start.time)
         self._tasks: dict[int, str] = {}
         self._since, self._until = since, until
+        self._free_path: dict[str, int] | None = None
         self._over = False  # an event after `until` was seen
         self._start = header.start.time
         self._stores = {store.id: store for store in header.start.stores}
@@ -233,7 +243,16 @@ class Analysis:
                 return model.replay.held()
         return np.zeros(0, np.int64)
 
-    def finish(self, trailer: Trailer | None, path: str = "", device: str | None = None) -> TraceResult:
+    def what_if(self) -> list[WhatIf | None]:
+        """The pools of each area's store, in the order of the result's areas; after finish()."""
+        found: list[WhatIf | None] = []
+        for model, _ in self._where:
+            pools = model.replay.pools
+            stale = {name: pools.stale(number) for name, number in _POOL.items()} if pools else {}
+            found.append(WhatIf(pools.held(_POOL["observed"]), stale) if pools else None)
+        return found
+
+    def finish(self, trailer: Trailer | None, path: str = "") -> TraceResult:
         """The result. Without a trailer, the trace counts as incomplete: it ends with its last event."""
         end = trailer.end.time if trailer else self._tally.last
         if self._until is not None:
@@ -245,6 +264,7 @@ class Analysis:
             model.replay.finish(end)
         whole = trailer is not None and self._until is None
         kernel = trailer.end if trailer is not None and whole else None
+        self._free_path = trailer.free_path if trailer is not None and whole else None
         areas = [self._area(model, number, end, kernel) for model, number in self._where]
         lost = dict(trailer.lost) if trailer else {}
         trace = {
@@ -258,8 +278,7 @@ class Analysis:
             "lost_events": sum(lost.values()),
             "complete": trailer is not None,
         }
-        chosen = [area for area in areas if device is None or device in (area.device, area.zram)]
-        return TraceResult(trace, _plain(self.header), chosen, lost, self._tasks)
+        return TraceResult(trace, _plain(self.header), areas, lost, self._tasks)
 
     def _area(self, model: _StoreModel, number: int, end: int, kernel: Snapshot | None) -> AreaResult:
         area, lives, replay = model.areas[number], model.lifetimes, model.replay
@@ -273,7 +292,8 @@ class Analysis:
             backing=area.backing,
             zram=model.store.name if model.store else None,
             slots=area.slots,
-            notified=notifications > 0 or (frees == 0 and area.backing == "zram"),
+            # where nothing was freed, nothing shows it: a zram device itself is notified, a file on one is not
+            notified=notifications > 0 or (frees == 0 and area.backing == "zram" and area.path.startswith("/dev/")),
             stores=stores,
             loads=lives.count(number, Count.LOADS),
             frees=frees,
@@ -303,8 +323,25 @@ class Analysis:
             sizes=lives.sizes(number),
             series=replay.series(number),
             slot_map=replay.slot_map(number, area.slots),
+            leaks=self._leaks(model, number),
+            free_path=self._free_path,
+            what_if={},
             left_censored=lives.count(number, Count.LEFT_CENSORED),
         )
+
+    def _leaks(self, model: _StoreModel, number: int) -> list[Leak]:
+        index, sizes, missed = model.replay.leaks(number)
+        since = model.lifetimes.free_since(index)
+        order = np.argsort(since, kind="stable")[:MOST_LEAKS]
+        return [
+            Leak(
+                slot=int(mapping.slot_of(model.map, number, int(index[row]))),
+                compr_bytes=int(sizes[row]),
+                since=(int(since[row]) - self._start) / 1e9,
+                why="missed" if missed[row] else "not notified",
+            )
+            for row in order
+        ]
 
     def _content(self, model: _StoreModel) -> Content:
         """What the store holds at the end: what the kernel said at the start, and every change since."""

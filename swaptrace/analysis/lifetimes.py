@@ -258,6 +258,10 @@ class Lifetimes:
         censored = self._cut_off[area][1] if area in self._cut_off else self._running(area, pages, _FREE, now)
         return Survival(self._state.reuse[area].copy(), censored, int(self._state.totals[area, _REUSE_MAX]))
 
+    def free_since(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """When the slots at those store indexes were freed (ns); 0 where that was not seen."""
+        return np.where(self._state.phase[index] == _FREE, self._state.since[index], 0)
+
     def _running(self, area: int, pages: PageMap, phase: int, now: int) -> NDArray[np.int64]:
         rows = (self._state.phase == phase) & (pages.owner == area)
         return np.bincount(bucket_of(now - self._state.since[rows]), minlength=BUCKETS).astype(np.int64)

@@ -10,7 +10,20 @@ from numpy.typing import NDArray
 
 from swaptrace.analysis.histogram import Histogram, Survival
 
-__all__ = ["AreaResult", "Content", "Integral", "PolicyResult", "Series", "SlotMap", "TraceResult"]
+__all__ = [
+    "MOST_LEAKS",
+    "AreaResult",
+    "Content",
+    "Integral",
+    "Leak",
+    "PolicyResult",
+    "Series",
+    "SlotMap",
+    "TraceResult",
+    "WhatIf",
+]
+
+MOST_LEAKS = 1000
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,24 @@ class SlotMap:
 
 
 @dataclass(frozen=True)
+class Leak:
+    """A slot whose entry the driver should have dropped and did not. since: its free, seconds after the start."""
+
+    slot: int
+    compr_bytes: int
+    since: float
+    why: str  # "missed": the notification found the entry locked; "not notified": none came
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """The pools of a store that is built by other rules, for the same events."""
+
+    mem_used_total: Integral
+    stale_pool_bytes: dict[str, Integral]  # by policy
+
+
+@dataclass(frozen=True)
 class AreaResult:
     """One swap area: (type, generation), what happened to its slots, and what its store holds."""
 
@@ -114,6 +145,9 @@ class AreaResult:
     sizes: NDArray[np.int64]  # pages by exact compressed size in bytes, shape (page size + 1,)
     series: Series
     slot_map: SlotMap
+    leaks: list[Leak]  # at the end, by time; no more than MOST_LEAKS of them
+    free_path: dict[str, int] | None  # calls, slots, ns of the kernel's slot-free function, for all areas together
+    what_if: dict[str, WhatIf]  # by specification
     left_censored: int  # entries that the store held before the recording began
 
 

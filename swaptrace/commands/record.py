@@ -14,12 +14,21 @@ __all__ = ["command"]
 @click.option("-d", "--duration", type=click.FloatRange(min=0, min_open=True), help="Stop after that many seconds.")
 @click.option("--force", is_flag=True, help="Overwrite the output file.")
 @click.option("--ring", "ring_mib", type=click.IntRange(1, 1024), help="Ring buffer, MiB.  [default: by memory size]")
+@click.option("--time-frees", is_flag=True, help="Time the kernel's slot-free path, too (costs a further probe).")
 @click.argument("arguments", metavar="[-- COMMAND ARGS...]", nargs=-1, type=click.UNPROCESSED)
-def command(output: Path, duration: float | None, force: bool, ring_mib: int | None, arguments: tuple[str, ...]) -> int:
+def command(
+    output: Path,
+    duration: float | None,
+    force: bool,
+    ring_mib: int | None,
+    time_frees: bool,
+    arguments: tuple[str, ...],
+) -> int:
     """Record swap events: until COMMAND ends, for a time (-d), or until Ctrl-C.
 
     Exits with COMMAND's status if that is not 0.
     """
     from swaptrace.live.recorder import record
 
-    return record(output, arguments, duration=duration, force=force, ring_bytes=ring_mib << 20 if ring_mib else None)
+    ring_bytes = ring_mib << 20 if ring_mib else None
+    return record(output, arguments, duration=duration, force=force, ring_bytes=ring_bytes, time_frees=time_frees)

@@ -8,6 +8,8 @@ import click
 
 __all__ = ["command"]
 
+_POLICIES = ["none", "discard", "discard_once", "notify", "observed"]
+
 
 @click.command("report")
 @click.argument("trace", type=click.Path(path_type=Path))
@@ -16,11 +18,26 @@ __all__ = ["command"]
 @click.option("--since", type=float, help="Count only from that many seconds after the start.")
 @click.option("--until", type=float, help="Stop that many seconds after the start.")
 @click.option("--device", help="Only that swap area (/dev/zram0) or store (zram0).")
+@click.option("--policy", "policies", multiple=True, type=click.Choice(_POLICIES), help="Only that policy; repeatable.")
+@click.option(
+    "--what-if",
+    "what_ifs",
+    multiple=True,
+    metavar="KEY=VALUE[,...]",
+    help="Replay with another pool: chain=4..16, rule=least_waste|used_percent, fullness=tenths|quarters; repeatable.",
+)
 def command(
-    trace: Path, form: str, output: Path | None, since: float | None, until: float | None, device: str | None
+    trace: Path,
+    form: str,
+    output: Path | None,
+    since: float | None,
+    until: float | None,
+    device: str | None,
+    policies: tuple[str, ...],
+    what_ifs: tuple[str, ...],
 ) -> int:
     """Report what a trace says."""
-    from swaptrace.report.command import report
+    from swaptrace.report.command import Selection, report
 
-    report(trace, form, output, since=since, until=until, device=device)
+    report(trace, form, output, Selection(since, until, device, policies, what_ifs))
     return 0

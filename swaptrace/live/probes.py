@@ -12,7 +12,9 @@ from pathlib import Path
 from swaptrace.live.arch import Architecture
 from swaptrace.live.btf import KernelTypes
 
-__all__ = ["PROBES", "Candidate", "Choice", "Probe", "Symbols", "choose"]
+__all__ = ["PROBES", "SLOT_FREED", "Candidate", "Choice", "Probe", "Symbols", "choose"]
+
+SLOT_FREED = "slot freed"
 
 _AREA = "struct swap_info_struct *"
 
@@ -50,7 +52,7 @@ def _syscall(name: str) -> Candidate:
 
 PROBES: tuple[Probe, ...] = (
     Probe(
-        "slot freed",
+        SLOT_FREED,
         (
             # until 5.x, and the name that is still used for this event
             Candidate("swap_entry_free", (_AREA, "swp_entry_t"), "slot_freed_by_entry"),

@@ -18,7 +18,7 @@ from swaptrace.events import EventKind, c_definitions
 from swaptrace.live.arch import Architecture
 from swaptrace.live.btf import KernelTypes
 from swaptrace.live.layout import MAX_SWAP_TYPES, layout
-from swaptrace.live.probes import Choice, Symbols
+from swaptrace.live.probes import SLOT_FREED, Choice, Symbols
 from swaptrace.live.ring import Ring
 
 __all__ = ["Programs", "import_bcc"]
@@ -83,10 +83,17 @@ class Programs:
     """The compiled BPF programs of the chosen probes, attached between __enter__ and __exit__."""
 
     def __init__(
-        self, choices: list[Choice], types: KernelTypes, symbols: Symbols, arch: Architecture, ring_bytes: int
+        self,
+        choices: list[Choice],
+        types: KernelTypes,
+        symbols: Symbols,
+        arch: Architecture,
+        ring_bytes: int,
+        time_frees: bool = False,
     ) -> None:
         self._bcc = import_bcc()
         self._ring_bytes = ring_bytes
+        self._time_frees = time_frees
         self._attached: list[dict[str, Any]] = []
         zram = any(c.module == "zram" for choice in choices for c in choice.chosen)
         constants: dict[str, str | int] = {
@@ -94,6 +101,7 @@ class Programs:
             **arch.definitions(),
             "RECORDER": os.getpid(),
             "RING_PAGES": ring_bytes // _PAGE_SIZE,
+            **({"TIME_FREES": 1} if time_frees else {}),
             "SWAP_INFO": f"{_swap_info(symbols):#x}ULL",
         }
         files = ["common.h", "slots.c"] + ["zram.c"] * zram + ["swap_calls.c"]
@@ -136,6 +144,8 @@ class Programs:
                 try:
                     if candidate.exit:  # first, or else an entry without its return would be counted as lost
                         self._bpf.attach_kretprobe(event=candidate.function, fn_name=candidate.exit)
+                    if self._time_frees and choice.probe.event == SLOT_FREED:
+                        self._bpf.attach_kretprobe(event=candidate.function, fn_name="slots_freed_return")
                     if candidate.entry:
                         self._bpf.attach_kprobe(event=candidate.function, fn_name=candidate.entry)
                     functions.append(candidate.function)
@@ -158,6 +168,13 @@ class Programs:
         table = self._bpf["lost"]
         counts = {kind.name: sum(table[table.Key(kind)]) for kind in EventKind if kind != EventKind.PRESENT}
         return {name: count for name, count in counts.items() if count}
+
+    def free_path(self) -> dict[str, int] | None:
+        """Calls, slots and time (ns) of the slot-free function so far; None if it is not timed."""
+        if not self._time_frees:
+            return None
+        paths = self._bpf["free_paths"][ctypes.c_int(0)]
+        return {name: sum(int(getattr(path, name)) for path in paths) for name in ("calls", "slots", "ns")}
 
     def swap_types(self) -> list[int]:
         """The types of all areas that are on, in order, after looking at the kernel's table again.

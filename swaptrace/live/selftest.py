@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import AreaResult, TraceResult
+from swaptrace.analysis.results import AreaResult
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.live import sysfs
 from swaptrace.live.environment import require
@@ -51,9 +51,10 @@ def selftest() -> list[Comparison]:
         for batch in batches:
             analysis.feed(batch)
         held = set(analysis.held(device.name).tolist())
-        result = analysis.finish(trailer, device=device.name)
+        result = analysis.finish(trailer)
         block_state = set(sysfs.read_block_state(device.name)[0].tolist())
-    return _compare(result, paged_out, held, block_state)
+    area = next(area for area in result.areas if area.zram == device.name)
+    return _compare(area, sum(result.lost.values()), paged_out, held, block_state)
 
 
 def _workload() -> int:
@@ -66,8 +67,7 @@ def _workload() -> int:
     return paged_out
 
 
-def _compare(result: TraceResult, paged_out: int, held: set[int], block_state: set[int]) -> list[Comparison]:
-    area: AreaResult = result.areas[0]
+def _compare(area: AreaResult, lost: int, paged_out: int, held: set[int], block_state: set[int]) -> list[Comparison]:
     kernel = area.kernel_counts
     return [
         Comparison("pages of the workload in swap = slots stored", area.stores, paged_out - area.frees_unwritten),
@@ -75,10 +75,11 @@ def _compare(result: TraceResult, paged_out: int, held: set[int], block_state: s
         Comparison("notifications = delta of notify_free", area.notify_free, kernel["notify_free"] or 0),
         *(
             Comparison(name, getattr(area.model, name), getattr(area.kernel, name))
-            for name in ("pages_stored", "same_pages", "huge_pages", "compr_data_size")
+            for name in ("pages_stored", "same_pages", "huge_pages", "compr_data_size", "mem_used_total")
+            if getattr(area.model, name) is not None
         ),
         Comparison("store indexes that differ from block_state", len(held ^ block_state), 0),
-        Comparison("events lost", sum(result.lost.values()), 0),
+        Comparison("events lost", lost, 0),
     ]
 
 

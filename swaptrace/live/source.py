@@ -37,13 +37,14 @@ class LiveSource:
     Use: `with LiveSource(command) as source`, then poll() again and again, then finish() once.
     """
 
-    def __init__(self, command: tuple[str, ...], ring_bytes: int | None = None) -> None:
+    def __init__(self, command: tuple[str, ...], ring_bytes: int | None = None, *, time_frees: bool = False) -> None:
+        """time_frees: time the kernel's slot-free function as well, which costs each free a further probe."""
         require()
         arch, types, symbols = architecture(), KernelTypes(), Symbols()
         self._types = types
         self._choices = choose(types, symbols, arch)
         self._ring_bytes = ring_bytes or default_ring_bytes()
-        self._programs = Programs(self._choices, types, symbols, arch, self._ring_bytes)
+        self._programs = Programs(self._choices, types, symbols, arch, self._ring_bytes, time_frees)
         self._command = command
         self._tgid = os.getpid()
         self._wait = _LONGEST_WAIT
@@ -121,7 +122,7 @@ class LiveSource:
         batches, self._first = self._first, []
         while len(events := self._ring.drain()):
             batches.append(self._batch(events[events["time"] <= end.time]))
-        return batches, Trailer(end, self._programs.lost(), exit_status, reason)
+        return batches, Trailer(end, self._programs.lost(), exit_status, reason, self._programs.free_path())
 
     def lost(self) -> int:
         """Slots whose events were lost so far."""

@@ -4,48 +4,105 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from swaptrace.analysis.analysis import Analysis
+from swaptrace.analysis.analysis import Analysis, Machine, machine_of
 from swaptrace.analysis.results import TraceResult
 from swaptrace.errors import EnvironmentProblem, UsageProblem
+from swaptrace.store import zsmalloc
+from swaptrace.trace.header import Header
 from swaptrace.trace.reader import TraceReader
 
-__all__ = ["analyse", "report"]
+__all__ = ["Selection", "analyse", "report"]
 
 
-def analyse(
-    path: Path, *, since: float | None = None, until: float | None = None, device: str | None = None
-) -> TraceResult:
-    """A trace's results. since and until: seconds after its start. Raises BadInput, or UsageProblem for the device."""
+@dataclass(frozen=True)
+class Selection:
+    """What of a trace to report. since and until: seconds after its start. what_ifs: KEY=VALUE[,KEY=VALUE...] each."""
+
+    since: float | None = None
+    until: float | None = None
+    device: str | None = None
+    policies: tuple[str, ...] = ()
+    what_ifs: tuple[str, ...] = ()
+
+
+_EVERYTHING = Selection()
+
+
+def analyse(path: Path, selection: Selection = _EVERYTHING) -> TraceResult:
+    """A trace's results. Raises BadInput, or UsageProblem for a device or a what-if that does not fit."""
     reader = TraceReader(path)
     start = reader.header.start.time
-    analysis = Analysis(
-        reader.header,
-        since=start + round(since * 1e9) if since is not None else None,
-        until=start + round(until * 1e9) if until is not None else None,
+    since, until = (
+        None if value is None else start + round(value * 1e9) for value in (selection.since, selection.until)
     )
+
+    def analysis_of(machine: Machine) -> Analysis:
+        return Analysis(reader.header, since=since, until=until, machine=machine)
+
+    analysis = analysis_of(machine_of(reader.header))
+    others = {text: analysis_of(_other(reader.header, text)) for text in selection.what_ifs}
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("analysing (the first run also compiles, which takes a while)", total=reader.bytes)
         for batch in reader:
-            analysis.feed(batch)
+            for one in (analysis, *others.values()):
+                one.feed(batch)
             progress.update(task, completed=reader.bytes_read)
-    result = analysis.finish(reader.trailer, str(path), device)
-    if device is not None and not result.areas:
+    result = analysis.finish(reader.trailer, str(path))
+    for other in others.values():
+        other.finish(reader.trailer)
+    pools = {text: other.what_if() for text, other in others.items()}
+    areas = [
+        replace(
+            area,
+            policies={
+                name: p for name, p in area.policies.items() if not selection.policies or name in selection.policies
+            },
+            what_if={text: found for text, each in pools.items() if (found := each[number]) is not None},
+        )
+        for number, area in enumerate(result.areas)
+        if selection.device in (None, area.device, area.zram)
+    ]
+    if not areas and selection.device is not None:
         known = ", ".join(sorted({area.path for area in analysis.areas()})) or "none"
-        raise UsageProblem(f"the trace has no swap area {device}", f"its swap areas: {known}")
-    return result
+        raise UsageProblem(f"the trace has no swap area {selection.device}", f"its swap areas: {known}")
+    return replace(result, areas=areas)
 
 
-def report(
-    trace: Path, form: str, output: Path | None, *, since: float | None, until: float | None, device: str | None
-) -> None:
+def _other(header: Header, text: str) -> Machine:
+    """The machine of a what-if: that of the trace, but for what the text changes."""
+    machine = machine_of(header)
+    known = machine.geometry or zsmalloc.geometry(header.page_size)
+    chain, rule, fullness = known.chain_size, known.chain_rule, known.fullness_rule
+    try:
+        for item in text.split(","):
+            key, value = item.split("=")
+            if key == "chain":
+                chain, rule = int(value), zsmalloc.ChainRule.LEAST_WASTE
+            elif key == "rule":
+                rule = zsmalloc.ChainRule(value)
+            elif key == "fullness":
+                fullness = zsmalloc.FullnessRule[value.upper()]
+            else:
+                raise ValueError(f"{key} is not chain, rule or fullness")
+        geometry = zsmalloc.geometry(header.page_size, chain, rule, fullness)
+    except (ValueError, KeyError) as error:
+        raise UsageProblem(
+            f"--what-if {text}: {error}",
+            "give chain=4..16, rule=least_waste|used_percent, fullness=tenths|quarters, several with commas",
+        ) from None
+    return replace(machine, geometry=geometry)
+
+
+def report(trace: Path, form: str, output: Path | None, selection: Selection) -> None:
     """Analyse and render: text or JSON to stdout or a file, HTML and PNG files to a folder."""
-    result = analyse(trace, since=since, until=until, device=device)
+    result = analyse(trace, selection)
     try:
         if form == "html":
             from swaptrace.report.html import write_html

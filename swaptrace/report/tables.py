@@ -121,51 +121,92 @@ def _plural(number: int, name: str) -> str:
     return f"{units.count(number)} {name.removesuffix('s') if number == 1 else name}"
 
 
-def _integral_rows(named: dict[str, Integral | None], what: str) -> pd.DataFrame:
-    """Rows end, peak, mean and byte-seconds of one quantity; a column per name."""
-    return pd.DataFrame(
-        {
-            name: [units.DASH] * 4
-            if value is None
-            else [*map(units.size, (value.end, value.peak, value.mean)), units.byte_seconds(value.byte_seconds)]
-            for name, value in named.items()
-        },
-        index=[f"{what}, {row}" for row in ("end", "peak", "mean", "byte-seconds")],
-    )
+def _integral_cells(value: Integral | None) -> list[str]:
+    """end, peak, mean and byte-seconds."""
+    if value is None:
+        return [units.DASH] * 4
+    return [*map(units.size, (value.end, value.peak, value.mean)), units.byte_seconds(value.byte_seconds)]
 
 
-def _known(frame: pd.DataFrame) -> pd.DataFrame:
-    """Without the rows of which nothing at all is known."""
-    return frame[(frame != units.DASH).any(axis=1)]
+_INTEGRAL = ["end", "peak", "mean", "byte-seconds"]
 
 
-def policies_table(area: AreaResult, duration_s: float | None) -> Table | None:
-    """What is stale under each policy."""
-    if not area.policies or not words.holds_memory(area):
+def _stale(area: AreaResult, title: str, what: str, pick: Callable[[PolicyResult], Integral | None]) -> Table | None:
+    """What is stale under each policy, in one kind of bytes; None if nobody knows."""
+    if not words.holds_memory(area) or all(pick(policy) is None for policy in area.policies.values()):
         return None
+    rows = {name: _integral_cells(pick(policy)) for name, policy in area.policies.items()}
+    return Table(f"stale-{what}", title, _frame(rows, _INTEGRAL))
 
-    def row(pick: Callable[[PolicyResult], int]) -> list[str]:
-        return [units.count(pick(policy)) for policy in area.policies.values()]
 
-    slots = _frame(
-        {"slots, end": row(lambda p: p.stale_slots_end), "slots, peak": row(lambda p: p.stale_slots_peak)},
-        list(area.policies),
+def slots_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """Stale slots under each policy, and live ones that are in memory as well."""
+    if not words.holds_memory(area):
+        return None
+    rows = {
+        name: [units.count(policy.stale_slots_end), units.count(policy.stale_slots_peak), words.POLICIES.get(name, "")]
+        for name, policy in area.policies.items()
+    }
+    twice = area.duplicate_compr_bytes
+    duplicate, peak = units.size(twice.end), units.size(twice.peak)
+    note = f"Duplicates: {duplicate} of live slots were in memory as well ({peak} at the peak)."
+    return Table(
+        "stale-slots", "Stale slots, by policy", _frame(rows, ["end", "peak", _WORDS]), note if twice.peak else ""
     )
-    compr = _integral_rows({name: p.stale_compr_bytes for name, p in area.policies.items()}, "compressed")
-    pool = _integral_rows({name: p.stale_pool_bytes for name, p in area.policies.items()}, "pool")
-    return Table("policies", "What is stale, by policy", _known(pd.concat([slots, compr, pool])))
+
+
+def compressed_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """Stale compressed bytes under each policy."""
+    return _stale(area, "Stale compressed bytes, by policy", "compressed", lambda policy: policy.stale_compr_bytes)
+
+
+def pool_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """Stale pool bytes under each policy: whole pages of memory."""
+    return _stale(area, "Stale pool bytes (pages of memory), by policy", "pool", lambda policy: policy.stale_pool_bytes)
 
 
 def recovered_table(area: AreaResult, duration_s: float | None) -> Table | None:
     """What notifications can recover, and what leaked all the same."""
     if not words.holds_memory(area):
         return None
-    both = {"recovered": area.recovered, "leaked": area.leaked}
-    parts = [
-        _integral_rows({column: found.get(f"{what}_bytes") for column, found in both.items()}, label)
+    rows = {
+        f"{name}, {label}": _integral_cells(found[f"{what}_bytes"])
+        for name, found in (("recovered", area.recovered), ("leaked", area.leaked))
         for what, label in (("compr", "compressed"), ("pool", "pool"))
-    ]
-    return Table("recovered", "What notifications can recover, and what leaked", _known(pd.concat(parts)))
+        if found.get(f"{what}_bytes") is not None
+    }
+    title = "What notifications can recover, and what leaked"
+    return Table("recovered", title, _frame(rows, _INTEGRAL), _leaks_note(area))
+
+
+def _leaks_note(area: AreaResult) -> str:
+    if not area.leaks:
+        return ""
+    first, number = area.leaks[0], area.policies["observed"].stale_slots_end if "observed" in area.policies else 0
+    missed = sum(leak.why == "missed" for leak in area.leaks)
+    return (
+        f"{_plural(number, 'slots')} leaked at the end; of the first {units.count(len(area.leaks))}, "
+        f"{units.count(missed)} because the notification found the entry locked, the others because none came. "
+        f"The first: slot "
+        f"{units.count(first.slot)}, freed {units.duration(1e9 * first.since)} after the start."
+    )
+
+
+def what_if_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """The same events with pools that are built by other rules."""
+    if not area.what_if or area.pool is None:
+        return None
+
+    def row(total: Integral, stale: Integral | None) -> list[str]:
+        cells = [units.size(total.end), units.size(total.peak)]
+        return cells + ([units.DASH] * 2 if stale is None else [units.size(stale.end), units.size(stale.peak)])
+
+    none = area.policies.get("none")
+    rows = {"as recorded": row(area.pool, none.stale_pool_bytes if none else None)}
+    for name, found in area.what_if.items():
+        rows[name] = row(found.mem_used_total, found.stale_pool_bytes.get("none"))
+    columns = ["mem_used_total", "its peak", "stale (none)", "its peak "]
+    return Table("what-if", "What if the pool were built otherwise", _frame(rows, columns))
 
 
 def _quantiles(survival: Survival) -> list[str]:
@@ -208,6 +249,15 @@ def notification_table(area: AreaResult, duration_s: float | None) -> Table | No
     cells = [times.quantile(0.5), times.quantile(0.99), times.largest, times.total]
     column = [units.count(times.count), *map(units.duration, cells), units.percent(share)]
     names = ["notifications", "p50", "p99", "longest", "all together", "share of one CPU"]
+    if area.free_path:
+        path = area.free_path
+        column += [
+            units.duration(path["ns"]),
+            units.duration(shares.share(path["ns"], path["slots"])),
+            units.duration(shares.share(times.total, path["slots"])),
+            units.percent(shares.share(times.total, path["ns"])),
+        ]
+        names += ["slot-free path, all together", "  per slot", "  of it notifications", "  their share"]
     frame = pd.DataFrame({"value": column}, index=names)
     return Table("notifications", "What notifications cost the tasks that free slots", frame)
 
@@ -240,8 +290,11 @@ def ramzswap_table(area: AreaResult, duration_s: float | None) -> Table | None:
 #: (area, seconds recorded) -> table or None, in the order of the report.
 AREA_TABLES: tuple[Callable[[AreaResult, float | None], Table | None], ...] = (
     content_table,
-    policies_table,
+    slots_table,
+    compressed_table,
+    pool_table,
     recovered_table,
+    what_if_table,
     times_table,
     reasons_table,
     notification_table,

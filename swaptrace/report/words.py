@@ -12,6 +12,7 @@ from swaptrace.report import shares
 __all__ = [
     "BACKINGS",
     "GLOSSARY",
+    "POLICIES",
     "area_line",
     "area_title",
     "heading",
@@ -22,6 +23,14 @@ __all__ = [
 ]
 
 BACKINGS = {"zram": "zram, compressed in RAM", "zswap": "zswap in front of a disk", "disk": "a disk"}
+
+POLICIES = {
+    "none": "until written again",
+    "discard": "until the cluster is free",
+    "discard_once": "until swapon",
+    "notify": "gone at the free",
+    "observed": "as on this machine",
+}
 
 GLOSSARY = {
     "swap area": "What one swapon activates: a device or a file. It ends with swapoff.",
@@ -36,6 +45,7 @@ GLOSSARY = {
     "byte-seconds": "Bytes times how long they were held: 1 MiB·s is 1 MiB held for one second.",
     "policy none": "An entry goes when its slot is written again, or the store is reset: no notifications at all.",
     "policy discard": "An entry goes when a whole free cluster of slots is discarded (swapon --discard=pages).",
+    "policy discard_once": "An entry goes when its area is switched on (swapon --discard=once).",
     "policy notify": "An entry goes the moment its slot is freed: notifications that always work.",
     "policy observed": "An entry goes when the trace says that the driver dropped it: this machine, as recorded.",
     "recovered": "Stale under none minus stale under notify: what notifications can give back.",
@@ -112,7 +122,7 @@ def headline(area: AreaResult) -> str:
     stale = _of_the_store(area, "none")
     leaked = area.leaked.get("compr_bytes")
     back, peak = units.size(recovered.end), units.size(recovered.peak)
-    if leaked is None or leaked.peak == 0:
+    if leaked is None or (leaked.end == 0 and area.miss_free == 0):  # a free and its notification are a moment apart
         gave = f"notifications gave back {back} of it, and {peak} at the peak."
     else:
         missed = f"{units.size(leaked.end)} ({units.size(leaked.peak)} at the peak)"

@@ -77,14 +77,15 @@ _LIVE, _NONE, _NOTIFY_P, _OBSERVED, _RECOVERED, _LEAKED, _DUPLICATE, _DISCARD, _
 _IN_USE, _HELD_NONE, _HELD_NOTIFY, _HELD_OBSERVED, _LOADED, _UNSIZED = 1, 2, 4, 8, 16, 32
 _WAS_SAME, _WAS_HUGE = 64, 128  # flags of the last entry that the page had
 _HELD_DISCARD, _HELD_ONCE = 256, 512
+_MISSED = 1024  # a notification came, but could not take the entry's lock
 _HELD = _HELD_NONE | _HELD_NOTIFY | _HELD_OBSERVED | _HELD_DISCARD | _HELD_ONCE
-_ALL_BITS = 1023
+_ALL_BITS = 2047
 
 _STORE, _LOAD, _FREED = int(EventKind.STORE), int(EventKind.LOAD), int(EventKind.FREE)
 _DROP, _NOTIFY, _PRESENT = int(EventKind.DROP), int(EventKind.NOTIFY), int(EventKind.PRESENT)
 _RESET = int(EventKind.RESET)
 _GONE, _DROPPED = int(EventFlag.GONE), int(EventFlag.DROPPED)
-_REPLACED = int(EventFlag.REPLACED)
+_REPLACED, _MISSED_FLAG = int(EventFlag.REPLACED), int(EventFlag.MISSED)
 _SAME, _HUGE, _WRITTEN_BACK = int(EventFlag.SAME), int(EventFlag.HUGE), int(EventFlag.WRITTEN_BACK)
 
 MAP_ROWS = 256
@@ -408,6 +409,8 @@ def _advance(events: Events, told: NDArray[np.bool_], pages: PageMap, state: _St
         if kind == _STORE:
             _store(state, pages, page, event)
         elif kind == _NOTIFY:
+            if event["flags"] & _MISSED_FLAG:
+                state.bits[page] |= np.uint16(_MISSED)
             if event["flags"] & _DROPPED:
                 _drop(state, pages, page, event)
         elif kind == _DROP:
@@ -552,6 +555,12 @@ class Replay:
         """The store indexes of all pages that count towards a quantity now (int64, increasing)."""
         member = np.array([_member(np.uint16(bits), quantity) for bits in range(_ALL_BITS + 1)])
         return np.flatnonzero(member[self._state.bits] & (self._state.holder < len(self._state.values)))
+
+    def leaks(self, area: int) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.bool_]]:
+        """An area's leaked entries now: store indexes, compressed sizes, and whether a notification came but missed."""
+        index = self.indexes(Quantity.LEAKED)
+        index = index[self._state.holder[index] == area]
+        return index, self._state.size[index], (self._state.bits[index] & _MISSED) != 0
 
     def header(self, pages: PageMap) -> tuple[int, int]:
         """What mkswap wrote and the store holds now, as observed: (pages, compressed bytes)."""

@@ -45,12 +45,17 @@ class Header:
 
 @dataclass(frozen=True)
 class Trailer:
-    """How a recording ended. lost: events that the ring had no room for, in slots, by event kind."""
+    """How a recording ended.
+
+    lost: events that the ring had no room for, in slots, by event kind. free_path: calls, slots and time (ns) of the
+    kernel's slot-free function, notifications and probes included; None unless it was timed.
+    """
 
     end: Snapshot
     lost: dict[str, int] = field(default_factory=dict)
     exit_status: int | None = None
     reason: str = "end"
+    free_path: dict[str, int] | None = None
 
 
 T = TypeVar("T", Header, Trailer, SwapArea, Store, Snapshot)

@@ -147,7 +147,7 @@ class FakeBpf:
 def programs(bpf: FakeBpf) -> Programs:
     """Without compiling anything."""
     made = Programs.__new__(Programs)
-    made.__dict__.update(_bcc=SimpleNamespace(), _bpf=bpf, _attached=[], _ring_bytes=4096)
+    made.__dict__.update(_bcc=SimpleNamespace(), _bpf=bpf, _attached=[], _ring_bytes=4096, _time_frees=False)
     return made
 
 

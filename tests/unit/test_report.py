@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from swaptrace.analysis.histogram import BUCKETS, Histogram, Survival, bucket_of
-from swaptrace.analysis.results import AreaResult, Content, Integral, PolicyResult, Series, SlotMap, TraceResult
+from swaptrace.analysis.results import (
+    AreaResult,
+    Content,
+    Integral,
+    Leak,
+    PolicyResult,
+    Series,
+    SlotMap,
+    TraceResult,
+    WhatIf,
+)
 from swaptrace.report.as_json import as_json
 from swaptrace.report.charts import CHARTS
 from swaptrace.report.html import area_names, write_html
@@ -119,6 +129,9 @@ def zram_area(device: str = "/dev/zram0") -> AreaResult:
         policies=policies,
         recovered={"compr_bytes": integral(held["none"]), "pool_bytes": integral(held["none"])},
         leaked={"compr_bytes": integral(held["observed"]), "pool_bytes": None},
+        leaks=[Leak(7, 100, 1.5, "missed"), Leak(9, 200, 2.5, "not notified")],
+        free_path={"calls": 30_000, "slots": 33_035, "ns": 90_000_000},
+        what_if={"chain=8": WhatIf(integral(held["live"]), {"none": integral(held["none"])})},
         duplicate_slots_end=17,
         duplicate_compr_bytes=integral(held["notify"]),
         pool=integral(held["live"]),
@@ -146,6 +159,7 @@ def disk_area(device: str = "/swap.img") -> AreaResult:
         stores=0, loads=0, frees=0, frees_unwritten=0, rewrites=0, notify_free=0, miss_free=0, discarded=0,
         ramzswap={}, swap_header={}, model=unknown, kernel=unknown, kernel_counts={}, policies={},
         recovered=never, leaked=never,
+        leaks=[], free_path=None, what_if={},
         duplicate_slots_end=0, duplicate_compr_bytes=Integral(0, 0, 0.0, 0.0), pool=None,
         live_slots_end=8, live_compr_bytes_end=0,
         lifetime=Survival(nothing, nothing), lifetime_by_reason={}, time_to_reuse=Survival(nothing, nothing),
@@ -211,6 +225,7 @@ AREA = [
 EXTRA = [
     *["slots", "frees_unwritten", "rewrites", "discarded", "ramzswap", "swap_header", "leaked", "left_censored"],
     *["live_slots_end", "live_compr_bytes_end", "lifetime_by_reason_ns", "censored"],
+    *["pool", "duplicate", "leaks", "what_if", "slot_free_path"],
 ]
 INTEGRAL = {"end", "peak", "mean", "byte_seconds"}
 
@@ -282,7 +297,8 @@ def test_text_fits_80_columns_and_is_plain_when_piped(whole: TraceResult) -> Non
 
 
 def test_text_compares_the_model_with_the_kernel(whole: TraceResult) -> None:
-    rows = {line.split()[0]: line.split()[1:] for line in text_of(whole).splitlines() if line.strip()}
+    content = text_of(whole).split("What the store holds at the end")[1].split("Stale slots")[0]
+    rows = {line.split()[0]: line.split()[1:] for line in content.splitlines() if line.strip()}
     assert rows["pages_stored"][-1] == "✓"
     assert rows["huge_pages"] == ["900", DASH, DASH]
     assert rows["mem_used_total"][-2:] == ["-12.0", "KiB"]
