@@ -143,6 +143,14 @@ def policies(area: AreaResult) -> Figure:
     if line is None:
         return style.blank("No slot was stale under any policy", subject)
     figure, (axes,) = style.figure(_policies_finding(area), subject)
+    _policy_lines(axes, line)
+    _time_axes(axes, line)
+    style.legend(axes, 4)
+    return figure
+
+
+def _policy_lines(axes: Axes, line: _Timeline) -> None:
+    """A line per policy; what lies between the two extremes is shaded."""
     top, low = line.values.get("none"), line.values.get("notify")
     if top is not None and low is not None:
         axes.fill_between(line.seconds, low, top, step="pre", color=style.GIVEN_BACK, alpha=0.12, linewidth=0)
@@ -159,9 +167,6 @@ def policies(area: AreaResult) -> Figure:
             label=said,
             clip_on=False,
         )
-    _time_axes(axes, line)
-    style.legend(axes, 4)
-    return figure
 
 
 def _policies_finding(area: AreaResult) -> str:
@@ -171,6 +176,34 @@ def _policies_finding(area: AreaResult) -> str:
         return "Stale entries, by policy"
     without, have = (units.size(found[name].stale_compr_bytes.peak) for name in ("none", now))
     return f"Stale at most: {without} without notifications, {have} {said}"
+
+
+def pool(area: AreaResult) -> Figure:
+    """Pages of memory that the whole pool takes over time, under each policy."""
+    subject = _subject(area, "memory of the store's pool (mem_used_total), by policy")
+    series = area.series
+    if not series.pool_bytes or not series.time[-1]:
+        return style.blank("The pool is not modelled", subject)
+    figure, (axes,) = style.figure(_pool_finding(area), subject)
+    time_unit, ns = units.time_unit(float(series.time[-1]))
+    unit, scale = units.byte_unit(max(int(values.max(initial=0)) for values in series.pool_bytes.values()))
+    padded = {
+        name: np.concatenate([v[:1], v]) / scale for name, v in series.pool_bytes.items() if name in style.POLICIES
+    }
+    line = _Timeline(np.concatenate([[0], series.time]) / ns, padded, time_unit, unit)
+    _policy_lines(axes, line)
+    _time_axes(axes, line)
+    axes.set_ylabel(f"pool, {unit}")
+    style.legend(axes, 4)
+    return figure
+
+
+def _pool_finding(area: AreaResult) -> str:
+    none = area.policies.get("none")
+    if none is None or none.stale_pool_bytes is None or not none.stale_pool_bytes.peak:
+        return "Memory of the pool, by policy"
+    keep = "keep" if area.notified else "would keep"
+    return f"Notifications {keep} up to {units.size(none.stale_pool_bytes.peak)} of RAM free"
 
 
 # ------------------------------------------------------------------------------------------------------- durations
@@ -385,7 +418,7 @@ def _mib_axis(axes: Axes, page: int, slots: int) -> None:
     right.set_ylabel(f"{unit}, uncompressed", size=13.5, color=style.INK)
     right.tick_params(labelsize=13, colors=style.INK, color="#AAAAAA")
     right.spines["right"].set_visible(False)
-    axes.figure.subplots_adjust(right=0.9)
+    axes.figure.subplots_adjust(left=0.125, right=0.9)  # offsets take more room than most ticks do
 
 
 # ----------------------------------------------------------------------------------------------------------- the table
@@ -409,6 +442,13 @@ CHARTS: tuple[Chart, ...] = (
         policies,
         "The same swapping under each policy: the gap between none and notify is what notifications give back.",
         lambda area: _timeline(area, stale_only=True) is not None,
+    ),
+    Chart(
+        "pool",
+        "Memory of the pool over time, by policy",
+        pool,
+        "What the machine pays, in whole pages: a freed object gives none back before the last one beside it goes.",
+        lambda area: bool(area.series.pool_bytes) and bool(area.series.time[-1:].any()),
     ),
     Chart(
         "lifetimes",

@@ -143,7 +143,7 @@ def zram_area(device: str = "/dev/zram0") -> AreaResult:
         free_reasons={name: int((done & (reason == code)).sum()) for code, name in enumerate(REASONS)},
         notification=histogram(rng.lognormal(6.6, 0.5, 33_035).astype(np.int64)),
         sizes=sizes,
-        series=Series((np.arange(1, BINS + 1) * SECONDS / BINS * 1e9).astype(np.int64), slots, held),
+        series=Series((np.arange(1, BINS + 1) * SECONDS / BINS * 1e9).astype(np.int64), slots, held, held),
         slot_map=SlotMap(live, stale, SLOTS // ROWS, SLOTS),
         left_censored=12,
     )
