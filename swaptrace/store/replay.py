@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from swaptrace.analysis.jit import Events, Number, Record, njit
 from swaptrace.analysis.mapping import HEADER, NO_AREA, PageMap, index_of, slot_of
 from swaptrace.analysis.results import Integral, Series, SlotMap
-from swaptrace.events import EventFlag, EventKind
+from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 from swaptrace.store import zsmalloc
 from swaptrace.store.pools import BINS, OPERATION, Pools
 
@@ -84,6 +84,7 @@ _ALL_BITS = 2047
 _STORE, _LOAD, _FREED = int(EventKind.STORE), int(EventKind.LOAD), int(EventKind.FREE)
 _DROP, _NOTIFY, _PRESENT = int(EventKind.DROP), int(EventKind.NOTIFY), int(EventKind.PRESENT)
 _RESET = int(EventKind.RESET)
+_SWAPOFF = int(FreeReason.SWAPOFF)
 _GONE, _DROPPED = int(EventFlag.GONE), int(EventFlag.DROPPED)
 _REPLACED, _MISSED_FLAG = int(EventFlag.REPLACED), int(EventFlag.MISSED)
 _SAME, _HUGE, _WRITTEN_BACK = int(EventFlag.SAME), int(EventFlag.HUGE), int(EventFlag.WRITTEN_BACK)
@@ -294,7 +295,7 @@ def _store(state: _State, pages: PageMap, page: Number, event: Record) -> None:
 
 
 @njit
-def _slot_free(state: _State, pages: PageMap, page: Number, told: NDArray[np.bool_]) -> None:
+def _slot_free(state: _State, pages: PageMap, page: Number, told: NDArray[np.bool_], flags: Number) -> None:
     """The swap map's side of a free, and, if the store was told, zram_slot_free_notify() under the policy `notify`."""
     bits = state.bits[page]
     if not bits & _IN_USE:
@@ -305,7 +306,8 @@ def _slot_free(state: _State, pages: PageMap, page: Number, told: NDArray[np.boo
         _operate(state, _POOL_NOTIFY, page, 0)
     holder = np.int64(state.holder[page])
     _change(state, pages, page, bits, np.int64(state.size[page]), holder)
-    if holder < len(state.values):
+    # swapoff clears SWP_WRITEOK first, without which free_cluster() schedules no discard
+    if holder < len(state.values) and flags >> REASON_SHIFT != _SWAPOFF:
         cluster = _cluster_of(state, pages, holder, page)
         if state.in_use[cluster] == 0:
             _discard(state, pages, holder, cluster - state.cluster[holder, 0])
@@ -398,7 +400,7 @@ def _advance(events: Events, told: NDArray[np.bool_], pages: PageMap, state: _St
             for step in range(event["run"]):
                 page: Number = index_of(pages.extents, area, np.int64(event["slot"]) + step)[0]
                 if 0 <= page < limit:
-                    _slot_free(state, pages, page, told[number])
+                    _slot_free(state, pages, page, told[number], event["flags"])
             continue
         if event["device"] != pages.store or kind < _STORE:
             continue

@@ -278,7 +278,8 @@ class Reference:
                 pages.loaded.discard(page)
                 pages.holds["notify"].discard(page)
                 pages.sum_up()
-                self._discard_cluster(area, page)
+                if reason != "swapoff":  # which stops all discarding before it frees anything
+                    self._discard_cluster(area, page)
             phase, since = pages.phase.get(page, ("unknown", 0))
             if phase == "used":
                 area.lifetimes[reason].append(max(event.time - since, 0))
