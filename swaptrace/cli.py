@@ -18,6 +18,7 @@ _COMMANDS = {
     "selftest": "Swap a private workload through a spare zram device and compare with the kernel's counters.",
     "record": "Record swap events to a trace file.",
     "report": "Report what a trace says: text, JSON, or charts in an HTML page.",
+    "audit": "Judge this machine's swap areas: what is stale, why, and what to do about it.",
 }
 
 

@@ -1,0 +1,1 @@
+"""audit: what is wrong with this machine's swap areas, with evidence and advice."""

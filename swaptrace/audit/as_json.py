@@ -1,0 +1,67 @@
+"""The audit as JSON: one object, stable, described in docs/audit.md."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from swaptrace.audit.audit import Audit
+from swaptrace.audit.evidence import AreaEvidence, StoreEvidence
+from swaptrace.audit.findings import Finding
+from swaptrace.audit.stack import walk
+
+__all__ = ["SCHEMA_VERSION", "as_json"]
+
+SCHEMA_VERSION = 1  # grows when a field changes its meaning or goes away, not when one is added
+
+
+def as_json(audit: Audit) -> dict[str, Any]:
+    """The whole audit, ready for json.dumps(..., allow_nan=False)."""
+    evidence = audit.evidence
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "clean": audit.clean,
+        "traced_s": evidence.seconds,
+        "memory_bytes": evidence.memory_bytes,
+        "areas": [_area(area) for area in evidence.areas],
+        "stores": [_store(store) for store in evidence.stores],
+        "zswap": asdict(evidence.zswap),
+        "findings": [_finding(finding) for finding in audit.findings],
+        "notes": list(evidence.notes),
+    }
+
+
+def _area(area: AreaEvidence) -> dict[str, Any]:
+    return {
+        "path": area.path,
+        "kind": area.kind,
+        "slots": area.pages,
+        "slots_in_use": area.used,
+        "priority": area.priority,
+        "notified": area.notified,
+        "layers": [
+            {"depth": depth, "kind": layer.kind, "name": layer.name, **layer.facts} for depth, layer in walk(area.top)
+        ],
+        "stores": list(area.stores),
+        "entries": area.entries,
+        "stale_entries_at_least": area.stale_at_least,
+        "stale_compr_bytes_about": area.stale_bytes,
+        "not_told": area.not_told or None,
+        "traced": asdict(area.observed) if area.observed else None,
+    }
+
+
+def _store(store: StoreEvidence) -> dict[str, Any]:
+    return {
+        "name": store.store.name,
+        "pages": store.store.pages,
+        "algorithm": store.store.algorithm,
+        "counters": dict(store.store.counters),
+        "areas": list(store.areas),
+        "mounts": [{"mount_point": point, "free_bytes": free} for point, free in store.mounts],
+        "holders": list(store.holders),
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {**asdict(finding), "severity": finding.severity.name.lower(), "advice": [asdict(a) for a in finding.advice]}

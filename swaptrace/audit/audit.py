@@ -1,0 +1,41 @@
+"""audit: gather evidence, trace for a while if asked to, and judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from swaptrace.audit.evidence import Evidence, gather
+from swaptrace.audit.findings import Finding, Severity, find
+from swaptrace.audit.machine import Machine
+
+__all__ = ["Audit", "audit", "judge"]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The evidence and what follows from it."""
+
+    evidence: Evidence
+    findings: list[Finding]
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing needs mending: findings that only inform do not count."""
+        return all(finding.severity == Severity.INFO for finding in self.findings)
+
+
+def audit(seconds: float | None = None, machine: Machine | None = None) -> Audit:
+    """Audit this machine; with `seconds`, trace it for that long first. Raises Problem."""
+    machine = machine or Machine()
+    if seconds is None:
+        return judge(gather(machine))
+    from swaptrace.audit.observe import observe
+
+    seen = observe(gather(machine), seconds)
+    evidence = gather(machine)
+    areas = tuple(replace(area, observed=seen.get(area.path)) for area in evidence.areas)
+    return judge(replace(evidence, areas=areas, seconds=seconds))
+
+
+def judge(evidence: Evidence) -> Audit:
+    return Audit(evidence, find(evidence))

@@ -1,0 +1,425 @@
+"""The findings: a table of rules, each a function from evidence to findings of one id.
+
+Severities are those of monitoring: *info* is worth knowing and needs nothing done, *warning* should be mended,
+*critical* should be mended now. Only warnings and critical findings make the audit's verdict (and exit status)
+negative.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from swaptrace import units
+from swaptrace.audit.evidence import AreaEvidence, Evidence, StoreEvidence
+from swaptrace.audit.machine import PAGE_SIZE
+from swaptrace.audit.stack import BlockLayer, walk, way_down
+
+__all__ = ["RULES", "Advice", "Finding", "Severity", "find"]
+
+_SMALL = 1 << 20  # bytes: less than that is not worth anybody's time
+_GRAVE = 0.05  # of the machine's memory
+
+Number = int | float | None
+
+
+class Severity(IntEnum):
+    INFO = 0
+    WARNING = 1
+    CRITICAL = 2
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Something to do: a sentence, and the commands that do it."""
+
+    sentence: str
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """subject: the swap area or zram device. evidence: numbers by name; the unit is in the name (_bytes, _s, else pages
+    or counts). advice: the remedy first, then what else can be done."""
+
+    id: str
+    severity: Severity
+    subject: str
+    sentence: str
+    evidence: dict[str, Number] = field(default_factory=dict)
+    advice: tuple[Advice, ...] = ()
+
+
+Rule = Callable[[Evidence], Iterator[Finding]]
+
+
+def find(evidence: Evidence) -> list[Finding]:
+    """All findings, the gravest first."""
+    found = [finding for rule in RULES for finding in rule(evidence)]
+    return sorted(found, key=lambda finding: -finding.severity)
+
+
+# -- areas that get no notifications
+
+# top layer -> (id, what it is, why nothing comes through)
+_DEAF = {
+    "file": ("stale-behind-file", "a swap file", "the kernel notifies block devices only, never a filesystem"),
+    "loop": ("stale-behind-loop", "a loop device", "the loop driver has no slot-free notification to pass on"),
+    "dm": ("stale-behind-dm", "a device-mapper device", "device mapper has no slot-free notification to pass on"),
+}
+_DEAF_OTHER = ("stale-behind-device", "a device on top of zram", "its driver has no slot-free notification to pass on")
+
+
+def stale_behind_something(evidence: Evidence) -> Iterator[Finding]:
+    """Areas on zram whose top layer keeps the notifications from it."""
+    for area in evidence.areas:
+        if area.notified is not False:
+            continue
+        name, what, why = _DEAF.get(area.top.kind, _DEAF_OTHER)
+        store = ", ".join(area.stores)
+        sentence = (
+            f"{store} is not told when slots of {area.path} are freed: the area is {what} ({way_down(area.top)}), "
+            f"and {why}. What is freed stays compressed in memory until its slot is written again. "
+            f"{_how_much(area)}"
+        )
+        grave = _grave(area.stale_bytes, evidence)
+        severity = Severity.CRITICAL if grave else Severity.WARNING
+        advice = (_use_zram_itself(area, evidence), *_discards(area))
+        yield Finding(name, severity, area.path, sentence, _numbers(area), advice)
+
+
+def _how_much(area: AreaEvidence) -> str:
+    if area.stale_at_least is None:
+        return "How much is stale now cannot be told."
+    if not area.stale_at_least:
+        return "For now, all that is held may be in use."
+    size = f" (about {units.size(area.stale_bytes)} compressed)" if area.stale_bytes is not None else ""
+    return f"At least {units.count(area.stale_at_least)} entries are stale now{size}."
+
+
+def _use_zram_itself(area: AreaEvidence, evidence: Evidence) -> Advice:
+    """The cure: the device itself as swap area; or another one, if something else lives on it."""
+    name = area.stores[0]
+    store = evidence.store(name)
+    mounts = [point for point, _ in store.mounts] if store else []
+    shared = len(area.stores) > 1 or (store is not None and len(store.areas) > 1)
+    off = [_swapoff(area)]
+    if shared:
+        return Advice(
+            "Use a zram device itself as the swap area, one that nothing else is on.",
+            (*off, f"zramctl --find --size {area.pages * PAGE_SIZE // 1024 + 4}K   # prints its name, /dev/zramN",
+             "mkswap /dev/zramN", "swapon -p 100 /dev/zramN"),
+        )  # fmt: skip
+    for _, layer in walk(area.top):
+        if layer.kind == "loop":
+            off.append(f"losetup -d /dev/{layer.name}")
+        elif layer.kind == "dm":
+            off.append(shlex.join(["dmsetup", "remove", str(layer.facts.get("dm_name", layer.name))]))
+        elif layer.kind == "file" and layer.facts.get("mount_point") in mounts:
+            off.append(shlex.join(["umount", str(layer.facts["mount_point"])]))
+    sentence = f"Use {name} itself as the swap area: then every freed slot is dropped at once."
+    if mounts:
+        sentence += " (Its filesystem goes. If other files on it are needed, take a new device: zramctl --find.)"
+    return Advice(sentence, (*off, *_fresh(store, name), f"mkswap /dev/{name}", f"swapon -p 100 /dev/{name}"))
+
+
+def _fresh(store: StoreEvidence | None, name: str) -> tuple[str, ...]:
+    """Commands that empty a zram device and set it up as it was: a reset forgets the algorithm too."""
+    commands = [f"echo 1 > /sys/block/{name}/reset"]
+    if store is not None:
+        if store.store.algorithm:
+            commands.append(f"echo {store.store.algorithm} > /sys/block/{name}/comp_algorithm")
+        commands.append(f"echo {store.store.pages * PAGE_SIZE} > /sys/block/{name}/disksize")
+    return tuple(commands)
+
+
+def _discards(area: AreaEvidence) -> Iterator[Advice]:
+    """What discards can do, if they get down to zram at all."""
+    layers = [layer for _, layer in walk(area.top)]
+    deaf = [layer.name for layer in layers if layer.facts.get("discard_max_bytes") == 0]
+    if deaf:
+        yield Advice(f"Discards are no way out: {', '.join(deaf)} does not pass them on.")
+        return
+    inner = _mounts_inside(layers)
+    trim = tuple(shlex.join(["fstrim", point]) for point in inner)
+    yield Advice(
+        "Or, without changing the layout: drop what is stale now (and again whenever it has grown)"
+        + ("; the discards reach the filesystem, and fstrim takes them on to zram." if trim else "."),
+        (_swapoff(area), _swapon(area, "--discard=once"), *trim),
+    )
+    commands = [_swapoff(area), _swapon(area, "--discard")]
+    commands += [_remount_discard(point) for point in inner]
+    yield Advice(
+        "Or lessen it: with --discard the kernel also discards whole clusters of free slots (512 pages on x86-64) "
+        "as they become free. Slots in clusters that are partly in use stay stale, and every discard costs time.",
+        tuple(commands),
+    )
+
+
+def _mounts_inside(layers: list[BlockLayer]) -> list[str]:
+    """Filesystems below the top layer: a discard from above punches a hole in their file, and ends there unless they
+    are mounted with the option discard. A swap file's own filesystem is not asked: its device is."""
+    inner = [layer for layer in layers[1:] if layer.kind == "file" and layer.facts.get("discard") == "no"]
+    return [str(layer.facts["mount_point"]) for layer in inner if "mount_point" in layer.facts]
+
+
+# -- areas that get notifications, and still hold what is stale
+
+
+def notifications_shifted(evidence: Evidence) -> Iterator[Finding]:
+    """A partition of a zram device. The kernel notifies the disk with the slot's number, without the partition's start.
+
+    zram forbids partitions since 5.17 (GENHD_FL_NO_PART), and before that had no minor numbers for them.
+    """
+    for area in evidence.areas:
+        if area.top.kind == "partition" and area.notified:
+            start = area.top.number("start") // PAGE_SIZE
+            yield Finding(
+                "notifications-shifted", Severity.CRITICAL, area.path,
+                f"{area.path} is a partition of {area.stores[0]}, which begins at page {units.count(start)}: the "
+                f"kernel passes slot numbers without adding that, so each freed slot drops another page's data.",
+                {**_numbers(area), "partition_start": start},
+                (Advice(f"Stop using the partition at once, and use {area.stores[0]} itself.",
+                        (_swapoff(area), *_fresh(evidence.store(area.stores[0]), area.stores[0]),
+                         f"mkswap /dev/{area.stores[0]}", f"swapon /dev/{area.stores[0]}")),),
+            )  # fmt: skip
+
+
+def missed_notifications(evidence: Evidence) -> Iterator[Finding]:
+    """zram counts notifications whose entry another CPU had locked just then: that entry stays."""
+    for area, store in _whole_devices(evidence):
+        missed = store.counter("miss_free")
+        if not missed:
+            continue
+        leaked = min(missed, area.stale_at_least or 0)
+        size = _share(area, leaked)
+        sentence = (
+            f"{store.store.name} missed {units.count(missed)} of its notifications (miss_free): each left its entry "
+            "behind, until its slot was written again. "
+        )
+        sentence += f"At least {units.count(leaked)} of those entries are still there." if leaked else (
+            "None need be there any more."
+        )  # fmt: skip
+        advice = Advice(
+            "Nothing needs to be done: they go when their slots are written again. To drop them now:",
+            _discard_once(area),
+        )
+        severity = _by_size(size, evidence)
+        yield Finding(
+            "missed-notifications", severity, area.path, sentence, _numbers(area, miss_free=missed), (advice,)
+        )
+
+
+def stale_left_behind(evidence: Evidence) -> Iterator[Finding]:
+    """A device that notifications reach, with more entries than slots in use and missed notifications together."""
+    for area, store in _whole_devices(evidence):
+        left = (area.stale_at_least or 0) - store.counter("miss_free")
+        if left <= 0:
+            continue
+        size, name = _share(area, left), store.store.name
+        sentence = (
+            f"{name} holds at least {units.count(left)} entries (about {units.size(size)} compressed) that "
+            "belong to no slot in use and were not left by a missed notification: data from before the area was made, "
+            "of a filesystem or of a swap area that was no whole device."
+        )
+        advice = (
+            Advice("Discard the area once, when it is switched on.", _discard_once(area)),
+            Advice(
+                "Where that does not help, the entries lie beyond the area's end: start with an empty device.",
+                (
+                    _swapoff(area),
+                    *_fresh(store, store.store.name),
+                    f"mkswap {area.path}",
+                    f"swapon {area.path}",
+                ),
+            ),
+        )
+        yield Finding("stale-left-behind", _by_size(size, evidence), area.path, sentence, _numbers(area), advice)
+
+
+def frees_not_notified(evidence: Evidence) -> Iterator[Finding]:
+    """Traced only: slots of a whole zram device were freed, and not one notification came."""
+    for area, store in _whole_devices(evidence):
+        seen = area.observed
+        if seen is None or not seen.frees or seen.notifications or seen.lost_events:
+            continue
+        yield Finding(
+            "frees-not-notified", Severity.WARNING, area.path,
+            f"{units.count(seen.frees)} slots of {area.path} were freed while tracing, and {store.store.name} was "
+            "notified of none, though it should have been: this kernel does not notify zram.",
+            _numbers(area),
+            (Advice("Make the kernel discard free clusters instead, and please report the kernel's version.",
+                    (_swapoff(area), _swapon(area, "--discard"))),),
+        )  # fmt: skip
+
+
+def _whole_devices(evidence: Evidence) -> Iterator[tuple[AreaEvidence, StoreEvidence]]:
+    for area in evidence.areas:
+        store = evidence.store(area.top.name) if area.top.kind == "zram" else None
+        if store is not None:
+            yield area, store
+
+
+def _discard_once(area: AreaEvidence) -> tuple[str, ...]:
+    return _swapoff(area), _swapon(area, "--discard=once")
+
+
+def _share(area: AreaEvidence, pages: int) -> int:
+    """About how many compressed bytes some of the area's stale entries have."""
+    return round((area.stale_bytes or 0) * pages / area.stale_at_least) if area.stale_at_least else 0
+
+
+# -- zram devices beside the areas
+
+
+def store_without_user(evidence: Evidence) -> Iterator[Finding]:
+    """A device that holds data, and that no swap area, filesystem or other device uses."""
+    for store in evidence.stores:
+        name, used = store.store.name, store.counter("mem_used_total")
+        entries = store.counter("pages_stored")
+        if store.areas or store.mounts or store.holders or entries <= 1:  # mkswap's header alone is nothing
+            continue
+        sentence = (
+            f"{name} holds {units.count(entries)} entries in {units.size(used)} of memory, but is neither a swap area "
+            "nor mounted, and no other device is on it: a swapoff drops only the slots in use, and an umount drops "
+            "nothing."
+        )
+        advice = Advice(
+            "If its data is not needed, give the memory back (the device can then be set up anew).",
+            (f"echo 1 > /sys/block/{name}/reset",),
+        )
+        numbers = _store_numbers(store)
+        yield Finding("store-without-user", _by_size(used, evidence), f"/dev/{name}", sentence, numbers, (advice,))
+
+
+def freed_blocks_kept(evidence: Evidence) -> Iterator[Finding]:
+    """A filesystem on zram with more entries than blocks in use: deleted files that were never discarded.
+
+    Swap files are left out on both sides if it is known where they are; metadata counts as in use.
+    """
+    for store in evidence.stores:
+        if len(store.mounts) != 1 or store.mounts[0][1] is None:
+            continue
+        point, free = store.mounts[0][0], store.mounts[0][1] or 0
+        pages, found = (store.file_pages, store.file_entries) if store.areas else (0, 0)
+        if pages is None or found is None:
+            continue
+        in_use = store.store.pages - free // PAGE_SIZE
+        left = (store.counter("pages_stored") - found) - (in_use - pages)
+        if left <= 0:
+            continue
+        stored = store.counter("pages_stored")
+        size = round(store.counter("compr_data_size") * left / stored) if stored else 0
+        sentence = (
+            f"{store.store.name} holds at least {units.count(left)} entries (about {units.size(size)} compressed) for "
+            f"blocks that are free in the filesystem on {point}: deleted files, swap files among them, stay compressed "
+            "in memory until their blocks are discarded or written again."
+        )
+        advice = (
+            Advice("Discard the free blocks.", (shlex.join(["fstrim", point]),)),
+            Advice(
+                "Or let the filesystem do it from now on.", (shlex.join(["mount", "-o", "remount,discard", point]),)
+            ),
+        )
+        numbers = {**_store_numbers(store), "freed_entries_at_least": left, "freed_compr_bytes_about": size}
+        severity, device = _by_size(size, evidence), f"/dev/{store.store.name}"
+        yield Finding("freed-blocks-kept", severity, device, sentence, numbers, advice)
+
+
+# -- zswap
+
+
+def zswap_before_zram(evidence: Evidence) -> Iterator[Finding]:
+    """Both compress: what zswap evicts is decompressed, and compressed again by zram."""
+    areas = [area.path for area in evidence.areas if area.stores]
+    if evidence.zswap.enabled and areas:
+        yield Finding(
+            "zswap-before-zram", Severity.WARNING, ", ".join(areas),
+            "zswap is enabled in front of a swap area on zram: pages are compressed by zswap first, and what it evicts "
+            "is decompressed only to be compressed again. Slots that zswap holds have no entry in zram, so the bounds "
+            "above are the weaker for it.",
+            _zswap_numbers(evidence),
+            (Advice("Switch zswap off (and zswap.enabled=0 on the kernel command line).",
+                    ("echo N > /sys/module/zswap/parameters/enabled",)),),
+        )  # fmt: skip
+
+
+def zswap_enabled(evidence: Evidence) -> Iterator[Finding]:
+    """In front of disks, as it is meant: nothing stale in memory, as zswap drops its copy when the slot is freed."""
+    areas = [area.path for area in evidence.areas if not area.stores]
+    if evidence.zswap.enabled and areas:
+        yield Finding(
+            "zswap-enabled", Severity.INFO, ", ".join(areas),
+            "zswap keeps compressed copies of these areas' pages in memory. It drops a copy when its slot is freed "
+            "(zswap_invalidate), so nothing stale stays in memory; what stays on the disk costs none.",
+            _zswap_numbers(evidence),
+        )  # fmt: skip
+
+
+RULES: tuple[Rule, ...] = (
+    notifications_shifted,
+    stale_behind_something,
+    stale_left_behind,
+    frees_not_notified,
+    missed_notifications,
+    store_without_user,
+    freed_blocks_kept,
+    zswap_before_zram,
+    zswap_enabled,
+)
+
+
+# -- commands and numbers
+
+
+def _swapoff(area: AreaEvidence) -> str:
+    return shlex.join(["swapoff", area.path])
+
+
+def _remount_discard(point: str) -> str:
+    return shlex.join(["mount", "-o", "remount,discard", point])
+
+
+def _swapon(area: AreaEvidence, *options: str) -> str:
+    """As it was, with its priority (negative ones are the kernel's own choice)."""
+    priority = ["-p", str(area.priority)] if area.priority >= 0 else []
+    return shlex.join(["swapon", *options, *priority, area.path])
+
+
+def _grave(size: int | None, evidence: Evidence) -> bool:
+    return bool(size and evidence.memory_bytes and size >= _GRAVE * evidence.memory_bytes)
+
+
+def _by_size(size: int, evidence: Evidence) -> Severity:
+    """For what only costs memory: by how much of it."""
+    if _grave(size, evidence):
+        return Severity.CRITICAL
+    return Severity.WARNING if size >= _SMALL else Severity.INFO
+
+
+def _numbers(area: AreaEvidence, **more: Number) -> dict[str, Number]:
+    """An area's evidence; what tracing saw has the prefix traced_."""
+    numbers: dict[str, Number] = {
+        "slots": area.pages,
+        "slots_in_use": area.used,
+        "entries": area.entries,
+        "stale_entries_at_least": area.stale_at_least,
+        "stale_compr_bytes_about": area.stale_bytes,
+        **more,
+    }
+    if area.observed is not None:
+        numbers |= {f"traced_{name}": value for name, value in vars(area.observed).items() if name != "seconds"}
+        numbers["traced_s"] = area.observed.seconds
+    return numbers
+
+
+def _store_numbers(store: StoreEvidence) -> dict[str, Number]:
+    names = ("pages_stored", "compr_data_size", "mem_used_total")
+    units_of = {"pages_stored": "entries", "compr_data_size": "compr_bytes", "mem_used_total": "mem_used_bytes"}
+    return {units_of[name]: store.store.counters.get(name) for name in names}
+
+
+def _zswap_numbers(evidence: Evidence) -> dict[str, Number]:
+    return {"zswap_pool_bytes": evidence.zswap.pool_bytes, "zswap_stored_bytes": evidence.zswap.stored_bytes}

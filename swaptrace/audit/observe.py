@@ -1,0 +1,97 @@
+"""audit --trace: record for a while in this process, and tell per area what was freed, notified, and became stale.
+
+This is the only part of the audit that needs bcc and the analysis (which compiles, with numba, when first used).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from swaptrace.analysis.analysis import Analysis
+from swaptrace.analysis.results import AreaResult
+from swaptrace.areas import Snapshot, SwapArea
+from swaptrace.audit.evidence import AreaEvidence, Evidence, Observed
+from swaptrace.events import EventBatch, EventKind, empty
+from swaptrace.live.source import LiveSource
+from swaptrace.trace.header import Header, Trailer
+
+__all__ = ["observe", "observed", "with_extents"]
+
+
+def observe(evidence: Evidence, seconds: float) -> dict[str, Observed]:
+    """Trace for that long (or until Ctrl-C); what was seen of each area, by path. Raises Problem."""
+    with LiveSource(("swaptrace", "audit")) as source:
+        header = with_extents(source.header, evidence.areas)
+        _warm(header)  # before anything is counted on: events would be lost while numba compiles
+        analysis = Analysis(header)
+        end = time.monotonic() + seconds
+        print(f"tracing for {seconds:g} s; Ctrl-C ends it earlier ...", file=sys.stderr, flush=True)
+        with _until_interrupted() as interrupted:
+            while time.monotonic() < end and not interrupted:
+                analysis.feed(source.poll())
+        batches, trailer = source.finish()
+    for batch in batches:
+        analysis.feed(batch)
+    result = analysis.finish(trailer)
+    known = {area.path for area in header.start.areas if area.store is not None and area.extents}
+    length, lost = float(result.trace["duration_s"]), sum(result.lost.values())
+    return {area.device: observed(area, length, lost, area.device in known) for area in result.areas}
+
+
+def with_extents(header: Header, areas: tuple[AreaEvidence, ...]) -> Header:
+    """The header with the store pages of those areas filled in that the recorder took for disks."""
+    known = {area.path: area for area in areas if area.extents and len(area.stores) == 1}
+    stores = {store.name: store.id for store in header.start.stores}
+
+    def complete(area: SwapArea) -> SwapArea:
+        found = known.get(area.path)
+        if found is None or area.store is not None or found.stores[0] not in stores:
+            return area
+        return replace(area, backing="zram", store=stores[found.stores[0]], extents=found.extents)
+
+    start = header.start
+    # without the pools' geometry: no finding asks for pool pages, and modelling them takes a while to compile
+    return replace(header, start=Snapshot(start.time, tuple(map(complete, start.areas)), start.stores), zsmalloc=None)
+
+
+def observed(area: AreaResult, seconds: float, lost: int, mapped: bool) -> Observed:
+    """An area's results as evidence. mapped: its pages in the store are known, so the two sides could be joined."""
+    stale = area.policies["observed"]
+    return Observed(
+        seconds=round(seconds, 3),
+        frees=area.frees,
+        notifications=area.notify_free if mapped else None,
+        missed=area.miss_free if mapped else None,
+        stored=area.stores if mapped else None,
+        became_stale=stale.stale_slots_end if mapped else None,
+        became_stale_bytes=stale.stale_compr_bytes.end if mapped else None,
+        discarded=area.discarded if mapped else None,
+        lost_events=lost,
+    )
+
+
+def _warm(header: Header) -> None:
+    """Have all of the analysis compiled, on a single event."""
+    area = SwapArea("/dev/zram0", 0, 0, 64, backing="zram", store=0, extents=((0, 0, 64),))
+    start = Snapshot(1, (area,))
+    analysis = Analysis(replace(header, start=start))
+    events = empty(1)
+    events["kind"], events["time"], events["run"], events["slot"] = EventKind.FREE, 2, 1, 5
+    analysis.feed(EventBatch(events))
+    analysis.finish(Trailer(start))
+
+
+@contextlib.contextmanager
+def _until_interrupted() -> Iterator[list[int]]:
+    """Ctrl-C ends the tracing, not the audit: the list is no longer empty then."""
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)

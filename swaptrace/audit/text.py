@@ -1,0 +1,134 @@
+"""The audit in the terminal: 80 columns are enough."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from swaptrace import units
+from swaptrace.audit.audit import Audit
+from swaptrace.audit.evidence import AreaEvidence, Evidence, Observed
+from swaptrace.audit.findings import Finding, Severity
+from swaptrace.audit.stack import way_down
+
+__all__ = ["print_audit"]
+
+_LINE = 100  # sentences get no longer than this, however wide the terminal
+_STYLE = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.CRITICAL: "bold red"}
+_NOTIFIED = {True: Text("yes", "green"), False: Text("no", "red"), None: Text("not needed", "dim")}
+_ASCII = str.maketrans({units.DASH: "-"})
+
+
+def print_audit(audit: Audit, console: Console) -> None:
+    """Print all of it. Nothing is read as rich's markup, for names come from the machine."""
+    _say(console, f"swaptrace audit: {_verdict(audit)}", "bold")
+    evidence = audit.evidence
+    if evidence.areas:
+        console.print()
+        console.print(_areas(evidence.areas), highlight=False)
+    else:
+        _say(console, "No swap area is on.")
+    if evidence.stores:
+        console.print()
+        console.print(_stores(evidence), highlight=False)
+    if evidence.seconds is not None:
+        console.print()
+        for area in evidence.areas:
+            _say(console, f"Traced, {area.path}: {_traced(area.observed)}")
+    for finding in audit.findings:
+        _print_finding(finding, console)
+    for note in evidence.notes:
+        console.print()
+        _say(console, f"note: {note}", "dim")
+
+
+def _verdict(audit: Audit) -> str:
+    if not audit.findings:
+        return "clean"
+    counts = [
+        f"{sum(finding.severity == severity for finding in audit.findings)} {severity.name.lower()}"
+        for severity in sorted(Severity, reverse=True)
+        if any(finding.severity == severity for finding in audit.findings)
+    ]
+    return f"{'clean; ' if audit.clean else ''}{', '.join(counts)}"
+
+
+def _areas(areas: tuple[AreaEvidence, ...]) -> Table:
+    table = _table("swap area", "notified", ">slots", ">in use", ">entries", ">stale")
+    for area in areas:
+        # the path has a line of its own: it can be long, and must be there as a whole
+        table.add_row(
+            Group(Text(area.path), Padding(Text(way_down(area.top)), (0, 0, 0, 2))), _NOTIFIED[area.notified],
+            units.count(area.pages), units.count(area.used), units.count(area.entries), _at_least(area),
+        )  # fmt: skip
+    return table
+
+
+def _at_least(area: AreaEvidence) -> str:
+    if area.stale_at_least is None:
+        return units.DASH
+    return f">= {units.count(area.stale_at_least)}"
+
+
+def _stores(evidence: Evidence) -> Table:
+    table = _table("zram", "used by", ">entries", ">original", ">compressed", ">memory", ">missed")
+    for store in evidence.stores:
+        counters = store.store.counters
+        users = [*store.areas, *(point for point, _ in store.mounts), *store.holders]
+        table.add_row(
+            Text(store.store.name),
+            Text("\n".join(dict.fromkeys(users)) or "nothing"),
+            units.count(counters.get("pages_stored")),
+            *(units.size(counters.get(name)) for name in ("orig_data_size", "compr_data_size", "mem_used_total")),
+            units.count(counters.get("miss_free")),
+        )
+    return table
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for heading in headings:
+        right = heading.startswith(">")
+        table.add_column(heading.lstrip(">"), justify="right" if right else "left", no_wrap=right, overflow="fold")
+    return table
+
+
+def _traced(seen: Observed | None) -> str:
+    if seen is None:
+        return "it was not on all the time."
+    parts = [f"in {units.duration(1e9 * seen.seconds)} {units.count(seen.frees)} slots were freed"]
+    if seen.notifications is None:
+        parts.append("what became of their entries cannot be told")
+    else:
+        parts.append(f"{units.count(seen.notifications)} notified ({units.count(seen.missed)} missed)")
+        parts.append(f"{units.count(seen.discarded)} entries discarded")
+        parts.append(
+            f"{units.count(seen.became_stale)} became stale ({units.size(seen.became_stale_bytes)} compressed)"
+        )
+    if seen.lost_events:
+        parts.append(f"{units.count(seen.lost_events)} events were lost, so these are bounds")
+    return ", ".join(parts) + "."
+
+
+def _print_finding(finding: Finding, console: Console) -> None:
+    console.print()
+    style = _STYLE[finding.severity]
+    title = Text.assemble((finding.severity.name.lower(), style), "  ", (finding.id, "bold"), f"  {finding.subject}")
+    console.print(Rule(title, align="left", style="none", characters=" "), width=min(console.width, _LINE))
+    _say(console, finding.sentence)
+    for advice in finding.advice:
+        console.print()
+        _say(console, advice.sentence)
+        for command in advice.commands:
+            # as a whole, even if too long for the line: it is there to be copied
+            console.print(Padding(Text(command, "bold", no_wrap=True, overflow="ignore"), (0, 0, 0, 4)), crop=False)
+
+
+def _say(console: Console, sentence: str, style: str = "") -> None:
+    if console.options.ascii_only:
+        sentence = sentence.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+    console.print(Text(sentence, style=style), highlight=False, width=min(console.width, _LINE))

@@ -1,0 +1,36 @@
+"""swaptrace audit"""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command("audit")
+@click.option(
+    "--trace", "seconds", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+    help="Trace for that long first: exact figures of what was freed and became stale. Needs root.",
+)  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(seconds: float | None, form: str) -> int:
+    """Tell whether this machine's swap areas keep stale data in memory, why, and what to do.
+
+    Changes nothing. Exit status 0 if all is well, 1 if something should be mended, 3 if it cannot be told here.
+    """
+    import json
+
+    from swaptrace.audit.audit import audit
+
+    result = audit(seconds)
+    if form == "json":
+        from swaptrace.audit.as_json import as_json
+
+        print(json.dumps(as_json(result), indent=1, allow_nan=False))
+    else:
+        from rich.console import Console
+
+        from swaptrace.audit.text import print_audit
+
+        print_audit(result, Console())
+    return 0 if result.clean else 1

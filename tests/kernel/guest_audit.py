@@ -1,0 +1,294 @@
+"""What the virtual machine does for test_audit.py: swap areas of many kinds, audited, mended as advised, audited again.
+
+Each rig leaves what the audit said in NAME.json: {"steps": [[name, audit's JSON, facts], ...]}. The remedy that is
+applied is the very list of commands that the audit gave.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
+from rich.console import Console
+from zram import run
+
+from swaptrace.audit.as_json import as_json
+from swaptrace.audit.audit import audit
+from swaptrace.audit.text import print_audit
+from swaptrace.live.workload import Process
+
+PAGES = 1499
+MOUNT = "/tmp/mnt"
+DEVICE = Path("/sys/block/zram0")
+ZSWAP = Path("/sys/module/zswap/parameters/enabled")
+SWAPTRACE = [sys.executable, "-m", "swaptrace"]
+
+
+@dataclass
+class Rig:
+    """The steps of one rig."""
+
+    folder: Path
+    name: str
+    steps: list[tuple[str, dict[str, Any], dict[str, Any]]] = field(default_factory=list)
+
+    def audit(self, step: str, **facts: object) -> dict[str, Any]:
+        """Audit in this process; the kernel's figures are kept beside it."""
+        result = audit()
+        found = as_json(result)
+        with (self.folder / f"{self.name}-{step}.txt").open("w") as file:
+            print_audit(result, Console(file=file, width=80))
+        kernel = {"mm_stat": (DEVICE / "mm_stat").read_text().split(), **facts}
+        self.steps.append((step, found, kernel))
+        (self.folder / f"{self.name}.json").write_text(json.dumps({"steps": self.steps}))
+        return found
+
+    def command(self, step: str, *arguments: str) -> None:
+        """The same through the command line; output and exit status are left in files."""
+        stem = self.folder / f"{self.name}-{step}"
+        with stem.with_suffix(".out").open("w") as out, stem.with_suffix(".err").open("w") as err:
+            environment = {**os.environ, "COLUMNS": "80"}
+            status = subprocess.call([*SWAPTRACE, "audit", *arguments], stdout=out, stderr=err, env=environment)
+        stem.with_suffix(".status").write_text(str(status))
+
+
+def remedy(found: dict[str, Any], which: int = 0, number: int = 0) -> None:
+    """Do what the audit advises."""
+    for command in found["findings"][which]["advice"][number]["commands"]:
+        run("sh", "-c", command)
+
+
+def workload() -> int:
+    """A process pages out and exits: all of its slots are free afterwards. How many there were."""
+    process = Process(PAGES, "compressible", 3)
+    swapped = process.page_out()
+    process.exit()
+    run("sync")
+    return swapped
+
+
+# -- the areas
+
+
+def zram(megabytes: int = 96) -> None:
+    run("modprobe", "zram", "num_devices=1")
+    (DEVICE / "disksize").write_text(f"{megabytes}M")
+
+
+def filesystem() -> None:
+    """ext4 on zram, with as little metadata as there can be."""
+    zram()
+    run("mkfs.ext4", "-q", "-m", "0", "-N", "64", "-O", "^has_journal", "/dev/zram0")
+    Path(MOUNT).mkdir(exist_ok=True)
+    run("mount", "/dev/zram0", MOUNT)
+
+
+def swap_file(megabytes: int = 48) -> str:
+    filesystem()
+    path = f"{MOUNT}/a swap file"
+    run("fallocate", "-l", f"{megabytes}M", path)
+    Path(path).chmod(0o600)
+    return path
+
+
+def loop_device() -> str:
+    run("modprobe", "loop")
+    return run("losetup", "--find", "--show", "--direct-io=on", swap_file()).stdout.strip()
+
+
+def dm_linear() -> str:
+    zram()
+    run("modprobe", "dm-mod")
+    sectors = (DEVICE / "size").read_text().strip()
+    run("dmsetup", "create", "swapdm", "--noudevsync", "--table", f"0 {sectors} linear /dev/zram0 0")
+    # not /dev/mapper/swapdm: that is made by udev, which the guest may not have
+    return "/dev/" + run("dmsetup", "info", "-c", "--noheadings", "-o", "blkdevname", "swapdm").stdout.strip()
+
+
+def swap_on(path: str, *options: str) -> None:
+    run("mkswap", path)
+    run("swapon", "-p", "100", *options, path)
+
+
+@contextlib.contextmanager
+def clean_slate() -> Iterator[None]:
+    """Take down whatever a rig has left."""
+    try:
+        yield
+    finally:
+        ZSWAP.write_text("N")
+        run("swapoff", "-a", check=False)
+        for swap in Path("/proc/swaps").read_text().splitlines()[1:]:
+            run("swapoff", swap.split()[0].replace("\\040", " "))
+        run("losetup", "-D", check=False)
+        run("dmsetup", "remove_all", check=False)
+        run("umount", MOUNT, check=False)
+        if DEVICE.exists():
+            (DEVICE / "reset").write_text("1")
+
+
+# -- the rigs
+
+
+def zram_itself(rig: Rig) -> None:
+    zram()
+    partition = run("addpart", "/dev/zram0", "1", "2048", "65536", check=False).returncode
+    swap_on("/dev/zram0")
+    keeper = Process(200, "random", 1)
+    kept = keeper.page_out()
+    rig.audit("before", paged_out=workload() + kept, partition=partition)
+    keeper.exit()
+
+
+def behind(make: Callable[[], str], *options: str) -> Callable[[Rig], None]:
+    """An area that gets no notifications: nothing is stale at first; a workload; what discards do; the cure."""
+
+    def rig_of(rig: Rig) -> None:
+        path = make()
+        swap_on(path, *options)
+        rig.audit("fresh")
+        found = rig.audit("before", paged_out=workload())
+        if rig.name == "file":
+            rig.command("text")
+        remedy(found, 0, 1)
+        rig.audit("discarded")
+        remedy(found)
+        rig.audit("after", paged_out=workload())
+
+    return rig_of
+
+
+def plain_disk(rig: Rig) -> None:
+    """A RAM disk stands for the disk; then with zswap in front."""
+    zram()  # only for the figures: nothing is on it
+    run("modprobe", "brd", "rd_nr=1", "rd_size=65536")
+    swap_on("/dev/ram0")
+    rig.audit("before", paged_out=workload())
+    ZSWAP.write_text("Y")
+    rig.audit("zswap", paged_out=workload())
+    rig.command("text")
+
+
+def zswap_on_zram(rig: Rig) -> None:
+    zram()
+    swap_on("/dev/zram0")
+    ZSWAP.write_text("Y")
+    found = rig.audit("before", paged_out=workload())
+    remedy(found)
+    rig.audit("after", paged_out=workload())
+
+
+def left_behind(rig: Rig) -> None:
+    """A filesystem's data, and then mkswap over it: the new area knows nothing of it."""
+    filesystem()
+    Path(f"{MOUNT}/data").write_bytes(os.urandom(4096 * PAGES))
+    run("umount", MOUNT)
+    swap_on("/dev/zram0")
+    found = rig.audit("before")
+    remedy(found)
+    rig.audit("after", paged_out=workload())
+
+
+def deleted_file(rig: Rig) -> None:
+    """A swap file that is off and deleted: its entries stay, in blocks that are free."""
+    path = swap_file()
+    swap_on(path)
+    workload()
+    run("swapoff", path)
+    Path(path).unlink()
+    run("sync")
+    found = rig.audit("before")
+    remedy(found)
+    rig.audit("after")
+
+
+def nobody(rig: Rig) -> None:
+    """A device that holds data of a swap area behind device mapper, which is gone."""
+    path = dm_linear()
+    swap_on(path)
+    workload()
+    run("swapoff", path)
+    run("dmsetup", "remove", "--noudevsync", "swapdm")
+    found = rig.audit("before")
+    remedy(found)
+    rig.audit("after")
+
+
+def traced(rig: Rig) -> None:
+    """audit --trace on a swap file and on zram itself at once: what the file has no room for goes to zram."""
+    path = swap_file(8)
+    swap_on(path)
+    second = (Path("/sys/class/zram-control") / "hot_add").read_text().strip()
+    Path(f"/sys/block/zram{second}/disksize").write_text("64M")
+    run("mkswap", f"/dev/zram{second}")
+    stem = rig.folder / rig.name
+    environment = {
+        **os.environ,
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+        "NUMBA_CACHE_DIR": os.environ["SWAPTRACE_NUMBA"],
+    }
+    run("swapon", "-p", "50", f"/dev/zram{second}")
+    with stem.with_suffix(".out").open("w") as out, stem.with_suffix(".err").open("w") as err:
+        command = [*SWAPTRACE, "audit", "--trace", "240", "--format", "json"]
+        tracer = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
+        wait_for(lambda: "tracing for" in stem.with_suffix(".err").read_text() or tracer.poll() is not None)
+        paged_out = workload()
+        rest = Process(3001, "random", 7)
+        rest_out = rest.page_out()
+        rest.exit()
+        tracer.send_signal(signal.SIGINT)
+        stem.with_suffix(".status").write_text(str(tracer.wait(120)))
+    facts = {"paged_out": paged_out, "rest_out": rest_out, "second": f"/dev/zram{second}"}
+    rig.audit("before", **facts)
+    run("swapoff", f"/dev/zram{second}")
+    Path(f"/sys/block/zram{second}/reset").write_text("1")
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("the tracer did not start")
+        time.sleep(0.1)
+
+
+RIGS: dict[str, Callable[[Rig], None]] = {
+    "zram": zram_itself,
+    "file": behind(swap_file),
+    "file-discard": behind(swap_file, "--discard"),
+    "file-pages": behind(swap_file, "--discard=pages"),
+    "file-once": behind(swap_file, "--discard=once"),
+    "loop": behind(loop_device),
+    "dm": behind(dm_linear),
+    "dm-discard": behind(dm_linear, "--discard"),
+    "disk": plain_disk,
+    "zswap-zram": zswap_on_zram,
+    "left-behind": left_behind,
+    "deleted-file": deleted_file,
+    "nobody": nobody,
+    "traced": traced,
+}
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    for name in sys.argv[2:] or RIGS:
+        start = time.monotonic()
+        with clean_slate():
+            RIGS[name](Rig(folder, name))
+        print(f"{name}: {time.monotonic() - start:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""The audit on real swap areas: one virtual machine per kernel does all rigs of guest_audit.py.
+
+Every rig must be given the right cause, and the remedy that the audit advises must remove the finding. What the audit
+says of a moment is compared with what the rig knows: how many pages were swapped out, and that nobody has them now.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kernel.conftest import CHECKOUT, KERNELS, _warm_numba
+
+PAGES = 1499  # of a workload, guest_audit.py
+CLUSTER = 512
+TIMEOUT = 300
+
+
+@dataclass
+class Step:
+    """One audit: its JSON, and what the rig knew."""
+
+    report: dict[str, Any]
+    facts: dict[str, Any]
+
+    @property
+    def ids(self) -> list[str]:
+        return [finding["id"] for finding in self.report["findings"]]
+
+    @property
+    def area(self) -> dict[str, Any]:
+        return dict(self.report["areas"][0])
+
+    @property
+    def stored(self) -> int:
+        """The kernel's own count of entries."""
+        return int(self.facts["mm_stat"][0]) // 4096
+
+    @property
+    def stale(self) -> int:
+        return int(self.area["stale_entries_at_least"])
+
+
+@dataclass
+class AuditGuest:
+    folder: Path
+
+    def steps(self, rig: str) -> dict[str, Step]:
+        path = self.folder / f"{rig}.json"
+        assert path.exists(), f"the guest did not get as far as {rig}; see {self.folder}/guest.log"
+        steps = json.loads(path.read_text())["steps"]
+        return {name: Step(report, facts) for name, report, facts in steps}
+
+    def output(self, name: str) -> str:
+        return (self.folder / name).read_text()
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def audited(request: pytest.FixtureRequest) -> AuditGuest:
+    kernel = request.param
+    folder = CHECKOUT / "build" / "kernel-audit" / kernel
+    if not os.environ.get("SWAPTRACE_KEEP"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        environment = _warm_numba(folder / "numba")
+        command = ["tests/vm/run", "--kernel", kernel, "--timeout", str(TIMEOUT), "--out", str(folder), "--"]
+        with (folder / "guest.log").open("w") as log:
+            status = subprocess.call(
+                [*command, sys.executable, "tests/kernel/guest_audit.py", str(folder)],
+                cwd=CHECKOUT, env=environment, stdout=log, stderr=subprocess.STDOUT, timeout=TIMEOUT + 60,
+            )  # fmt: skip
+        assert status == 0, f"exit status {status}: {(folder / 'guest.log').read_text()[-2000:]}"
+    return AuditGuest(folder)
+
+
+def test_zram_itself_is_clean(audited: AuditGuest) -> None:
+    step = audited.steps("zram")["before"]
+    assert (step.ids, step.report["clean"], step.area["notified"]) == ([], True, True)
+    assert step.area["entries"] == step.stored == 201  # the process that lives, and mkswap's page
+    assert step.stale == 0
+    assert step.facts["partition"] != 0  # zram takes no partitions
+
+
+@pytest.mark.parametrize(
+    ("rig", "finding", "discards"),
+    [
+        ("file", "stale-behind-file", False),
+        ("file-discard", "stale-behind-file", True),
+        ("file-pages", "stale-behind-file", True),
+        ("file-once", "stale-behind-file", False),
+        ("loop", "stale-behind-loop", False),
+        ("dm", "stale-behind-dm", False),
+        ("dm-discard", "stale-behind-dm", True),
+    ],
+)
+def test_area_that_gets_no_notifications(audited: AuditGuest, rig: str, finding: str, discards: bool) -> None:
+    steps = audited.steps(rig)
+    assert (steps["fresh"].ids, steps["fresh"].stale) == ([finding], 0)
+    before = steps["before"]
+    assert (before.ids, before.area["notified"]) == ([finding], False)
+    # nobody has any of these pages: all entries but mkswap's are stale, or wait in the slot caches (then in use)
+    entries = before.area["entries"] - 1
+    assert before.stale == max(entries - before.area["slots_in_use"], 0)
+    if discards:
+        assert before.stale < entries <= PAGES - CLUSTER  # whole clusters were dropped, and only those
+    else:
+        assert before.facts["paged_out"] <= entries <= PAGES
+        assert 0 < before.stale <= PAGES
+
+
+@pytest.mark.parametrize("rig", ["file", "file-discard", "file-pages", "file-once", "loop", "dm", "dm-discard"])
+def test_remedies(audited: AuditGuest, rig: str) -> None:
+    steps = audited.steps(rig)
+    # discarding drops what is stale, and cures nothing
+    assert (steps["discarded"].area["entries"], steps["discarded"].stale) == (1, 0)
+    assert len(steps["discarded"].ids) == 1
+    after = steps["after"]
+    assert (after.ids, after.report["clean"]) == ([], True)
+    assert (after.area["path"], after.area["notified"]) == ("/dev/zram0", True)
+    # the same workload again, and nothing stays but mkswap's page and what the slot caches hold (up to 6.12)
+    assert after.facts["paged_out"] > PAGES / 2
+    assert after.stored - 1 <= after.area["slots_in_use"]
+
+
+def test_disk_is_clean_and_zswap_before_it_only_informs(audited: AuditGuest) -> None:
+    steps = audited.steps("disk")
+    assert (steps["before"].ids, steps["before"].area["notified"]) == ([], None)
+    assert (steps["zswap"].ids, steps["zswap"].report["clean"]) == (["zswap-enabled"], True)
+    assert audited.output("disk-text.status") == "0"
+
+
+def test_zswap_before_zram(audited: AuditGuest) -> None:
+    steps = audited.steps("zswap-zram")
+    assert (steps["before"].ids, steps["after"].ids) == (["zswap-before-zram"], [])
+
+
+def test_data_left_behind_on_the_device(audited: AuditGuest) -> None:
+    steps = audited.steps("left-behind")
+    assert steps["before"].ids == ["stale-left-behind"]
+    assert steps["before"].stale == steps["before"].stored - 1 >= PAGES
+    assert steps["after"].ids == []
+
+
+def test_deleted_swap_file(audited: AuditGuest) -> None:
+    steps = audited.steps("deleted-file")
+    assert (steps["before"].ids, steps["after"].ids) == (["freed-blocks-kept"], [])
+    evidence = steps["before"].report["findings"][0]["evidence"]
+    assert PAGES / 2 < evidence["freed_entries_at_least"] <= PAGES + 1
+    assert steps["after"].stored <= steps["before"].stored - PAGES / 2
+
+
+def test_device_that_nobody_uses(audited: AuditGuest) -> None:
+    steps = audited.steps("nobody")
+    assert (steps["before"].ids, steps["after"].ids) == (["store-without-user"], [])
+    assert steps["before"].report["findings"][0]["evidence"]["entries"] == steps["before"].stored > PAGES / 2
+    assert steps["after"].stored == 0
+
+
+def test_traced(audited: AuditGuest) -> None:
+    """Exact: all of the file's slots that the kernel freed became stale, all of zram's were notified."""
+    report = json.loads(audited.output("traced.out"))
+    facts = audited.steps("traced")["before"].facts
+    areas = {area["path"]: area["traced"] for area in report["areas"]}
+    file, zram = areas["/tmp/mnt/a swap file"], areas[facts["second"]]
+    assert audited.output("traced.status") == "1"
+    assert report["traced_s"] is not None
+    assert file["lost_events"] == 0
+    assert file["notifications"] == file["discarded"] == 0
+    assert 0 < file["became_stale"] <= file["frees"]
+    assert zram["frees"] == zram["notifications"] > 0
+    assert zram["became_stale"] == zram["missed"] == 0
+    assert [finding["id"] for finding in report["findings"]] == ["stale-behind-file"]
+    # what the kernel holds in the file's pages besides mkswap's: stale, or waiting in the slot caches (then in use)
+    evidence = report["findings"][0]["evidence"]
+    assert evidence["stale_entries_at_least"] <= file["became_stale"] <= evidence["entries"] - 1
+
+
+def test_text_fits_80_columns(audited: AuditGuest) -> None:
+    for path in audited.folder.glob("*.txt"):
+        lines = path.read_text().splitlines()
+        assert lines[0].startswith("swaptrace audit: ")
+        assert max(map(len, lines)) <= 80
+
+
+def test_command_line(audited: AuditGuest) -> None:
+    assert audited.output("file-text.out") == audited.output("file-before.txt")
+    assert (audited.output("file-text.status"), audited.output("file-text.err")) == ("1", "")
