@@ -14,6 +14,7 @@ PACKAGES := \
 	busybox-static \
 	clang-format \
 	debian-archive-keyring \
+	dmsetup \
 	e2fsprogs \
 	kmod \
 	procps \
@@ -81,6 +82,10 @@ lint: setup ## ruff, mypy and clang-format, which change nothing
 	$(VENV)/bin/ruff format --check . $(VM)
 	$(VENV)/bin/mypy --strict swaptrace
 	clang-format --dry-run -Werror $(wildcard bpf/*.c bpf/*.h)
+
+.PHONY: counterfactual
+counterfactual: setup ## compare what the model predicts with what other rigs measure (reports/counterfactual)
+	$(PYTHON) tests/vm/counterfactual.py 6.1 6.12
 
 .PHONY: bench
 bench: setup ## measure what tracing and analysis cost

@@ -1,0 +1,170 @@
+"""The counterfactual: the same workloads on zram itself, recorded, and on what lies on zram; predicted and measured.
+
+Usage: counterfactual.py [--keep] [--out FOLDER] KERNEL ... Boots a virtual machine per kernel, which runs
+counterfactual_guest.py; then compares, and writes results.json, README.md and the charts. Exits with 1, and says
+which, if a bound is missed. --keep looks again at what the last run left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import counterfactual_compare as compare
+import counterfactual_page as page
+import numpy as np
+
+from swaptrace.analysis.analysis import Analysis
+from swaptrace.events import EventBatch
+from swaptrace.trace.reader import TraceReader
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+BUILD = CHECKOUT / "build" / "counterfactual"
+GUEST_SECONDS = 1500  # two machines share what processors there are
+POINTS = 400  # of a curve in results.json
+
+
+def boot(kernel: str) -> int:
+    """Run all workloads on all rigs under a kernel; the exit status of tests/vm/run."""
+    folder = BUILD / kernel
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    guest = [sys.executable, "tests/vm/counterfactual_guest.py", str(folder)]
+    command = ["tests/vm/run", "--kernel", kernel, "--timeout", str(GUEST_SECONDS), "--out", str(folder), "--", *guest]
+    with (folder / "guest.log").open("w") as log:
+        return subprocess.call(command, cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT)
+
+
+class Recording:
+    """A trace, and what the guest measured while it was recorded."""
+
+    def __init__(self, folder: Path, rig: str) -> None:
+        self.reader = TraceReader(folder / f"{rig}.trace")
+        self.batches: list[EventBatch] = list(self.reader)
+        self.measured = measured(folder, rig)
+        moments = [checkpoint["time"] for checkpoint in self.measured["checkpoints"]]
+        if self.reader.trailer is None:
+            raise ValueError(f"{self.reader.path} is not complete")
+        self.predictions = [
+            compare.predict(self.reader.header, self.reader.trailer, self.batches, moment) for moment in moments
+        ]
+        extents, cluster = self.measured["extents"], self.reader.header.cluster_slots
+        both = [
+            compare.discard_in_hindsight(self.batches, moments, extents, cluster, hindsight)
+            for hindsight in (False, True)
+        ]
+        for prediction, (_, plain) in zip(self.predictions, both[0], strict=True):
+            if plain != prediction.stale_bytes["discard"]:
+                raise ValueError(f"{self.reader.path}: two implementations of `discard` disagree")
+        self.unwritten = [later[1] - plain[1] for plain, later in zip(*both, strict=True)]
+
+    @property
+    def lost(self) -> int:
+        trailer = self.reader.trailer
+        return sum(trailer.lost.values()) if trailer else 0
+
+
+def measured(folder: Path, rig: str) -> dict[str, Any]:
+    return dict(json.loads((folder / f"{rig}.json").read_text()))
+
+
+def workload_results(folder: Path) -> dict[str, Any]:
+    """What results.json says of one workload under one kernel."""
+    traced = Recording(folder, "zram")
+    on_file = Recording(folder, "file") if (folder / "file.trace").exists() else None
+    rigs: dict[str, Any] = {}
+    for rig in compare.RIGS:
+        if not (folder / f"{rig}.json").exists():
+            continue
+        recording = on_file if on_file is not None and rig.startswith("file") else traced
+        facts = measured(folder, rig)
+        rigs[rig] = [
+            compare.compare_rig(rig, prediction, checkpoint, facts["baseline"], beside, unwritten)
+            for prediction, checkpoint, beside, unwritten in zip(
+                recording.predictions,
+                facts["checkpoints"],
+                recording.measured["checkpoints"],
+                recording.unwritten,
+                strict=True,
+            )
+        ]
+        for row in rigs[rig]:
+            row["filesystem_bytes"] = facts["baseline"]["compr_data_size"]
+            row["recorded_on"] = "file" if recording is on_file else "zram"
+    checkpoints = traced.measured["checkpoints"]
+    return {
+        "events": sum(len(batch) for batch in traced.batches),
+        "lost_events": traced.lost + (on_file.lost if on_file else 0),
+        "stores": int(sum((batch.events["kind"] == compare._STORE).sum() for batch in traced.batches)),
+        "slots": sum(count for _, count in traced.measured["extents"]) - 1,
+        "times": [checkpoint["time"] for checkpoint in checkpoints],
+        "model": [
+            compare.compare_model(prediction, checkpoint)
+            for prediction, checkpoint in zip(traced.predictions, checkpoints, strict=True)
+        ],
+        "rigs": rigs,
+        "series": series(traced, checkpoints[-2]["time"]),
+    }
+
+
+def series(recording: Recording, end: int) -> dict[str, list[float]]:
+    """Live and stale bytes over time, until the area was switched off; time: CLOCK_MONOTONIC, seconds."""
+    analysis = Analysis(recording.reader.header, until=end)
+    for batch in recording.batches:
+        analysis.feed(batch)
+    area = analysis.finish(recording.reader.trailer).areas[0]
+    at = np.unique(np.linspace(0, len(area.series.time) - 1, POINTS).astype(int))
+    names = ("live", "none", "discard")
+    return {
+        "time": ((area.series.time[at] + recording.reader.header.start.time) / 1e9).round(4).tolist(),
+        **{name: area.series.bytes[name][at].tolist() for name in names},
+    }
+
+
+def kernel_results(kernel: str) -> dict[str, Any]:
+    folders = [BUILD / kernel / name for name in compare.WORKLOADS if (BUILD / kernel / name / "zram.json").exists()]
+    header = TraceReader(folders[0] / "zram.trace").header
+    chain = max(header.zsmalloc["pages_per_zspage"]) if header.zsmalloc else None
+    results = {"release": header.kernel, "chain": chain, "cluster_slots": header.cluster_slots}
+    return {**results, "workloads": {folder.name: workload_results(folder) for folder in folders}}
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", action="store_true", help="do not run anything: compare what the last run left")
+    parser.add_argument("--out", type=Path, default=CHECKOUT / "reports" / "counterfactual")
+    parser.add_argument("kernels", nargs="*", default=["6.1", "6.12"])
+    options = parser.parse_args(arguments)
+    start = time.monotonic()
+    if not options.keep:
+        with ThreadPoolExecutor() as pool:
+            statuses = list(pool.map(boot, options.kernels))
+        for kernel, status in zip(options.kernels, statuses, strict=True):
+            if status != 0:
+                print(f"Linux {kernel}: exit status {status}; see {BUILD / kernel / 'guest.log'}", file=sys.stderr)
+        if any(statuses):
+            return 1
+        (BUILD / "seconds").write_text(f"{time.monotonic() - start:.0f}")
+    results: dict[str, Any] = {
+        "seconds": int((BUILD / "seconds").read_text()) if (BUILD / "seconds").exists() else None,
+        "kernels": {kernel: kernel_results(kernel) for kernel in options.kernels},
+    }
+    missed = compare.misses(results)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    page.write(options.out, results, missed)
+    for miss in missed:
+        print(f"counterfactual: missed: {miss}", file=sys.stderr)
+    print(page.headline(results))
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
