@@ -110,7 +110,7 @@ def exact_workload(folder: Path) -> None:
 
 
 def earlier(folder: Path) -> None:
-    """Slots that were in use before the recording; tracefs is not mounted while recording."""
+    """Slots that were in use before the recording; tracefs is not mounted while recording; frees are timed."""
     with zram_swap(megabytes=64) as device:
         old, kept = Process(1500, "compressible", 1), Process(700, "random", 2)
         old.page_out(), kept.page_out()
@@ -120,7 +120,8 @@ def earlier(folder: Path) -> None:
             run("umount", mount)
         (folder / "commands").write_text(str(old.pid))
         recorder = subprocess.Popen(
-            [*SWAPTRACE, "record", "-o", str(folder / "trace"), "-d", "600"], stderr=(folder / "record.err").open("w")
+            [*SWAPTRACE, "record", "-o", str(folder / "trace"), "-d", "600", "--time-frees"],
+            stderr=(folder / "record.err").open("w"),
         )
         wait_for(lambda: "recording to" in (folder / "record.err").read_text())
         new = Process(900, "mixed", 3)

@@ -206,6 +206,12 @@ class TestEarlier:
         assert area.policies["none"].stale_slots_end == area.frees
         assert area.policies["none"].stale_compr_bytes.end == gone > 0
 
+    def test_slot_free_path_is_timed(self, earlier: Scenario) -> None:
+        """Every free once; the notifications are a part of the path's time."""
+        path = earlier.reader.trailer.free_path
+        assert path["slots"] == earlier.area.frees >= path["calls"] > 0
+        assert 0 < earlier.area.notification.total < path["ns"]
+
     def test_recorded_without_tracefs_and_ended_by_ctrl_c(self, earlier: Scenario) -> None:
         assert earlier.output("record.status") == "0"
         assert earlier.reader.header.missing == ()
