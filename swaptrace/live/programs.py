@@ -17,7 +17,7 @@ from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventKind, c_definitions
 from swaptrace.live.arch import Architecture
 from swaptrace.live.btf import KernelTypes
-from swaptrace.live.layout import MAX_SWAP_TYPES, layout
+from swaptrace.live.layout import MAX_SWAP_TYPES, MissingLayout, layout
 from swaptrace.live.probes import SLOT_FREED, Choice, Symbols
 from swaptrace.live.ring import Ring
 
@@ -97,7 +97,7 @@ class Programs:
         self._attached: list[dict[str, Any]] = []
         zram = any(c.module == "zram" for choice in choices for c in choice.chosen)
         constants: dict[str, str | int] = {
-            **layout(types, zram=zram),
+            **_layout(types, zram=zram),
             **arch.definitions(),
             "RECORDER": os.getpid(),
             "RING_PAGES": ring_bytes // _PAGE_SIZE,
@@ -214,6 +214,15 @@ class Programs:
 
     def close(self) -> None:
         self._bpf.cleanup()
+
+
+def _layout(types: KernelTypes, *, zram: bool) -> dict[str, int]:
+    try:
+        return layout(types, zram=zram)
+    except MissingLayout as missing:
+        raise EnvironmentProblem(
+            f"the kernel's type information does not tell: {missing}", "please report the output of: swaptrace check"
+        ) from None
 
 
 def _swap_info(symbols: Symbols) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.analysis.jit import Number, njit
+from swaptrace.analysis.jit import Number, njit, njit_making_arrays
 from swaptrace.analysis.results import Integral
 from swaptrace.store import zsmalloc
 
@@ -44,7 +44,7 @@ def _tick(clock: NDArray[np.int64], now: Number, series: NDArray[np.int64], page
     clock[_NOW] = max(clock[_NOW], now)
 
 
-@njit
+@njit_making_arrays
 def _carry_out(
     pool: zsmalloc.PoolArrays, geometry: zsmalloc.GeometryArrays, operations: NDArray[np.void]
 ) -> NDArray[np.int64]:

@@ -71,7 +71,7 @@ class Total(IntEnum):
 
 
 _QUANTITIES = len(Quantity)
-_LIVE, _NONE, _NOTIFY_P, _OBSERVED, _RECOVERED, _LEAKED, _DUPLICATE, _DISCARD, _DISCARD_ONCE = range(_QUANTITIES)
+_NONE = int(Quantity.NONE)
 
 # bits of a page
 _IN_USE, _HELD_NONE, _HELD_NOTIFY, _HELD_OBSERVED, _LOADED, _UNSIZED = 1, 2, 4, 8, 16, 32
@@ -100,6 +100,7 @@ _NOW, _ORIGIN, _WIDTH, _BIN, _ROW = range(5)
 
 
 class _State(NamedTuple):
+    quantities_of: NDArray[np.uint16]  # (all bits + 1,) see _quantities
     bits: NDArray[np.uint16]  # (pages,)
     size: NDArray[np.uint32]  # (pages,) compressed size of the entry that the page has or had last
     holder: NDArray[np.uint8]  # (pages,) the area that stored it: stale entries outlive their area
@@ -117,27 +118,21 @@ class _State(NamedTuple):
     operation_count: NDArray[np.int64]  # (policies,)
 
 
-@njit
-def _member(bits: Number, quantity: Number) -> Number:
-    """Whether a page with these bits counts towards a quantity: the definition of all that is reported."""
-    free = bits & _IN_USE == 0
-    if quantity == _LIVE:
-        return not free and bits & _HELD != 0
-    if quantity == _NONE:
-        return free and bits & _HELD_NONE != 0
-    if quantity == _NOTIFY_P:
-        return free and bits & _HELD_NOTIFY != 0
-    if quantity == _OBSERVED:
-        return free and bits & _HELD_OBSERVED != 0
-    if quantity == _RECOVERED:
-        return free and bits & _HELD_NONE != 0 and bits & _HELD_NOTIFY == 0
-    if quantity == _LEAKED:
-        return free and bits & _HELD_OBSERVED != 0 and bits & _HELD_NOTIFY == 0
-    if quantity == _DISCARD:
-        return free and bits & _HELD_DISCARD != 0
-    if quantity == _DISCARD_ONCE:
-        return free and bits & _HELD_ONCE != 0
-    return not free and bits & _HELD != 0 and bits & _LOADED != 0
+def _quantities(bits: int) -> int:
+    """The quantities that a page with these bits counts towards, as a mask: the definition of all that is reported."""
+    stale = {policy.stale for policy in POLICIES.values() if bits & policy.bit}
+    if bits & _IN_USE:
+        live = {Quantity.LIVE} if bits & _HELD else set()
+        found = live | ({Quantity.DUPLICATE} if live and bits & _LOADED else set())
+    else:
+        told = Quantity.NOTIFY not in stale
+        recovered = {Quantity.RECOVERED} if Quantity.NONE in stale and told else set()
+        leaked = {Quantity.LEAKED} if Quantity.OBSERVED in stale and told else set()
+        found = stale | recovered | leaked
+    return sum(1 << quantity for quantity in found)
+
+
+_QUANTITIES_OF = np.array([_quantities(bits) for bits in range(_ALL_BITS + 1)], np.uint16)
 
 
 @njit
@@ -179,9 +174,12 @@ def _change(state: _State, pages: PageMap, page: Number, bits: Number, size: Num
     old_bits, old_size, old_holder = state.bits[page], np.int64(state.size[page]), np.int64(state.holder[page])
     areas = len(state.values)
     if (old_bits != bits or old_size != size or old_holder != holder) and (old_bits | bits) & _HELD:
+        before = np.int64(state.quantities_of[old_bits]) if old_holder < areas else 0
+        after = np.int64(state.quantities_of[bits]) if holder < areas else 0
         for quantity in range(_QUANTITIES):
-            was = old_holder < areas and _member(old_bits, quantity)
-            is_now = holder < areas and _member(bits, quantity)
+            was, is_now = before >> quantity & 1, after >> quantity & 1
+            if not was and not is_now:
+                continue
             if was and is_now and old_holder == holder:
                 if old_size != size:
                     _add(state, holder, quantity, 0, size - old_size)
@@ -229,16 +227,26 @@ def _close_bin(state: _State) -> None:
         for quantity in range(_QUANTITIES):
             state.series[area, number, quantity, 0] = state.values[area, quantity, _SLOTS]
             state.series[area, number, quantity, 1] = state.values[area, quantity, _BYTES]
-        state.map[area, number] = state.row[area]
+        for row in range(MAP_ROWS):
+            state.map[area, number, 0, row] = state.row[area, 0, row]
+            state.map[area, number, 1, row] = state.row[area, 1, row]
     number += 1
     if number == BINS:
         for area in range(len(state.values)):
-            for half in range(BINS // 2):
-                state.series[area, half] = state.series[area, 2 * half + 1]
-                state.map[area, half] = state.map[area, 2 * half + 1]
+            _fold(state.series[area])
+            _fold(state.map[area])
         number = BINS // 2
         state.clock[_WIDTH] *= 2
     state.clock[_BIN] = number
+
+
+@njit
+def _fold(bins: NDArray[Any]) -> None:
+    """Keep every other bin, shape (BINS, a, b): element by element, for assigning whole rows would make arrays."""
+    for half in range(BINS // 2):
+        for first in range(bins.shape[1]):
+            for second in range(bins.shape[2]):
+                bins[half, first, second] = bins[2 * half + 1, first, second]
 
 
 @njit
@@ -440,6 +448,7 @@ class Replay:
         least = list(POLICIES).index("notify")
         self._pools = Pools(pages, len(POLICIES), least, geometry, origin) if geometry is not None else None
         self._state = _State(
+            quantities_of=_QUANTITIES_OF,
             bits=np.zeros(pages, np.uint16),
             size=np.zeros(pages, np.uint32),
             holder=np.full(pages, 255, np.uint8),
@@ -555,8 +564,8 @@ class Replay:
 
     def indexes(self, quantity: Quantity) -> NDArray[np.int64]:
         """The store indexes of all pages that count towards a quantity now (int64, increasing)."""
-        member = np.array([_member(np.uint16(bits), quantity) for bits in range(_ALL_BITS + 1)])
-        return np.flatnonzero(member[self._state.bits] & (self._state.holder < len(self._state.values)))
+        member = (_QUANTITIES_OF[self._state.bits] >> quantity & 1).astype(np.bool_)
+        return np.flatnonzero(member & (self._state.holder < len(self._state.values)))
 
     def leaks(self, area: int) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.bool_]]:
         """An area's leaked entries now: store indexes, compressed sizes, and whether a notification came but missed."""

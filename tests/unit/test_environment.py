@@ -1,0 +1,74 @@
+"""What recording needs: each lack of it is named, with a remedy, before anything is compiled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swaptrace.errors import EnvironmentProblem
+from swaptrace.live import environment
+from swaptrace.live.environment import missing_views, require, requirements
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine that has all that can be seen in /proc and /sys; the tests take things away."""
+    monkeypatch.setattr(environment.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(environment, "_bcc", lambda: environment.Requirement("bcc", "BCC"))
+    for name, text in {
+        "sys/bus/event_source/devices/kprobe/type": "6\n",
+        "sys/kernel/security/lockdown": "[none] integrity confidentiality\n",
+        "sys/kernel/btf/vmlinux": "",
+        "sys/module/zram/initstate": "live\n",
+        "sys/kernel/debug/zram/zram0/block_state": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_nothing_is_missing(machine: Path) -> None:
+    require(machine)
+    assert [need.name for need in requirements(machine) if not need.met] == []
+    assert missing_views(machine) == []
+
+
+def test_not_root(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment.os, "geteuid", lambda: 1000)
+    with pytest.raises(EnvironmentProblem, match="needs root") as caught:
+        require(machine)
+    assert caught.value.remedy.startswith("run: sudo /")
+    assert caught.value.exit_status == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "what", "remedy"),
+    [
+        ("sys/bus/event_source/devices/kprobe/type", None, "this kernel has no kprobes", "CONFIG_KPROBES=y"),
+        ("sys/kernel/btf/vmlinux", None, "no type information", "CONFIG_DEBUG_INFO_BTF=y"),
+        ("sys/kernel/security/lockdown", "none integrity [confidentiality]\n", "locked down", "lockdown="),
+    ],
+)
+def test_a_kernel_that_cannot(machine: Path, path: str, text: str | None, what: str, remedy: str) -> None:
+    if text is None:
+        (machine / path).unlink()
+    else:
+        (machine / path).write_text(text)
+    with pytest.raises(EnvironmentProblem, match=what) as caught:
+        require(machine)
+    assert remedy in caught.value.remedy
+
+
+def test_lockdown_for_integrity_does_no_harm(machine: Path) -> None:
+    (machine / "sys/kernel/security/lockdown").write_text("none [integrity] confidentiality\n")
+    require(machine)
+
+
+def test_what_it_can_do_without_is_said(machine: Path) -> None:
+    (machine / "sys/kernel/debug/zram/zram0/block_state").unlink()
+    assert "mount -t debugfs" in missing_views(machine)[0]
+    (machine / "sys/module/zram/initstate").unlink()
+    (machine / "sys/module/zram").rmdir()
+    assert "modprobe zram" in missing_views(machine)[0]
+    require(machine)
