@@ -110,7 +110,7 @@ def workload_results(folder: Path) -> dict[str, Any]:
             for prediction, checkpoint in zip(traced.predictions, checkpoints, strict=True)
         ],
         "rigs": rigs,
-        "series": series(traced, checkpoints[-2]["time"]),
+        "series": series(traced, checkpoints[-2]["time"]) if folder.name == page.CHURN else {},
     }
 
 
@@ -158,7 +158,7 @@ def main(arguments: list[str]) -> int:
     }
     missed = compare.misses(results)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (options.out / "results.json").write_text(json.dumps(results) + "\n")
     page.write(options.out, results, missed)
     for miss in missed:
         print(f"counterfactual: missed: {miss}", file=sys.stderr)
