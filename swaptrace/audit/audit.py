@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from swaptrace.audit.evidence import Evidence, gather
 from swaptrace.audit.findings import Finding, Severity, find
-from swaptrace.audit.machine import Machine
+from swaptrace.live.machine import Machine
 
 __all__ = ["Audit", "audit", "judge"]
 
@@ -31,7 +31,7 @@ def audit(seconds: float | None = None, machine: Machine | None = None) -> Audit
         return judge(gather(machine))
     from swaptrace.audit.observe import observe
 
-    seen = observe(gather(machine), seconds)
+    seen = observe(seconds)
     evidence = gather(machine)
     areas = tuple(replace(area, observed=seen.get(area.path)) for area in evidence.areas)
     return judge(replace(evidence, areas=areas, seconds=seconds))

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.areas import Store
-from swaptrace.audit.extents import NotTold, Segment, count_entries, pages_of, segments, slot_extents
-from swaptrace.audit.machine import PAGE_SIZE, Machine
-from swaptrace.audit.stack import BlockLayer, kernel_notifies, resolve, stores_below
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.live import sysfs
+from swaptrace.live.extents import NotTold, Segment, count_entries, pages_of, segments
+from swaptrace.live.machine import PAGE_SIZE, Machine
+from swaptrace.live.stack import BlockLayer, kernel_notifies, resolve, stores_below
 from swaptrace.live.sysfs import SwapsLine
 
 __all__ = ["AreaEvidence", "Evidence", "Observed", "StoreEvidence", "ZswapEvidence", "gather"]
@@ -72,7 +72,6 @@ class AreaEvidence:
     stale_at_least: int | None = None
     stale_bytes: int | None = None
     not_told: str = ""
-    extents: tuple[tuple[int, int, int], ...] = ()
     observed: Observed | None = None
 
 
@@ -220,7 +219,6 @@ def _area(line: SwapsLine, top: BlockLayer, pieces: list[Segment] | str, look: _
         path=line.path, kind=line.kind, pages=line.pages, used=line.used, priority=line.priority, top=top,
         notified=kernel_notifies(top) if stores else None, stores=stores, entries=entries, stale_at_least=stale,
         stale_bytes=stale_bytes, not_told=why,
-        extents=slot_extents(pieces, line.pages + 1) if isinstance(pieces, list) else (),
     )  # fmt: skip
 
 

@@ -14,8 +14,8 @@ from enum import IntEnum
 
 from swaptrace import units
 from swaptrace.audit.evidence import AreaEvidence, Evidence, StoreEvidence
-from swaptrace.audit.machine import PAGE_SIZE
-from swaptrace.audit.stack import BlockLayer, walk, way_down
+from swaptrace.live.machine import PAGE_SIZE
+from swaptrace.live.stack import BlockLayer, walk, way_down
 
 __all__ = ["RULES", "Advice", "Finding", "Severity", "find"]
 

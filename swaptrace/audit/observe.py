@@ -15,18 +15,19 @@ from dataclasses import replace
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.analysis.results import AreaResult
 from swaptrace.areas import Snapshot, SwapArea
-from swaptrace.audit.evidence import AreaEvidence, Evidence, Observed
+from swaptrace.audit.evidence import Observed
 from swaptrace.events import EventBatch, EventKind, empty
 from swaptrace.live.source import LiveSource
 from swaptrace.trace.header import Header, Trailer
 
-__all__ = ["observe", "observed", "with_extents"]
+__all__ = ["observe", "observed"]
 
 
-def observe(evidence: Evidence, seconds: float) -> dict[str, Observed]:
+def observe(seconds: float) -> dict[str, Observed]:
     """Trace for that long (or until Ctrl-C); what was seen of each area, by path. Raises Problem."""
     with LiveSource(("swaptrace", "audit")) as source:
-        header = with_extents(source.header, evidence.areas)
+        # without the pools' geometry: no finding asks for pool pages, and modelling them takes a while to compile
+        header = replace(source.header, zsmalloc=None)
         _warm(header)  # before anything is counted on: events would be lost while numba compiles
         analysis = Analysis(header)
         end = time.monotonic() + seconds
@@ -41,22 +42,6 @@ def observe(evidence: Evidence, seconds: float) -> dict[str, Observed]:
     known = {area.path for area in header.start.areas if area.store is not None and area.extents}
     length, lost = float(result.trace["duration_s"]), sum(result.lost.values())
     return {area.device: observed(area, length, lost, area.device in known) for area in result.areas}
-
-
-def with_extents(header: Header, areas: tuple[AreaEvidence, ...]) -> Header:
-    """The header with the store pages of those areas filled in that the recorder took for disks."""
-    known = {area.path: area for area in areas if area.extents and len(area.stores) == 1}
-    stores = {store.name: store.id for store in header.start.stores}
-
-    def complete(area: SwapArea) -> SwapArea:
-        found = known.get(area.path)
-        if found is None or area.store is not None or found.stores[0] not in stores:
-            return area
-        return replace(area, backing="zram", store=stores[found.stores[0]], extents=found.extents)
-
-    start = header.start
-    # without the pools' geometry: no finding asks for pool pages, and modelling them takes a while to compile
-    return replace(header, start=Snapshot(start.time, tuple(map(complete, start.areas)), start.stores), zsmalloc=None)
 
 
 def observed(area: AreaResult, seconds: float, lost: int, mapped: bool) -> Observed:

@@ -13,7 +13,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.areas import Snapshot, Store
+from swaptrace.areas import Snapshot
 from swaptrace.events import EventBatch, EventFlag, EventKind, SwapCall
 from swaptrace.live import sysfs
 from swaptrace.live.arch import architecture
@@ -23,6 +23,7 @@ from swaptrace.live.layout import fullness_rule
 from swaptrace.live.probes import Symbols, choose
 from swaptrace.live.programs import Programs
 from swaptrace.live.ring import default_ring_bytes
+from swaptrace.live.snapshot import describe_area, store_of, take_snapshot
 from swaptrace.trace.header import Header, Trailer
 
 __all__ = ["LiveSource"]
@@ -55,7 +56,7 @@ class LiveSource:
             attached = self._programs.attach(self._choices)
             self._ring = self._programs.ring()
             zsmalloc = self._zsmalloc()
-            start = sysfs.snapshot(self._programs.swap_types())
+            start = take_snapshot(self._programs.swap_types())
             realtime = time.time_ns() - (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - start.time)
             self._start = start
             self._first = self._present(start)
@@ -118,7 +119,7 @@ class LiveSource:
 
     def finish(self, exit_status: int | None = None, reason: str = "end") -> tuple[list[EventBatch], Trailer]:
         """The end snapshot, and all batches with what happened before it."""
-        end = sysfs.snapshot(self._programs.swap_types())
+        end = take_snapshot(self._programs.swap_types())
         batches, self._first = self._first, []
         while len(events := self._ring.drain()):
             batches.append(self._batch(events[events["time"] <= end.time]))
@@ -163,8 +164,8 @@ class LiveSource:
         area, store = None, None
         if details.type >= 0:
             # the area's own numbers come from the kernel's table; what lies behind it, from sysfs
-            area = sysfs.describe_area(path, details.type, details.area.priority, details.area.pages)
-            store = _store(area.store, sysfs.snapshot([])) if area.store is not None else None
+            area = describe_area(path, details.type, details.area.priority, details.area.pages)
+            store = store_of(area)
         return SwapCall(row, name, path, details.flags, details.result, area, store)
 
 
@@ -174,10 +175,6 @@ def _stored_first(events: NDArray[np.void], store: int) -> NDArray[np.int64]:
     mine = events[(events["device"] == store) & np.isin(events["kind"], kinds)]
     index, first = np.unique(mine["slot"], return_index=True)
     return np.asarray(index[mine["kind"][first] == EventKind.STORE], np.int64)
-
-
-def _store(number: int, now: Snapshot) -> Store | None:
-    return next((store for store in now.stores if store.id == number), None)
 
 
 def _task_names(events: NDArray[np.void]) -> dict[int, str]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import stat
-import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,29 +11,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.areas import Store
 from swaptrace.events import EventFlag, EventKind, empty
 
 __all__ = [
     "SwapsLine",
-    "describe_area",
-    "file_extents",
     "present_entries",
     "read_block_state",
     "read_store",
     "read_stores",
     "read_swaps",
-    "snapshot",
+    "unescape",
     "without",
 ]
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
-# include/uapi/linux/fiemap.h: start, length, flags (1: write out first), mapped, room for, reserved; and each extent:
-# logical, physical, length, 16 bytes reserved, flags (1: the last one), 12 bytes reserved
-_FS_IOC_FIEMAP = 0xC020660B
-_FIEMAP = struct.Struct("=QQIIII")
-_FIEMAP_EXTENT = struct.Struct("=QQQ16xI12x")
-_FIEMAP_EXTENTS = 256
 _BLOCK = Path("/sys/block")
 _DEBUG_ZRAM = Path("/sys/kernel/debug/zram")
 
@@ -67,12 +56,12 @@ def read_swaps(text: str | None = None) -> list[SwapsLine]:
     for line in lines:
         path, kind, size, used, priority = line.rsplit(maxsplit=4)
         kib = PAGE_SIZE // 1024
-        swaps.append(SwapsLine(_unescape(path.strip()), kind, int(size) // kib, int(used) // kib, int(priority)))
+        swaps.append(SwapsLine(unescape(path.strip()), kind, int(size) // kib, int(used) // kib, int(priority)))
     return swaps
 
 
-def _unescape(path: str) -> str:
-    """The kernel writes spaces and the like as three octal digits (seq_file_path)."""
+def unescape(path: str) -> str:
+    """A path as in /proc: the kernel writes spaces and the like as three octal digits (seq_file_path)."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)
 
 
@@ -116,76 +105,6 @@ def read_stores() -> tuple[Store, ...]:
     """All zram devices that have been set up (disksize is not 0)."""
     devices = sorted(_BLOCK.glob("zram*"), key=lambda path: int(path.name[4:]))
     return tuple(store for store in map(read_store, devices) if store.pages)
-
-
-def describe_area(path: str, swap_type: int, priority: int, pages: int, used: int = 0) -> SwapArea:
-    """What lies behind a swap area: its store, and which of the store's pages the area's slots are.
-
-    A zram device, a partition of one, or a file on a filesystem there is stored in it; all else counts as a disk.
-    """
-    slots = pages + 1  # the header's page is slot 0
-    area = SwapArea(path=path, swap_type=swap_type, priority=priority, slots=slots, used=used)
-    try:
-        status = Path(path).stat()
-    except OSError:  # gone again, or in another mount namespace
-        return area
-    block = stat.S_ISBLK(status.st_mode)
-    number = status.st_rdev if block else status.st_dev
-    device = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve()
-    start = _numbers(device / "start")  # of a partition, in sectors of 512 bytes
-    disk = device.parent if start else device
-    if not disk.name.startswith("zram"):
-        return area
-    first = start[0] * 512 // PAGE_SIZE if start else 0
-    extents = ((0, first, slots),) if block else file_extents(path, first, slots)
-    return SwapArea(
-        path=path, swap_type=swap_type, priority=priority, slots=slots, used=used, backing="zram",
-        store=read_store(disk).id, extents=extents,
-    )  # fmt: skip
-
-
-def file_extents(path: str, first: int, slots: int) -> tuple[tuple[int, int, int], ...]:
-    """Which store pages the slots of a swap file are: (first slot, first store index, slots), by slot.
-
-    As the kernel maps it at swapon (generic_swapfile_activate, mm/page_io.c): block by block through the filesystem,
-    here by FIEMAP. first: the store page where the filesystem's device begins. Empty if the filesystem does not tell.
-    """
-    extents: list[tuple[int, int, int]] = []
-    position, last = 0, False
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return ()
-    try:
-        while not last and position < slots * PAGE_SIZE:
-            request = bytearray(_FIEMAP.pack(position, 2**64 - 1 - position, 1, 0, _FIEMAP_EXTENTS, 0))
-            request += bytes(_FIEMAP_EXTENT.size * _FIEMAP_EXTENTS)
-            fcntl.ioctl(descriptor, _FS_IOC_FIEMAP, request)
-            found = _FIEMAP.unpack_from(request)[3]
-            if not found:
-                break
-            for number in range(found):
-                logical, physical, length, flags = _FIEMAP_EXTENT.unpack_from(
-                    request, _FIEMAP.size + number * _FIEMAP_EXTENT.size
-                )
-                extents.append((logical // PAGE_SIZE, first + physical // PAGE_SIZE, length // PAGE_SIZE))
-                position, last = logical + length, bool(flags & 1)
-    except OSError:
-        return ()
-    finally:
-        os.close(descriptor)
-    return tuple((slot, index, min(count, slots - slot)) for slot, index, count in extents if slot < slots)
-
-
-def snapshot(types: list[int]) -> Snapshot:
-    """Areas and stores now. `types` are the swap types in use, in order, which /proc/swaps does not tell."""
-    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-    stores = read_stores()
-    areas = tuple(
-        describe_area(line.path, swap_type, line.priority, line.pages, line.used)
-        for swap_type, line in zip(types, read_swaps(), strict=False)
-    )
-    return Snapshot(now, areas, stores)
 
 
 def present_entries(store: Store) -> NDArray[np.void]:

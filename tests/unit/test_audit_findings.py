@@ -14,12 +14,10 @@ from swaptrace.audit.as_json import as_json
 from swaptrace.audit.audit import Audit, audit, judge
 from swaptrace.audit.evidence import AreaEvidence, Evidence, Observed, gather
 from swaptrace.audit.findings import Severity
-from swaptrace.audit.machine import Extent
-from swaptrace.audit.observe import with_extents
 from swaptrace.audit.text import print_audit
 from swaptrace.errors import EnvironmentProblem
-from tests.unit import builders
-from tests.unit.test_audit_stack import PAGE, Tree
+from swaptrace.live.machine import Extent
+from tests.unit.test_stack import PAGE, Tree
 
 PAGES = 2000  # entries in most trees: of 1000 compressed bytes each, so just short of 2 MiB
 
@@ -337,18 +335,6 @@ def test_traced_numbers_are_in_the_finding(tmp_path: Path) -> None:
     assert result.findings[0].evidence["traced_s"] == 10.0
     assert "500 slots were freed, 0 notified" in printed(result)
     assert "cannot be told" in printed(traced(file_tree(tmp_path / "b"), seen(notifications=None)))
-
-
-def test_extents_reach_the_analysis(tmp_path: Path) -> None:
-    evidence = gather(file_tree(tmp_path).machine)
-    before = builders.header(
-        [replace(builders.zram_area("/mnt/a swap file", 0, 3000, 0), backing="disk", store=None, extents=())],
-        [builders.Store(0, "zram0", 8192)],
-    )
-    after = with_extents(before, evidence.areas).start.areas[0]
-    assert (after.backing, after.store, after.extents) == ("zram", 0, ((0, 1000, 3000),))
-    # what the recorder knows itself is not touched
-    assert with_extents(with_extents(before, evidence.areas), ()).start.areas[0] == after
 
 
 # -- what is printed

@@ -10,6 +10,7 @@ import pytest
 from swaptrace.areas import Store
 from swaptrace.events import EventFlag, EventKind
 from swaptrace.live import sysfs
+from swaptrace.live.snapshot import describe_area
 
 KIB = sysfs.PAGE_SIZE // 1024
 HEAD = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
@@ -154,6 +155,6 @@ def test_store_of_a_lean_kernel(tmp_path: Path) -> None:
 
 def test_area_that_is_no_block_device(tmp_path: Path) -> None:
     for path in (tmp_path / "missing", tmp_path):
-        area = sysfs.describe_area(str(path), 3, -2, 15, 4)
+        area = describe_area(str(path), 3, -2, 15, 4)
         assert (area.backing, area.store, area.extents) == ("disk", None, ())
         assert (area.slots, area.used, area.swap_type) == (16, 4, 3)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from swaptrace.audit.extents import NotTold, Segment, count_entries, pages_of, segments, slot_extents
-from swaptrace.audit.machine import Extent, FilesystemSpace, Machine, Status
-from swaptrace.audit.stack import kernel_notifies, resolve, stores_below, way_down
+from swaptrace.live.extents import NotTold, Segment, count_entries, pages_of, segments, slot_extents
+from swaptrace.live.machine import Extent, FilesystemSpace, Machine, Status
+from swaptrace.live.stack import kernel_notifies, resolve, stores_below, way_down
 
 PAGE = 4096
 SECTORS = PAGE // 512
@@ -311,3 +311,18 @@ def test_count_entries() -> None:
     indexes = np.array([0, 1, 5, 6, 9], np.int64)
     assert count_entries(indexes, np.array([[1, 5], [9, 10]], np.int64)) == 3
     assert count_entries(indexes[:0], np.array([[0, 5]], np.int64)) == 0
+
+
+def test_swap_area_behind_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a recording is told of an area: its store, and the store's pages that its slots are."""
+    from swaptrace.areas import Store
+    from swaptrace.live import snapshot
+
+    tree = Tree(tmp_path)
+    tree.zram()
+    extents = [Extent(0, 1000 * PAGE, 2000 * PAGE), Extent(2000 * PAGE, 5000 * PAGE, 1000 * PAGE)]
+    path = tree.file("/mnt/swap", on="zram0", extents=extents)
+    monkeypatch.setattr(snapshot.sysfs, "read_store", lambda device: Store(int(device.name[4:]), device.name, 8192))
+    area = snapshot.describe_area(path, 1, 5, 2499, 7, tree.machine)
+    assert (area.backing, area.store, area.extents) == ("zram", 0, ((0, 1000, 2000), (2000, 5000, 500)))
+    assert (area.swap_type, area.priority, area.slots, area.used) == (1, 5, 2500, 7)

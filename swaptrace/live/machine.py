@@ -1,6 +1,6 @@
-"""What the audit looks at, in one place: files under a root, and the few questions that files do not answer.
+"""What is asked of a machine's block devices and filesystems: files under a root, and what files do not answer.
 
-All of it can be replaced, so that the rules are tested on trees in a temporary folder.
+All of it can be replaced, so that what is made of it is tested on trees in a temporary folder.
 """
 
 from __future__ import annotations
@@ -60,11 +60,6 @@ class Mount(NamedTuple):
     filesystem: str
     source: str
     options: frozenset[str]
-
-
-def _unescape(text: str) -> str:
-    """The kernel writes blanks and the like as three octal digits."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
 def _stat(path: str) -> Status:
@@ -163,6 +158,6 @@ class Machine:
             words, rest = left.split(), right.split()
             if separator and len(words) >= 6 and len(rest) >= 2:
                 options = {*words[5].split(","), *(rest[2].split(",") if len(rest) > 2 else ())}
-                source, point = _unescape(rest[1]), _unescape(words[4])
+                source, point = sysfs.unescape(rest[1]), sysfs.unescape(words[4])
                 mounts.append(Mount(words[2], point, rest[0], source, frozenset(options)))
         return mounts

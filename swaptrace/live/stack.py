@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from swaptrace.audit.machine import Machine, Mount
+from swaptrace.live.machine import Machine, Mount
 
 __all__ = ["BlockLayer", "kernel_notifies", "mount_of", "resolve", "stores_below", "walk", "way_down"]
 

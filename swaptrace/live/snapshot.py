@@ -1,0 +1,53 @@
+"""Swap areas and stores at one moment, and which pages of which store an area's slots are."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.live import sysfs
+from swaptrace.live.extents import NotTold, Segment, segments, slot_extents
+from swaptrace.live.machine import Machine
+from swaptrace.live.stack import resolve
+
+__all__ = ["describe_area", "store_of", "take_snapshot"]
+
+_BLOCK = Path("/sys/block")
+_HERE = Machine()
+
+
+def describe_area(
+    path: str, swap_type: int, priority: int, pages: int, used: int = 0, machine: Machine = _HERE
+) -> SwapArea:
+    """What lies behind a swap area of so many pages (its header's not included).
+
+    Through partitions, files, loop devices and device mapper down to zram; everything else, and whatever does not tell
+    how it maps its pages, counts as a disk, which has no store.
+    """
+    area = SwapArea(path=path, swap_type=swap_type, priority=priority, slots=pages + 1, used=used)
+    try:
+        pieces: list[Segment] = segments(machine, resolve(machine, path))
+    except NotTold:
+        return area
+    extents = slot_extents(pieces, area.slots)
+    if not extents:
+        return area
+    return replace(area, backing="zram", store=sysfs.read_store(_BLOCK / pieces[0].store).id, extents=extents)
+
+
+def store_of(area: SwapArea) -> Store | None:
+    """The store of an area, as it is now; None for a disk."""
+    return next((store for store in sysfs.read_stores() if store.id == area.store), None)
+
+
+def take_snapshot(types: list[int]) -> Snapshot:
+    """Areas and stores now. `types` are the swap types in use, in order, which /proc/swaps does not tell."""
+    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    stores = sysfs.read_stores()
+    areas = tuple(
+        describe_area(line.path, swap_type, line.priority, line.pages, line.used)
+        for swap_type, line in zip(types, sysfs.read_swaps(), strict=False)
+    )
+    return Snapshot(now, areas, stores)
