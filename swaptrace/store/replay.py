@@ -325,6 +325,9 @@ def _slot_free(state: _State, pages: PageMap, page: Number, told: NDArray[np.boo
 def _discard(state: _State, pages: PageMap, area: Number, cluster: Number) -> None:
     """The last slot in use of a cluster was freed: swap_cluster_schedule_discard(), as under --discard=pages.
 
+    No event tells of slots that are taken and not written (the slot cache, pages of zeros from 6.12 on): they keep
+    their cluster for longer, so what is stale under this policy is a lower bound (see reports/counterfactual).
+
     Clusters that are not whole never count as free in mm/swapfile.c: the first has the header's page, which is never
     given out, and the last one what lies beyond the area's end.
     """
