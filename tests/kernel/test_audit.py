@@ -1,4 +1,4 @@
-"""The audit on real swap areas: one virtual machine per kernel does all rigs of guest_audit.py.
+"""The audit on real swap areas: per kernel, one virtual machine for the rigs of guest_audit.py and one for tracing.
 
 Every rig must be given the right cause, and the remedy that the audit advises must remove the finding. What the audit
 says of a moment is compared with what the rig knows: how many pages were swapped out, and that nobody has them now.
@@ -63,28 +63,40 @@ class AuditGuest:
         return (self.folder / name).read_text()
 
 
+def boot(kernel: str, part: str, *rigs: str) -> AuditGuest:
+    """Boot once and do those rigs; what they left is in a folder of its own."""
+    folder = CHECKOUT / "build" / "kernel-audit" / f"{kernel}-{part}"
+    if os.environ.get("SWAPTRACE_KEEP"):
+        return AuditGuest(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    # the tracing rig analyses in the guest, and can use a cache in this folder only
+    environment = _warm_numba(folder / "numba") if part == "traced" else None
+    command = ["tests/vm/run", "--kernel", kernel, "--timeout", str(TIMEOUT), "--out", str(folder), "--"]
+    with (folder / "guest.log").open("w") as log:
+        status = subprocess.call(
+            [*command, sys.executable, "tests/kernel/guest_audit.py", str(folder), *rigs],
+            cwd=CHECKOUT, env=environment, stdout=log, stderr=subprocess.STDOUT, timeout=TIMEOUT + 60,
+        )  # fmt: skip
+    assert status == 0, f"exit status {status}: {(folder / 'guest.log').read_text()[-2000:]}"
+    return AuditGuest(folder)
+
+
 @pytest.fixture(scope="module", params=KERNELS)
 def audited(request: pytest.FixtureRequest) -> AuditGuest:
-    kernel = request.param
-    folder = CHECKOUT / "build" / "kernel-audit" / kernel
-    if not os.environ.get("SWAPTRACE_KEEP"):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        environment = _warm_numba(folder / "numba")
-        command = ["tests/vm/run", "--kernel", kernel, "--timeout", str(TIMEOUT), "--out", str(folder), "--"]
-        with (folder / "guest.log").open("w") as log:
-            status = subprocess.call(
-                [*command, sys.executable, "tests/kernel/guest_audit.py", str(folder)],
-                cwd=CHECKOUT, env=environment, stdout=log, stderr=subprocess.STDOUT, timeout=TIMEOUT + 60,
-            )  # fmt: skip
-        assert status == 0, f"exit status {status}: {(folder / 'guest.log').read_text()[-2000:]}"
-    return AuditGuest(folder)
+    return boot(request.param, "rigs")
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def traced(request: pytest.FixtureRequest) -> AuditGuest:
+    return boot(request.param, "traced", "traced")
 
 
 def test_zram_itself_is_clean(audited: AuditGuest) -> None:
     step = audited.steps("zram")["before"]
     assert (step.ids, step.report["clean"], step.area["notified"]) == ([], True, True)
-    assert step.area["entries"] == step.stored == 201  # the process that lives, and mkswap's page
+    # the process that lives, mkswap's page, and slots that wait in the slot caches, their entries still held
+    assert 201 <= step.area["entries"] == step.stored <= step.area["slots_in_use"] + 1
     assert step.stale == 0
     assert step.facts["partition"] != 0  # zram takes no partitions
 
@@ -134,7 +146,6 @@ def test_disk_is_clean_and_zswap_before_it_only_informs(audited: AuditGuest) -> 
     steps = audited.steps("disk")
     assert (steps["before"].ids, steps["before"].area["notified"]) == ([], None)
     assert (steps["zswap"].ids, steps["zswap"].report["clean"]) == (["zswap-enabled"], True)
-    assert audited.output("disk-text.status") == "0"
 
 
 def test_zswap_before_zram(audited: AuditGuest) -> None:
@@ -164,13 +175,13 @@ def test_device_that_nobody_uses(audited: AuditGuest) -> None:
     assert steps["after"].stored == 0
 
 
-def test_traced(audited: AuditGuest) -> None:
+def test_traced(traced: AuditGuest) -> None:
     """Exact: all of the file's slots that the kernel freed became stale, all of zram's were notified."""
-    report = json.loads(audited.output("traced.out"))
-    facts = audited.steps("traced")["before"].facts
+    report = json.loads(traced.output("traced.out"))
+    facts = traced.steps("traced")["before"].facts
     areas = {area["path"]: area["traced"] for area in report["areas"]}
     file, zram = areas["/tmp/mnt/a swap file"], areas[facts["second"]]
-    assert audited.output("traced.status") == "1"
+    assert traced.output("traced.status") == "1"
     assert report["traced_s"] is not None
     assert file["lost_events"] == 0
     assert file["notifications"] == file["discarded"] == 0
