@@ -18,7 +18,7 @@ from swaptrace.report import shares, words
 __all__ = ["AREA_TABLES", "EQUAL", "LONGER", "Table", "area_tables"]
 
 EQUAL = "✓"
-LONGER = "longer than the recording"
+LONGER = "not reached"
 _CONTENT = ["model", "kernel", "model - kernel"]
 _WORDS = "meaning"  # the column that holds words instead of figures
 
@@ -210,7 +210,7 @@ def what_if_table(area: AreaResult, duration_s: float | None) -> Table | None:
 
 
 def _quantiles(survival: Survival) -> list[str]:
-    """ended, still running, p50, p90, p99 and max. A quantile that did not come is longer than the recording."""
+    """ended, still running, p50, p90, p99 and max. A quantile that did not come is not reached."""
     summary, running = survival.summary(), shares.still_running(survival)
     unknown = LONGER if summary["count"] or running else units.DASH
     times = [unknown if summary[q] is None else units.duration(summary[q]) for q in ("p50", "p90", "p99")]
@@ -225,7 +225,8 @@ def times_table(area: AreaResult, duration_s: float | None) -> Table | None:
         {"in use": _quantiles(area.lifetime), "free, until written again": _quantiles(area.time_to_reuse)},
         index=["ended", "still running at the end", "p50", "p90", "p99", "longest that ended"],
     )
-    return Table("times", "How long slots are in use, and stay free", frame)
+    note = "Not reached: the recording was too short to tell." if (frame == LONGER).any(axis=None) else ""
+    return Table("times", "How long slots are in use, and stay free", frame, note)
 
 
 def reasons_table(area: AreaResult, duration_s: float | None) -> Table | None:

@@ -100,6 +100,26 @@ def test_sizes_of_dropped_entries_were_those_stored(guest: Guest, name: str) -> 
     assert compared > 500
 
 
+@pytest.mark.parametrize("name", ["mixed", "exact"])
+def test_stale_without_notifications_by_hand(guest: Guest, name: str) -> None:
+    """The same figure from the same events, one by one: sizes of slots that were freed and not stored again."""
+    scenario = guest.scenario(name)
+    size: dict[int, int] = {}
+    stale: dict[int, int] = {}
+    for event in scenario.events:
+        slot = int(event["slot"])
+        if event["device"] == 0 and event["kind"] == EventKind.STORE:
+            size[slot] = int(event["size"])
+            stale.pop(slot, None)
+        elif event["device"] == 0 and event["kind"] == EventKind.FREE:
+            for freed in range(slot, slot + int(event["run"])):
+                if freed in size:
+                    stale[freed] = size[freed]
+    none = scenario.area.policies["none"]
+    assert (none.stale_slots_end, none.stale_compr_bytes.end) == (len(stale), sum(stale.values()))
+    assert len(stale) > 4000
+
+
 class TestMixed:
     def test_live_slots_are_those_of_the_survivor(self, mixed: Scenario) -> None:
         """The kernel's pagemap says where the pages of the one process that lives on are."""
