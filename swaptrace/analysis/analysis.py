@@ -225,7 +225,7 @@ class Analysis:
 
     def _meet_stores(self, batch: EventBatch) -> None:
         """Stores that were set up while recording: a model as soon as something happens to them."""
-        rows = np.isin(batch.events["kind"], _STORE_KINDS)
+        rows = np.isin(batch.events["kind"], [*_STORE_KINDS, EventKind.RESET])
         for number in np.unique(batch.events["device"][rows]):
             if ("store", int(number), 0) not in self._models:
                 self._model_of(Store(int(number), f"zram{number}", 0))

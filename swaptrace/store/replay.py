@@ -415,6 +415,10 @@ def _advance(events: Events, told: NDArray[np.bool_], pages: PageMap, state: _St
             continue
         if event["device"] != pages.store or kind < _STORE:
             continue
+        if kind == _RESET:  # of the whole store: its slot means nothing
+            _tick(state, np.int64(event["time"]))
+            _reset(state, pages)
+            continue
         page = np.int64(event["slot"])
         if page >= limit:
             continue
@@ -436,8 +440,6 @@ def _advance(events: Events, told: NDArray[np.bool_], pages: PageMap, state: _St
                     _change(state, pages, loaded, bits | np.uint16(_LOADED), size, holder)
         elif kind == _PRESENT:
             _present(state, pages, page, event)
-        elif kind == _RESET:
-            _reset(state, pages)
 
 
 class Replay:

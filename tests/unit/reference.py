@@ -249,8 +249,6 @@ class Reference:
                 self._free(area, event)
                 area.pages.sum_up()
             return
-        if event.kind == EventKind.RESET and event.device not in self.stores:
-            return
         pages = self._pages(event.device)
         pages.tick(event.time)
         {
