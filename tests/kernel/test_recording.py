@@ -161,8 +161,9 @@ class TestMixed:
         assert reasons["exit"] > 0 and reasons["swapin"] > 0 and reasons["unmap"] > 0
         assert sum(reasons.values()) == mixed.area.frees
         assert reasons["other"] == reasons["reclaim"] == 0
-        # up to 6.12, each CPU keeps up to 64 freed slots back until its cache is full, or until some area's swapoff
-        assert reasons["swapoff"] <= 2 * 64
+        # up to 6.12, each of the two CPUs has two caches, which some area's swapoff empties: up to 64 freed slots that
+        # were kept back, and up to 64 allocated ones that were never written (mm/swap_slots.c)
+        assert reasons["swapoff"] <= 2 * (64 + 64)
 
     def test_tasks_are_named(self, mixed: Scenario) -> None:
         tgids = set(mixed.events["tgid"].tolist()) - {0}
