@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Slots that the kernel frees (mm/swapfile.c), and why.
+ * Slots that the kernel allocates and frees (mm/swapfile.c), and why it frees them.
  *
  * Every kernel calls the function by another name and with other arguments: each program below is one shape of them,
  * and swaptrace/live/probes.py says which kernels have it.
@@ -116,6 +116,21 @@ int slots_freed_by_offset(void *ctx)
 
 	READ(type, ARG(ctx, 0) + OFF_SWAP_TYPE);
 	slots_freed(type, ARG(ctx, 1), ARG(ctx, 2));
+	return 0;
+}
+
+/* swap_range_alloc(struct swap_info_struct *, unsigned long offset, unsigned int nr_entries) */
+int slots_allocated_by_offset(void *ctx)
+{
+	struct event event = {};
+
+	READ(event.device, ARG(ctx, 0) + OFF_SWAP_TYPE);
+	event.tgid = current_task();
+	event.time = bpf_ktime_get_ns();
+	event.slot = ARG(ctx, 1);
+	event.run = ARG(ctx, 2);
+	event.kind = EVENT_ALLOC;
+	emit(&event, event.run);
 	return 0;
 }
 

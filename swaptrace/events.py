@@ -9,6 +9,7 @@ tables below, so they cannot differ. What each field means for each kind:
 | SWAPOFF | swap type  | number of call | 0     | 0                     | -errno, 0 for success  |                 |
 | STORE   | store      | store index    | 1     | compressed            | memory cgroup          | SAME, HUGE, ... |
 | LOAD    | store      | store index    | pages | 0                     | 0                      |                 |
+| ALLOC   | swap type  | swap offset    | slots | 0                     | 0                      |                 |
 | FREE    | swap type  | swap offset    | slots | 0                     | 0                      | reason          |
 | DROP    | store      | store index    | 1     | compressed            | 0                      | SAME, REPLACED  |
 | NOTIFY  | store      | store index    | 1     | compressed, dropped   | duration (ns)          | DROPPED, MISSED |
@@ -57,6 +58,7 @@ class EventKind(IntEnum):
     TASK = 8
     PRESENT = 9
     RESET = 10
+    ALLOC = 11
 
 
 class EventFlag(IntFlag):

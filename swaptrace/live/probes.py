@@ -65,6 +65,12 @@ PROBES: tuple[Probe, ...] = (
         required=True,
     ),
     Probe(
+        "slot allocated",
+        # 5.10 to 6.12; its slots may wait in a CPU's slot cache, and those of zero-filled pages are never stored
+        (Candidate("swap_range_alloc", (_AREA, "int64", "int32"), "slots_allocated_by_offset"),),
+        without="a slot counts as allocated when it is stored: what is stale under `discard` is a lower bound",
+    ),
+    Probe(
         "slot stored and loaded",
         (
             _zram("zram_submit_bio", "struct bio *", entry="zram_bio_enter", exit="zram_bio_return"),

@@ -83,7 +83,7 @@ _ALL_BITS = 2047
 
 _STORE, _LOAD, _FREED = int(EventKind.STORE), int(EventKind.LOAD), int(EventKind.FREE)
 _DROP, _NOTIFY, _PRESENT = int(EventKind.DROP), int(EventKind.NOTIFY), int(EventKind.PRESENT)
-_RESET = int(EventKind.RESET)
+_RESET, _ALLOC = int(EventKind.RESET), int(EventKind.ALLOC)
 _SWAPOFF = int(FreeReason.SWAPOFF)
 _GONE, _DROPPED = int(EventFlag.GONE), int(EventFlag.DROPPED)
 _REPLACED, _MISSED_FLAG = int(EventFlag.REPLACED), int(EventFlag.MISSED)
@@ -112,8 +112,9 @@ class _State(NamedTuple):
     row: NDArray[np.int32]  # (areas, 2, MAP_ROWS) live and stale slots per row of the map, now
     map: NDArray[np.int32]  # (areas, BINS, 2, MAP_ROWS)
     per_row: NDArray[np.int64]  # (areas,) slots per row of the map
-    cluster: NDArray[np.int64]  # (areas, 3) where its clusters begin in `in_use`, how many are whole, slots of each
-    in_use: NDArray[np.int32]  # slots in use per cluster, one area after the other
+    cluster: NDArray[np.int64]  # (areas, 4) where its clusters begin in `in_use`; whole ones, slots of each, slots
+    in_use: NDArray[np.int32]  # slots allocated per cluster, one area after the other
+    allocated: NDArray[np.bool_]  # the swap maps: slots that are not free, cluster by cluster
     operations: NDArray[np.void]  # (policies, as many as a batch can cause) OPERATION
     operation_count: NDArray[np.int64]  # (policies,)
 
@@ -190,19 +191,31 @@ def _change(state: _State, pages: PageMap, page: Number, bits: Number, size: Num
             if is_now:
                 _add(state, holder, quantity, 1, size)
                 _mark(state, pages, holder, quantity, page, 1)
-    if old_bits & _IN_USE and old_holder < areas:
-        state.in_use[_cluster_of(state, pages, old_holder, page)] -= 1
-    if bits & _IN_USE and holder < areas:
-        state.in_use[_cluster_of(state, pages, holder, page)] += 1
     state.bits[page] = bits
     state.size[page] = size
     state.holder[page] = holder
 
 
 @njit
-def _cluster_of(state: _State, pages: PageMap, area: Number, page: Number) -> Number:
-    """Where in `in_use` the cluster of an area's page is."""
-    return state.cluster[area, 0] + slot_of(pages, area, page) // state.cluster[area, 2]
+def _allocate(state: _State, area: Number, slot: Number) -> None:
+    """swap_range_alloc(): a slot is given out. Where that was not seen, its first store tells."""
+    first, _, slots, end = state.cluster[area]
+    if slot < end and not state.allocated[first * slots + slot]:
+        state.allocated[first * slots + slot] = True
+        state.in_use[first + slot // slots] += 1
+
+
+@njit
+def _release(state: _State, pages: PageMap, area: Number, slot: Number, flags: Number) -> None:
+    """A slot is free again; with it, perhaps, its cluster."""
+    first, _, slots, end = state.cluster[area]
+    if slot < end and state.allocated[first * slots + slot]:
+        state.allocated[first * slots + slot] = False
+        cluster = first + slot // slots
+        state.in_use[cluster] -= 1
+        # swapoff clears SWP_WRITEOK first, without which free_cluster() schedules no discard
+        if state.in_use[cluster] == 0 and flags >> REASON_SHIFT != _SWAPOFF:
+            _discard(state, pages, area, slot // slots)
 
 
 @njit
@@ -300,10 +313,12 @@ def _store(state: _State, pages: PageMap, page: Number, event: Record) -> None:
     for policy in range(_POLICIES):
         _operate(state, policy, page, size)
     _change(state, pages, page, _was(np.uint16(_HELD | used), event["flags"]), size, area)
+    if used:
+        _allocate(state, area, slot_of(pages, area, page))
 
 
 @njit
-def _slot_free(state: _State, pages: PageMap, page: Number, told: NDArray[np.bool_], flags: Number) -> None:
+def _slot_free(state: _State, pages: PageMap, page: Number, told: NDArray[np.bool_]) -> None:
     """The swap map's side of a free, and, if the store was told, zram_slot_free_notify() under the policy `notify`."""
     bits = state.bits[page]
     if not bits & _IN_USE:
@@ -312,21 +327,12 @@ def _slot_free(state: _State, pages: PageMap, page: Number, told: NDArray[np.boo
     if told and bits & _HELD_NOTIFY:
         bits &= ~np.uint16(_HELD_NOTIFY)
         _operate(state, _POOL_NOTIFY, page, 0)
-    holder = np.int64(state.holder[page])
-    _change(state, pages, page, bits, np.int64(state.size[page]), holder)
-    # swapoff clears SWP_WRITEOK first, without which free_cluster() schedules no discard
-    if holder < len(state.values) and flags >> REASON_SHIFT != _SWAPOFF:
-        cluster = _cluster_of(state, pages, holder, page)
-        if state.in_use[cluster] == 0:
-            _discard(state, pages, holder, cluster - state.cluster[holder, 0])
+    _change(state, pages, page, bits, np.int64(state.size[page]), np.int64(state.holder[page]))
 
 
 @njit
 def _discard(state: _State, pages: PageMap, area: Number, cluster: Number) -> None:
-    """The last slot in use of a cluster was freed: swap_cluster_schedule_discard(), as under --discard=pages.
-
-    No event tells of slots that are taken and not written (the slot cache, pages of zeros from 6.12 on): they keep
-    their cluster for longer, so what is stale under this policy is a lower bound (see reports/counterfactual).
+    """The last allocated slot of a cluster was freed: swap_cluster_schedule_discard(), as under --discard=pages.
 
     Clusters that are not whole never count as free in mm/swapfile.c: the first has the header's page, which is never
     given out, and the last one what lies beyond the area's end.
@@ -336,10 +342,10 @@ def _discard(state: _State, pages: PageMap, area: Number, cluster: Number) -> No
         return
     for slot in range(cluster * slots, (cluster + 1) * slots):
         page: Number = index_of(pages.extents, area, slot)[0]
-        if 0 <= page < len(state.bits) and state.holder[page] == area and state.bits[page] & _HELD_DISCARD:
+        if 0 <= page < len(state.bits) and state.bits[page] & _HELD_DISCARD:
             _operate(state, _POOL_DISCARD, page, 0)
             bits = state.bits[page] & ~np.uint16(_HELD_DISCARD)
-            _change(state, pages, page, bits, np.int64(state.size[page]), np.int64(area))
+            _change(state, pages, page, bits, np.int64(state.size[page]), np.int64(state.holder[page]))
 
 
 @njit
@@ -384,6 +390,8 @@ def _present(state: _State, pages: PageMap, first: Number, event: Record) -> Non
         for policy in range(_POLICIES):
             _operate(state, policy, page, np.int64(event["size"]))
         _change(state, pages, page, bits, np.int64(event["size"]), area)
+        if used:
+            _allocate(state, area, slot_of(pages, area, page))
 
 
 @njit
@@ -403,15 +411,19 @@ def _advance(events: Events, told: NDArray[np.bool_], pages: PageMap, state: _St
         event = events[number]
         kind = event["kind"]
         state.clock[_ROW] = number
-        if kind == _FREED:
+        if kind in (_FREED, _ALLOC):
             area: Number = pages.type_area[event["device"]] if event["device"] < 32 else NO_AREA
             if area == NO_AREA:
                 continue
             _tick(state, np.int64(event["time"]))
-            for step in range(event["run"]):
-                page: Number = index_of(pages.extents, area, np.int64(event["slot"]) + step)[0]
+            for slot in range(np.int64(event["slot"]), np.int64(event["slot"]) + event["run"]):
+                if kind == _ALLOC:
+                    _allocate(state, area, slot)
+                    continue
+                page: Number = index_of(pages.extents, area, slot)[0]
                 if 0 <= page < limit:
-                    _slot_free(state, pages, page, told[number], event["flags"])
+                    _slot_free(state, pages, page, told[number])
+                _release(state, pages, area, slot, event["flags"])
             continue
         if event["device"] != pages.store or kind < _STORE:
             continue
@@ -465,8 +477,9 @@ class Replay:
             row=np.zeros((0, 2, MAP_ROWS), np.int32),
             map=np.zeros((0, BINS, 2, MAP_ROWS), np.int32),
             per_row=np.zeros(0, np.int64),
-            cluster=np.zeros((0, 3), np.int64),
+            cluster=np.zeros((0, 4), np.int64),
             in_use=np.zeros(0, np.int32),
+            allocated=np.zeros(0, np.bool_),
             operations=np.zeros((_POLICIES, 0), OPERATION),
             operation_count=np.zeros(_POLICIES, np.int64),
         )
@@ -476,7 +489,10 @@ class Replay:
         state = self._state
         per_cluster = self._cluster_slots
         clusters = -(-slots // per_cluster)
-        state = state._replace(in_use=np.append(state.in_use, np.zeros(clusters, np.int32)))
+        state = state._replace(
+            in_use=np.append(state.in_use, np.zeros(clusters, np.int32)),
+            allocated=np.append(state.allocated, np.zeros(clusters * per_cluster, np.bool_)),
+        )
         one: dict[str, NDArray[Any]] = {
             "values": np.zeros((1, _QUANTITIES, 5), np.int64),
             "integral": np.zeros((1, _QUANTITIES)),
@@ -484,7 +500,7 @@ class Replay:
             "row": np.zeros((1, 2, MAP_ROWS), np.int32),
             "map": np.zeros((1, BINS, 2, MAP_ROWS), np.int32),
             "per_row": np.array([max(-(-slots // MAP_ROWS), 1)], np.int64),
-            "cluster": np.array([[len(state.in_use) - clusters, slots // per_cluster, per_cluster]], np.int64),
+            "cluster": np.array([[len(state.in_use) - clusters, slots // per_cluster, per_cluster, slots]], np.int64),
         }
         one["values"][:, :, _CHANGED] = state.clock[_NOW]
         self._state = state._replace(**{name: np.concatenate([getattr(state, name), new]) for name, new in one.items()})

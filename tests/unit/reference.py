@@ -49,6 +49,7 @@ class Area:
     byte_ns: dict[str, int] = field(default_factory=lambda: dict.fromkeys(QUANTITIES, 0))
     stale_slots: set[int] = field(default_factory=set)  # under the policy none
     live_slots: set[int] = field(default_factory=set)
+    allocated: set[int] = field(default_factory=set)  # slots that the swap map has given out
 
     def index_of(self, slot: int) -> int | None:
         """The page that a slot is; None for a slot that the area does not have."""
@@ -242,11 +243,14 @@ class Reference:
                 else:
                     self._swapoff(call.area.swap_type, event.time)
             return
-        if event.kind == EventKind.FREE:
+        if event.kind in (EventKind.ALLOC, EventKind.FREE):
             area = self._on.get(event.device)
             if area is not None:
                 area.pages.tick(event.time)
-                self._free(area, event)
+                if event.kind == EventKind.FREE:
+                    self._free(area, event)
+                else:
+                    area.allocated |= set(range(event.slot, min(event.slot + event.run, area.area.slots)))
                 area.pages.sum_up()
             return
         pages = self._pages(event.device)
@@ -276,8 +280,10 @@ class Reference:
                 pages.loaded.discard(page)
                 pages.holds["notify"].discard(page)
                 pages.sum_up()
+            if slot in area.allocated:
+                area.allocated.discard(slot)
                 if reason != "swapoff":  # which stops all discarding before it frees anything
-                    self._discard_cluster(area, page)
+                    self._discard_cluster(area, slot)
             phase, since = pages.phase.get(page, ("unknown", 0))
             if phase == "used":
                 area.lifetimes[reason].append(max(event.time - since, 0))
@@ -288,22 +294,15 @@ class Reference:
                 continue
             pages.phase[page] = "free", event.time
 
-    def _discard_cluster(self, area: Area, page: int) -> None:
-        """Under the policy discard, a cluster of the area that wrote the page last goes when all its slots are free.
+    def _discard_cluster(self, area: Area, slot: int) -> None:
+        """Under the policy discard, all that the pages of a cluster hold goes when all its slots are free.
 
         The cluster with the header's slot and one that is not whole never count as free.
         """
-        pages, writer = area.pages, area.pages.at(page).area
-        if writer is None:
-            return
-        slot = next((s for s in range(writer.area.slots) if writer.index_of(s) == page), None)
-        if slot is None:
-            return
         first = slot // self.cluster_slots * self.cluster_slots
-        cluster = [writer.index_of(s) for s in range(first, first + self.cluster_slots)]
-        written = {p for p in cluster if p is not None and pages.at(p).area is writer}
-        if first > 0 and first + self.cluster_slots <= writer.area.slots and not written & pages.in_use:
-            pages.holds["discard"] -= written
+        cluster = range(first, first + self.cluster_slots)
+        if first > 0 and cluster.stop <= area.area.slots and not area.allocated & set(cluster):
+            area.pages.holds["discard"] -= {page for page in map(area.index_of, cluster) if page is not None}
 
     def _stored(self, pages: Pages, event: Event) -> None:
         page, area, last = event.slot, pages.owner.get(event.slot), pages.at(event.slot)
@@ -328,6 +327,7 @@ class Reference:
                 pages.holds[policy].add(page)
             if area is not None:
                 pages.in_use.add(page)
+                self._allocate(area, page)
         if area is None:
             return
         area.counts["stores"] += 1
@@ -341,6 +341,11 @@ class Reference:
         if phase == "free":
             area.reuses.append(max(event.time - since, 0))
         pages.phase[page] = "used", event.time
+
+    @staticmethod
+    def _allocate(area: Area, page: int) -> None:
+        """What was stored was allocated, seen or not."""
+        area.allocated |= {slot for slot in range(area.area.slots) if area.index_of(slot) == page}
 
     def _loaded(self, pages: Pages, event: Event) -> None:
         for page in range(event.slot, event.slot + event.run):
@@ -384,6 +389,7 @@ class Reference:
                 pages.holds[policy].add(page)
             if area is not None:
                 pages.in_use.add(page)
+                self._allocate(area, page)
                 if page not in pages.phase:
                     pages.phase[page] = "used before", 0
                     area.counts["left_censored"] += 1

@@ -21,8 +21,9 @@ ZRAM = {
     "zram_slot_free_notify": ("struct block_device *", "int64"),
     "zram_reset_device": ("struct zram *",),
 }
-OLD = {"swap_range_free": (AREA, "int64", "int32"), **SYSCALLS}
-NEW = {"swap_entry_range_free": (AREA, "swp_entry_t", "int32"), "swap_range_free": (AREA, "int64", "int32"), **SYSCALLS}
+BOTH = {"swap_range_alloc": (AREA, "int64", "int32"), **SYSCALLS}
+OLD = {"swap_range_free": (AREA, "int64", "int32"), **BOTH}
+NEW = {"swap_entry_range_free": (AREA, "swp_entry_t", "int32"), **OLD}
 
 Functions = dict[str, tuple[str, ...] | None]
 

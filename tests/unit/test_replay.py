@@ -90,6 +90,7 @@ class Kernel:
         self.cases: Counter[str] = Counter()
         self.on: dict[int, int] = {}  # number in the catalog by type
         self.in_use: set[tuple[int, int]] = set()  # (type, slot)
+        self.allocated: set[tuple[int, int]] = set()  # these, and those that nothing was written to yet
         self.held: dict[int, dict[int, tuple[int, int]]] = {0: {}, 1: {}, 2: {}}  # by store and page: (size, flags)
         self.left_stale: set[tuple[int, int]] = set()  # (store, page), of areas that are off
         self.off_types: set[int] = set()
@@ -150,6 +151,7 @@ class Kernel:
             if (area.store, page) != header:
                 slot = next(s for s in range(area.slots) if self._page(swap_type, s) == (area.store, page))
                 self.in_use.add((swap_type, slot))
+                self.allocated.add((swap_type, slot))
                 self.cases["left-censored"] += 1
         runs = np.split(pages, np.flatnonzero(np.diff(pages) != 1) + 1)
         for run in runs:
@@ -199,12 +201,26 @@ class Kernel:
             self.cases["reuse of a stale slot"] += 1
         elif place:
             self.cases["store"] += 1
+        self._allocate(swap_type, slot, how % 13 == 0)
         self.in_use.add((swap_type, slot))
         if place:
             if place in self.left_stale:
                 self.cases["reuse of what another area left"] += 1
                 self.left_stale.discard(place)
             self._write(place, how)
+
+    def _allocate(self, swap_type: int, slot: int, lost: bool = False) -> None:
+        if (swap_type, slot) not in self.allocated:
+            self.allocated.add((swap_type, slot))
+            self.cases["allocation not seen"] += lost
+            if not lost:
+                self.emit(Event(self.time, EventKind.ALLOC, swap_type, slot, 1))
+
+    def take(self, swap_type: int, slot: int, how: int) -> None:
+        """A processor's cache of slots is filled: nothing may be written to them for long."""
+        for number in range(slot, min(slot + 1 + how % 4, self.area(swap_type).slots)):
+            self.cases["allocated, not written"] += (swap_type, number) not in self.allocated
+            self._allocate(swap_type, number)
 
     def free(self, swap_type: int, slot: int, how: int) -> None:
         self._free(swap_type, slot, 1, how)
@@ -224,8 +240,10 @@ class Kernel:
         self.emit(free(self.time, swap_type, slot, run + excess, reason))
         for number in range(slot, slot + run):
             if (swap_type, number) not in self.in_use:
-                self.cases["free of an unknown slot"] += 1
+                allocated = (swap_type, number) in self.allocated
+                self.cases["free of a slot never written" if allocated else "free of an unknown slot"] += 1
             self.in_use.discard((swap_type, number))
+            self.allocated.discard((swap_type, number))
             place = self._page(swap_type, number)
             if place is None or self.area(swap_type).path.startswith("/mnt"):
                 self.cases["not notified"] += 1
@@ -284,7 +302,7 @@ class Kernel:
         """All slots are freed first. What the store was not told of, it keeps."""
         area = self.area(swap_type)
         for number in range(1, area.slots):
-            if (swap_type, number) in self.in_use:
+            if (swap_type, number) in self.allocated:
                 self._free(swap_type, number, 1, how + number)
         places = {(area.store, page) for page in PAGES[self.on[swap_type]] if area.store is not None}
         left = {place for place in places if place[1] in self.held[place[0]] and place != self._page(swap_type, 0)}
@@ -333,8 +351,8 @@ def _entry(how: int) -> tuple[int, int]:
 
 
 ACTIONS = (
-    *["store"] * 6, *["free"] * 4, *["free_run"] * 2, "free_past_end", "gone", *["load"] * 2, "discard", "step_back",
-    *["swapon"] * 2, "swapoff", "failed call", *["reset"] * 2, *["foreign"] * 2,
+    *["store"] * 6, *["take"] * 2, *["free"] * 4, *["free_run"] * 2, "free_past_end", "gone", *["load"] * 2, "discard",
+    "step_back", *["swapon"] * 2, "swapoff", "failed call", *["reset"] * 2, *["foreign"] * 2,
 )  # fmt: skip
 
 
@@ -605,7 +623,8 @@ CASES = (
     "store", "rewrite", "reuse of a stale slot", "reuse of what another area left", "free of an unknown slot", "run",
     "free past the end", "gone", "duplicate", "discard", "time steps back", "mkswap while recording", "type reused",
     "late store", "swapon over stale entries", "swapoff with stale entries left", "failed call", "reset", "not a slot",
-    "overwritten after swapoff", "missed", "not notified", "left-censored",
+    "overwritten after swapoff", "missed", "not notified", "left-censored", "allocated, not written",
+    "allocation not seen", "free of a slot never written",
 )  # fmt: skip
 
 
