@@ -1,4 +1,4 @@
-"""The counterfactual's pure parts: policies of rigs, bounds, slots that are taken and not written, the sentence."""
+"""The counterfactual's pure parts: policies of rigs, bounds, the sentences."""
 
 from __future__ import annotations
 
@@ -11,15 +11,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 import counterfactual_compare as compare
 import counterfactual_page as page
-from builders import batch, free, store
-
-from swaptrace.events import FreeReason
-
-EXTENTS = [(0, 2048)]
 
 
 def row(**changed: Any) -> dict[str, Any]:
-    plain = {"name": "x", "policy": "none", "live": 1000, "model": 500, "predicted": 500, "measured": 500}
+    plain = {"name": "x", "policy": "none", "live": 1000, "predicted": 500, "measured": 500}
     return {**plain, **changed}
 
 
@@ -57,7 +52,6 @@ def test_policy_of_a_rig(rig: str, checkpoint: str, policy: str) -> None:
 
 def test_error_is_a_share_of_the_stale_bytes() -> None:
     assert compare.error(row(predicted=510)) == pytest.approx(0.02)
-    assert compare.error(row(model=400), "model") == pytest.approx(0.2)
 
 
 def test_error_with_little_stale_is_a_share_of_all() -> None:
@@ -91,41 +85,6 @@ def test_one_byte_too_many_is_missed_but_not_with_several_at_once() -> None:
 def test_what_is_not_known_or_lost_is_missed() -> None:
     assert compare.misses(results(model=[model(mem_used_total=None)]))
     assert compare.misses(results(lost_events=3))
-
-
-def stale(events: list[Any], hindsight: bool, extents: list[tuple[int, int]] = EXTENTS) -> int:
-    return compare.discard_in_hindsight([batch(events)], [1000], extents, 512, hindsight)[0][0]
-
-
-def test_a_cluster_goes_with_its_last_slot() -> None:
-    stores = [store(1, 0, slot, 50) for slot in range(512, 516)]
-    assert stale([*stores, free(5, 0, 512, 3)], False) == 3
-    assert stale([*stores, free(5, 0, 512, 4)], False) == 0
-    assert stale([*stores, free(5, 0, 512, 4)], True) == 0
-
-
-def test_swapoff_and_the_first_cluster_discard_nothing() -> None:
-    stores = [store(1, 0, slot, 50) for slot in (3, 600)]
-    assert stale([*stores, free(5, 0, 3), free(6, 0, 600, reason=FreeReason.SWAPOFF)], False) == 2
-
-
-def test_a_slot_that_is_stored_later_was_taken_with_its_batch() -> None:
-    events = [*(store(1, 0, slot, 50) for slot in range(512, 516)), free(5, 0, 512, 4), store(2000, 0, 516, 50)]
-    assert stale(events, False) == 0
-    assert stale(events, True) == 4
-
-
-def test_a_slot_that_is_never_stored_was_taken_until_it_is_freed() -> None:
-    stores = [store(1, 0, slot, 50) for slot in range(512, 516)]
-    assert stale([*stores, free(5, 0, 512, 4), free(2000, 0, 517)], True) == 4
-    assert stale([*stores, free(5, 0, 512, 4), free(6, 0, 517)], True) == 0
-
-
-def test_a_file_is_found_through_its_extents() -> None:
-    extents = [(7000, 600), (100, 1448)]  # slot 600 is page 100 of the store
-    events = [store(1, 0, 7000 + 599, 50), store(2, 0, 100, 50), store(3, 0, 5, 50), free(4, 0, 599)]
-    assert stale(events, False, extents) == 1
-    assert stale([*events, free(5, 0, 600)], False, extents) == 0
 
 
 def test_the_headline_is_about_the_last_of_the_churn() -> None:

@@ -22,7 +22,7 @@ import counterfactual_page as page
 import numpy as np
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.events import EventBatch
+from swaptrace.events import EventBatch, EventKind
 from swaptrace.trace.reader import TraceReader
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -55,15 +55,6 @@ class Recording:
         self.predictions = [
             compare.predict(self.reader.header, self.reader.trailer, self.batches, moment) for moment in moments
         ]
-        extents, cluster = self.measured["extents"], self.reader.header.cluster_slots
-        both = [
-            compare.discard_in_hindsight(self.batches, moments, extents, cluster, hindsight)
-            for hindsight in (False, True)
-        ]
-        for prediction, (_, plain) in zip(self.predictions, both[0], strict=True):
-            if plain != prediction.stale_bytes["discard"]:
-                raise ValueError(f"{self.reader.path}: two implementations of `discard` disagree")
-        self.unwritten = [later[1] - plain[1] for plain, later in zip(*both, strict=True)]
 
     @property
     def lost(self) -> int:
@@ -86,13 +77,9 @@ def workload_results(folder: Path) -> dict[str, Any]:
         recording = on_file if on_file is not None and rig.startswith("file") else traced
         facts = measured(folder, rig)
         rigs[rig] = [
-            compare.compare_rig(rig, prediction, checkpoint, facts["baseline"], beside, unwritten)
-            for prediction, checkpoint, beside, unwritten in zip(
-                recording.predictions,
-                facts["checkpoints"],
-                recording.measured["checkpoints"],
-                recording.unwritten,
-                strict=True,
+            compare.compare_rig(rig, prediction, checkpoint, facts["baseline"], beside)
+            for prediction, checkpoint, beside in zip(
+                recording.predictions, facts["checkpoints"], recording.measured["checkpoints"], strict=True
             )
         ]
         for row in rigs[rig]:
@@ -102,7 +89,7 @@ def workload_results(folder: Path) -> dict[str, Any]:
     return {
         "events": sum(len(batch) for batch in traced.batches),
         "lost_events": traced.lost + (on_file.lost if on_file else 0),
-        "stores": int(sum((batch.events["kind"] == compare._STORE).sum() for batch in traced.batches)),
+        "stores": int(sum((batch.events["kind"] == EventKind.STORE).sum() for batch in traced.batches)),
         "slots": sum(count for _, count in traced.measured["extents"]) - 1,
         "times": [checkpoint["time"] for checkpoint in checkpoints],
         "model": [
@@ -111,6 +98,7 @@ def workload_results(folder: Path) -> dict[str, Any]:
         ],
         "rigs": rigs,
         "series": series(traced, checkpoints[-2]["time"]) if folder.name == page.CHURN else {},
+        "cost": cost(traced) if folder.name == page.CHURN else {},
     }
 
 
@@ -125,6 +113,23 @@ def series(recording: Recording, end: int) -> dict[str, list[float]]:
     return {
         "time": ((area.series.time[at] + recording.reader.header.start.time) / 1e9).round(4).tolist(),
         **{name: area.series.bytes[name][at].tolist() for name in names},
+    }
+
+
+def cost(recording: Recording) -> dict[str, int]:
+    """The time that the whole run spent in the slot-free path, and in notifications within it (ns)."""
+    analysis = Analysis(recording.reader.header)
+    for batch in recording.batches:
+        analysis.feed(batch)
+    areas = analysis.finish(recording.reader.trailer).areas
+    path = areas[0].free_path
+    if path is None:
+        raise ValueError(f"{recording.reader.path}: the slot-free path was not timed")
+    return {
+        "slots": path["slots"],
+        "path_ns": path["ns"],
+        "notifications": sum(area.notify_free for area in areas),
+        "notification_ns": sum(area.notification.total for area in areas),
     }
 
 

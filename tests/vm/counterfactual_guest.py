@@ -401,6 +401,8 @@ SOME_RIGS = {"thp-swapin": ("zram", "file", "dm"), "read-back": ("zram", "file",
 #: On which rigs it is recorded, if not on zram alone: a swap file never takes a huge page as a whole (on 6.1), so that
 #: slots come in another order there, which is another trace.
 RECORDED = {"thp": ("zram", "file")}
+#: What is recorded with the time that the slot-free path takes.
+TIMED = ("churn",)
 
 
 def figures(extents: list[tuple[int, int]], name: str) -> dict[str, Any]:
@@ -436,10 +438,10 @@ def figures(extents: list[tuple[int, int]], name: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _recording(trace: Path) -> Iterator[None]:
+def _recording(trace: Path, *options: str) -> Iterator[None]:
     """swaptrace record, from when it says that it has begun until this is left."""
     log = trace.with_suffix(".err")
-    command = ["taskset", "-c", str(RECORDER_CPU), sys.executable, "-m", "swaptrace", "record", "--force"]
+    command = ["taskset", "-c", str(RECORDER_CPU), sys.executable, "-m", "swaptrace", "record", "--force", *options]
     with log.open("w") as file:
         recorder = subprocess.Popen([*command, "-o", str(trace)], stderr=file, stdin=subprocess.DEVNULL)
     end = time.monotonic() + 240
@@ -460,7 +462,9 @@ def measure(folder: Path, workload: str, rig: str) -> None:
     """One workload on one rig, recorded if it is to be."""
     make, options = RIGS[rig]
     record = rig in RECORDED.get(workload, ("zram",))
-    with make() as (device, extents), _recording(folder / f"{rig}.trace") if record else contextlib.nullcontext():
+    timed = ["--time-frees"] if workload in TIMED else []
+    recording = _recording(folder / f"{rig}.trace", *timed) if record else contextlib.nullcontext()
+    with make() as (device, extents), recording:
         run("mkswap", str(device))
         os.sync()
         run("swapon", *options, str(device))
