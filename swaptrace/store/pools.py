@@ -1,100 +1,104 @@
-"""The pools of one store, one per policy: what the compressed bytes cost in pages of memory, at every moment.
+"""The pools of one store under every policy: what the compressed bytes cost in pages of memory, at every moment.
 
 store/replay.py says, policy by policy, when an entry comes and goes; here zsmalloc (store/zsmalloc.py) says how many
 pages the pool then has. Stale pool bytes are what a pool holds more than the one under `notify`, which holds live
-entries only.
+entries only. Policies share one pool for as long as nothing has told them apart.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.analysis.jit import Number, njit, njit_making_arrays
+from swaptrace.analysis.jit import Number, njit
 from swaptrace.analysis.results import Integral
-from swaptrace.store import zsmalloc
+from swaptrace.store import clock, zsmalloc
+from swaptrace.store.clock import BINS
 
-__all__ = ["BINS", "OPERATION", "Pools"]
+__all__ = ["OPERATION", "Pools"]
 
-BINS = 1024  # time bins of a series; when they are used up, they are folded into half as many
-
-#: One change of a pool: the entry of `page` gets an object of `size` bytes (0: none). `row` orders the operations of
-#: different policies within a batch; `time` is in ns.
-OPERATION = np.dtype([("time", np.int64), ("page", np.int64), ("row", np.int32), ("size", np.int32)], align=True)
+#: One change, at `time` (ns): the entry of `page` gets an object of `size` bytes (0: none) under the policies whose
+#: bits are set in `pools`.
+OPERATION = np.dtype([("time", "i8"), ("page", "u4"), ("size", "u4"), ("pools", "u4"), ("unused", "u4")])
 
 _MOST_SLOTS = 1 << 20  # of a store whose size is not known when its first event comes
 _PAGES = int(zsmalloc.Total.PAGES)
-# the clock
-_NOW, _ORIGIN, _WIDTH, _BIN = range(4)
-# what is kept for each policy
-_HELD, _PEAK, _PEAK_STALE = range(3)
+_PEAK, _PEAK_STALE, _MOMENT = range(3)
+
+
+class _Pool(NamedTuple):
+    """One pool, and what is measured of it, all in pages."""
+
+    zsmalloc: zsmalloc.PoolArrays
+    values: NDArray[np.int64]  # (3,) the most held; the most more than `notify` holds; the moment, see clock.py
+    integral: NDArray[np.int64]  # (2,) page-nanoseconds up to the last settlement, in two words
+    clock: NDArray[np.int64]
+    series: NDArray[np.int64]  # (BINS, 1, 1) held at the end of each bin
 
 
 @njit
-def _tick(clock: NDArray[np.int64], now: Number, series: NDArray[np.int64], pages: Number) -> None:
-    """Let time go on, with `pages` held meanwhile: bins as in store/replay.py."""
-    while now >= clock[_ORIGIN] + (clock[_BIN] + 1) * clock[_WIDTH]:
-        series[clock[_BIN]] = pages
-        clock[_BIN] += 1
-        if clock[_BIN] == BINS:
-            for half in range(BINS // 2):
-                series[half] = series[2 * half + 1]
-            clock[_BIN] = BINS // 2
-            clock[_WIDTH] *= 2
-    clock[_NOW] = max(clock[_NOW], now)
+def _settle(pool: _Pool, now: Number) -> None:
+    """Add up the integral until now."""
+    since = now - pool.clock[clock.SINCE]
+    clock.add_integral(pool.integral, pool.zsmalloc.totals[_PAGES], since, pool.values[_MOMENT])
+    pool.values[_MOMENT] = 0
+    clock.settled(pool.clock, now)
 
 
-@njit_making_arrays
-def _carry_out(
-    pool: zsmalloc.PoolArrays, geometry: zsmalloc.GeometryArrays, operations: NDArray[np.void]
-) -> NDArray[np.int64]:
-    """The pages that a pool holds after each operation. Taking away an object that is not there changes nothing."""
-    pages = np.empty(len(operations), np.int64)
+@njit
+def _tick(pool: _Pool, time: Number) -> None:
+    """Time goes on, with the same pages held meanwhile."""
+    if time >= pool.clock[clock.NEXT]:
+        while clock.bin_is_over(pool.clock, time):
+            pool.series[pool.clock[clock.BIN], 0, 0] = pool.zsmalloc.totals[_PAGES]
+            if clock.bin_closed(pool.clock):
+                clock.fold(pool.series)
+        _settle(pool, time)
+    pool.clock[clock.NOW] = max(pool.clock[clock.NOW], time)
+
+
+@njit
+def _advance(
+    pool: _Pool,
+    geometry: zsmalloc.GeometryArrays,
+    operations: NDArray[np.void],
+    policies: Number,
+    held: NDArray[np.int32],
+    least: NDArray[np.int32],
+) -> None:
+    """One pool through a batch. held: what it holds after each operation, to be filled in; least: the same of notify's.
+
+    Taking away an object that is not there changes nothing.
+    """
+    pages: Number = pool.zsmalloc.totals[_PAGES]
     for number in range(len(operations)):
         operation = operations[number]
-        if operation["size"] > 0:
-            zsmalloc.malloc(pool, geometry, operation["page"], operation["size"])
-        else:
-            zsmalloc.free(pool, geometry, operation["page"])
-        pages[number] = pool.totals[_PAGES]
-    return pages
+        if operation["pools"] & policies:
+            _tick(pool, operation["time"])
+            page: Number = np.int64(operation["page"])
+            size: Number = np.int64(operation["size"])
+            if size > 0:
+                zsmalloc.malloc(pool.zsmalloc, geometry, page, size)
+            else:
+                zsmalloc.free(pool.zsmalloc, geometry, page)
+            after: Number = pool.zsmalloc.totals[_PAGES]
+            if after != pages:
+                pool.values[_MOMENT] += (after - pages) * (pool.clock[clock.NOW] - pool.clock[clock.SINCE])
+                pool.values[_PEAK] = max(pool.values[_PEAK], after)
+                pages = after
+        held[number] = pages
+        pool.values[_PEAK_STALE] = max(pool.values[_PEAK_STALE], pages - least[number])
 
 
 @njit
-def _follow(
-    operations: NDArray[np.void],
-    pages: NDArray[np.int64],
-    values: NDArray[np.int64],
-    integral: NDArray[np.float64],
-    clock: NDArray[np.int64],
-    series: NDArray[np.int64],
-) -> None:
-    """One pool through a batch: pages[i] is what it held after operations[i]."""
-    for number in range(len(pages)):
-        now = max(operations[number]["time"], clock[_NOW])
-        integral[0] += np.float64(values[_HELD]) * np.float64(now - clock[_NOW])
-        _tick(clock, now, series, values[_HELD])
-        values[_HELD] = pages[number]
-        values[_PEAK] = max(values[_PEAK], pages[number])
-
-
-@njit
-def _peak_difference(
-    rows: NDArray[np.int32], pages: NDArray[np.int64], other_rows: NDArray[np.int32], other: NDArray[np.int64]
-) -> Number:
-    """The largest pages - other over a batch. The first element of each is what was held before the batch."""
-    at, largest = 0, pages[0] - other[0]
-    for number in range(len(pages)):
-        row = rows[number]
-        while at + 1 < len(other) and other_rows[at + 1] < row:
-            at += 1
-            largest = max(largest, pages[max(number - 1, 0)] - other[at])
-        if at + 1 < len(other) and other_rows[at + 1] == row:
-            at += 1
-        largest = max(largest, pages[number] - other[at])
-    for rest in range(at + 1, len(other)):
-        largest = max(largest, pages[-1] - other[rest])
-    return largest
+def _kinds(operations: NDArray[np.void]) -> Number:
+    """The sets of policies that operations are about: bit n is set if n is the `pools` of one."""
+    found: Number = 0
+    for number in range(len(operations)):
+        found |= 1 << np.int64(operations[number]["pools"])
+    return found
 
 
 class Pools:
@@ -102,67 +106,87 @@ class Pools:
 
     def __init__(self, slots: int, policies: int, least: int, geometry: zsmalloc.Geometry, origin: int) -> None:
         self.page_size = geometry.page_size
-        self._geometry = geometry.arrays
+        self._geometry = geometry
         self._least = least
         self._slots = slots or _MOST_SLOTS
-        self._pools = [zsmalloc.new_pool(self._slots, geometry) for _ in range(policies)]
-        self._values = np.zeros((policies, 3), np.int64)
-        self._integral = np.zeros((policies, 1))
-        self._clock = np.tile(np.array([origin, origin, 1000, 0], np.int64), (policies, 1))
-        self._series = np.zeros((policies, BINS), np.int64)
+        first = _Pool(
+            zsmalloc.new_pool(self._slots, geometry),
+            np.zeros(3, np.int64),
+            np.zeros(2, np.int64),
+            clock.new_clock(origin),
+            np.zeros((BINS, 1, 1), np.int64),
+        )
+        self._pools = {(1 << policies) - 1: first}  # by the set of policies that share it
+        self._held: dict[int, NDArray[np.int32]] = {}
 
     def fits(self, pages: int) -> bool:
         """Whether the pools have room for a store of that many pages."""
         return pages <= self._slots
 
-    def advance(self, operations: list[NDArray[np.void]]) -> None:
-        """Take in the next operations of each policy (arrays of OPERATION)."""
-        before = self._values[:, _HELD].copy()
-        after = [_carry_out(pool, self._geometry, one) for pool, one in zip(self._pools, operations, strict=True)]
-        for number, (one, pages) in enumerate(zip(operations, after, strict=True)):
-            _follow(one, pages, self._values[number], self._integral[number], self._clock[number], self._series[number])
-        rows = [np.append(np.int32(-1), one["row"]) for one in operations]
-        held = [np.append(first, pages) for first, pages in zip(before, after, strict=True)]
-        for number in range(len(held)):
-            peak = _peak_difference(rows[number], held[number], rows[self._least], held[self._least])
-            self._values[number, _PEAK_STALE] = max(self._values[number, _PEAK_STALE], peak)
+    def advance(self, operations: NDArray[np.void]) -> None:
+        """Take in the next operations (array of OPERATION)."""
+        kinds = int(_kinds(operations))
+        for kind in range(kinds.bit_length()):
+            if kinds >> kind & 1:
+                self._tell_apart(kind)
+        held = np.empty((2, len(operations)), np.int32)
+        for policies in sorted(self._pools, key=lambda policies: not policies >> self._least & 1):  # notify's first
+            mine = held[1] if policies >> self._least & 1 else held[0]
+            _advance(self._pools[policies], self._geometry.arrays, operations, policies, mine, held[1])
+
+    def _tell_apart(self, kind: int) -> None:
+        """From now on, policies in that set do something else than those that are not."""
+        for policies, pool in list(self._pools.items()):
+            inside, outside = policies & kind, policies & ~kind
+            if inside and outside:
+                del self._pools[policies]
+                self._pools[inside] = pool
+                arrays = zsmalloc.copy_pool(pool.zsmalloc, self._geometry)
+                self._pools[outside] = _Pool(arrays, *(array.copy() for array in pool[1:]))
+
+    def _of(self, policy: int) -> _Pool:
+        return next(pool for policies, pool in self._pools.items() if policies >> policy & 1)
 
     def reset_statistics(self, now: int) -> None:
         """Forget peaks, integrals and series, but not what is held: what follows is measured from `now` (ns)."""
-        held = self._values[:, _HELD]
-        self._values[:, _PEAK] = held
-        self._values[:, _PEAK_STALE] = held - held[self._least]
-        self._integral[:] = 0
-        self._clock[:] = (now, now, 1000, 0)
+        least = self._of(self._least).zsmalloc.totals[_PAGES]
+        for pool in self._pools.values():
+            held = pool.zsmalloc.totals[_PAGES]
+            pool.values[:] = held, held - least, 0
+            pool.integral[:] = 0
+            pool.clock[:] = clock.new_clock(now)
 
     def finish(self, end: int) -> None:
         """Let time go on to the recording's end (ns)."""
-        for number, clock in enumerate(self._clock):
-            span = max(end - int(clock[_NOW]), 0)
-            self._integral[number] += float(self._values[number, _HELD]) * span
-            _tick(clock, max(end, int(clock[_NOW])), self._series[number], self._values[number, _HELD])
+        for pool in self._pools.values():
+            _tick(pool, end)
+            _settle(pool, int(pool.clock[clock.NOW]))
 
     # -- results
 
     def held(self, number: int) -> Integral:
         """Bytes of a policy's pool, in whole pages: mem_used_total."""
-        values = self._values[number]
-        return self._in_bytes(int(values[_HELD]), int(values[_PEAK]), float(self._integral[number, 0]))
+        pool = self._of(number)
+        return self._in_bytes(
+            int(pool.zsmalloc.totals[_PAGES]), int(pool.values[_PEAK]), clock.integral_of(pool.integral)
+        )
 
     def stale(self, number: int) -> Integral:
         """Bytes that a policy's pool holds more than that of `notify`."""
-        values, least = self._values[number], self._values[self._least]
-        area_under = float(self._integral[number, 0] - self._integral[self._least, 0])
-        return self._in_bytes(int(values[_HELD] - least[_HELD]), int(values[_PEAK_STALE]), area_under)
+        pool, least = self._of(number), self._of(self._least)
+        pages = int(pool.zsmalloc.totals[_PAGES] - least.zsmalloc.totals[_PAGES])
+        page_ns = clock.integral_of(pool.integral) - clock.integral_of(least.integral)
+        return self._in_bytes(pages, int(pool.values[_PEAK_STALE]), page_ns)
 
-    def _in_bytes(self, pages: int, peak: int, page_ns: float) -> Integral:
-        clock = self._clock[self._least]
-        span = int(clock[_NOW] - clock[_ORIGIN])
-        mean = page_ns / span if span else float(pages)
+    def _in_bytes(self, pages: int, peak: int, page_ns: int) -> Integral:
+        times = self._of(self._least).clock
+        span = int(times[clock.NOW] - times[clock.ORIGIN])
         size = self.page_size
-        return Integral(pages * size, peak * size, mean * size, page_ns * size / 1e9)
+        mean = page_ns * size / span if span else float(pages * size)
+        return Integral(pages * size, peak * size, mean, page_ns * size / 1e9)
 
     def series(self, number: int) -> NDArray[np.int64]:
         """Bytes at the end of each bin, the running one included: int64, shape (bins,)."""
-        whole = self._series[number, : self._clock[number, _BIN]]
-        return np.asarray(np.append(whole, self._values[number, _HELD]) * self.page_size, np.int64)
+        pool = self._of(number)
+        whole = pool.series[: pool.clock[clock.BIN], 0, 0]
+        return np.asarray(np.append(whole, pool.zsmalloc.totals[_PAGES]) * self.page_size, np.int64)

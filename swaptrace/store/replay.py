@@ -3,7 +3,7 @@
 Mirrors what ramzswap's handlers do (write, read, slot free; drivers/staging/ramzswap) and zram's after it
 (zram_write_page, zram_slot_free_notify, zram_free_page; drivers/block/zram/zram_drv.c). One pass over the events; for
 each page of the store there are a few bits, and every reported quantity is a sum over the pages whose bits put them
-into it (`_member`). The swap map does not depend on what the store does with notifications, so all policies see the
+into it (`_quantities`). The swap map does not depend on what the store does with notifications, so all policies see the
 same stores and frees.
 """
 
@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.analysis.jit import Events, Number, Record, njit
-from swaptrace.analysis.mapping import HEADER, NO_AREA, PageMap, index_of, slot_of
+from swaptrace.analysis.mapping import HEADER, MAX_TYPES, NO_AREA, NOBODY, PageMap, index_of, slot_of
 from swaptrace.analysis.results import Integral, Series, SlotMap
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
-from swaptrace.store import zsmalloc
-from swaptrace.store.pools import BINS, OPERATION, Pools
+from swaptrace.store import clock, zsmalloc
+from swaptrace.store.clock import BINS
+from swaptrace.store.pools import OPERATION, Pools
 
 __all__ = ["POLICIES", "Policy", "Quantity", "Replay", "Total"]
 
@@ -71,7 +72,6 @@ class Total(IntEnum):
 
 
 _QUANTITIES = len(Quantity)
-_NONE = int(Quantity.NONE)
 
 # bits of a page
 _IN_USE, _HELD_NONE, _HELD_NOTIFY, _HELD_OBSERVED, _LOADED, _UNSIZED = 1, 2, 4, 8, 16, 32
@@ -91,32 +91,45 @@ _SAME, _HUGE, _WRITTEN_BACK = int(EventFlag.SAME), int(EventFlag.HUGE), int(Even
 
 MAP_ROWS = 256
 
-# values kept for each quantity of each area
-_SLOTS, _BYTES, _PEAK_SLOTS, _PEAK_BYTES, _CHANGED = range(5)
-_POLICIES = len(POLICIES)
-_POOL_NONE, _POOL_DISCARD, _POOL_ONCE, _POOL_NOTIFY, _POOL_OBSERVED = range(_POLICIES)
-# the clock
-_NOW, _ORIGIN, _WIDTH, _BIN, _ROW = range(5)
+# the policies' pools, as masks
+_POOL_NONE, _POOL_DISCARD, _POOL_ONCE, _POOL_NOTIFY, _POOL_OBSERVED = (1 << number for number in range(len(POLICIES)))
+_ALL_POOLS = (1 << len(POLICIES)) - 1
+
+_PAGE = np.dtype(
+    [
+        ("size", "u4"),  # compressed size of the entry that the page has or had last
+        ("bits", "u2"),
+        ("holder", "u1"),  # the area that stored it: stale entries outlive their area
+        ("row", "u1"),  # of the slot that the page is to its holder, on the map
+    ]
+)
 
 
 class _State(NamedTuple):
-    quantities_of: NDArray[np.uint16]  # (all bits + 1,) see _quantities
-    bits: NDArray[np.uint16]  # (pages,)
-    size: NDArray[np.uint32]  # (pages,) compressed size of the entry that the page has or had last
-    holder: NDArray[np.uint8]  # (pages,) the area that stored it: stale entries outlive their area
-    values: NDArray[np.int64]  # (areas, quantities, 5)
-    integral: NDArray[np.float64]  # (areas, quantities) byte-nanoseconds
+    """All pages that count towards the same quantities are a class, and an event moves pages from class to class.
+
+    What the pages of each class add up to is kept; sums of that give every quantity. Only for the peaks, the sums
+    themselves are kept as well.
+    """
+
+    class_of: NDArray[np.uint8]  # (all bits + 1,) the class of a page with these bits; class 0 counts towards nothing
+    member: NDArray[np.int64]  # (classes, _PEAKS) -1 where the class counts towards a quantity that has a peak, else 0
+    on_map: NDArray[np.int32]  # (classes, 2) 1 where the class is live, and stale under the policy none
+    page: NDArray[np.void]  # (pages,) _PAGE
+    classes: NDArray[np.int64]  # (areas, classes, 3) slots, bytes, and the moment of bytes: see clock.py
+    integral: NDArray[np.int64]  # (areas, classes, 2) byte-nanoseconds up to the last settlement, in two words
+    sums: NDArray[np.int64]  # (areas, 4, _PEAKS) bytes and slots now, bytes and slots at peak
     totals: NDArray[np.int64]  # (Total,)
-    clock: NDArray[np.int64]  # (5,) see _NOW
+    clock: NDArray[np.int64]  # see clock.py
     series: NDArray[np.int64]  # (areas, BINS, quantities, 2) slots and bytes at the end of each bin
-    row: NDArray[np.int32]  # (areas, 2, MAP_ROWS) live and stale slots per row of the map, now
-    map: NDArray[np.int32]  # (areas, BINS, 2, MAP_ROWS)
+    row: NDArray[np.int32]  # (areas, MAP_ROWS, 2) live and stale slots per row of the map, now
+    map: NDArray[np.int32]  # (areas, BINS, MAP_ROWS, 2)
     per_row: NDArray[np.int64]  # (areas,) slots per row of the map
     cluster: NDArray[np.int64]  # (areas, 4) where its clusters begin in `in_use`; whole ones, slots of each, slots
     in_use: NDArray[np.int32]  # slots allocated per cluster, one area after the other
     allocated: NDArray[np.bool_]  # the swap maps: slots that are not free, cluster by cluster
-    operations: NDArray[np.void]  # (policies, as many as a batch can cause) OPERATION
-    operation_count: NDArray[np.int64]  # (policies,)
+    operations: NDArray[np.void]  # (as many as a batch can cause,) OPERATION
+    operation_count: NDArray[np.int64]  # (1,)
 
 
 def _quantities(bits: int) -> int:
@@ -133,89 +146,92 @@ def _quantities(bits: int) -> int:
     return sum(1 << quantity for quantity in found)
 
 
-_QUANTITIES_OF = np.array([_quantities(bits) for bits in range(_ALL_BITS + 1)], np.uint16)
+_MASKS, _CLASS_OF = np.unique([_quantities(bits) for bits in range(_ALL_BITS + 1)], return_inverse=True)
+_COUNTS = _MASKS[:, None] >> np.arange(_QUANTITIES) & 1  # (classes, quantities) 1 where the class counts towards it
+_PEAKS = [quantity for quantity in Quantity if quantity is not Quantity.LIVE]  # nobody asks for that one's
+_BYTES_NOW, _SLOTS_NOW, _BYTES_PEAK, _SLOTS_PEAK = range(4)
 
 
 @njit
-def _add(state: _State, area: Number, quantity: Number, slots: Number, size: Number) -> None:
-    values = state.values[area, quantity]
-    now = state.clock[_NOW]
-    state.integral[area, quantity] += np.float64(values[_BYTES]) * np.float64(now - values[_CHANGED])
-    values[_CHANGED] = now
-    values[_SLOTS] += slots
-    values[_BYTES] += size
-    values[_PEAK_SLOTS] = max(values[_PEAK_SLOTS], values[_SLOTS])
-    values[_PEAK_BYTES] = max(values[_PEAK_BYTES], values[_BYTES])
-
-
-@njit
-def _operate(state: _State, policy: Number, page: Number, size: Number) -> None:
-    """Note for a policy's pool: the entry gets an object of that size in place of the one it has; none if it is 0."""
-    number = state.operation_count[policy]
-    if number < state.operations.shape[1]:
-        operation = state.operations[policy, number]
-        operation["time"] = state.clock[_NOW]
-        operation["row"] = state.clock[_ROW]
-        operation["page"] = page
-        operation["size"] = size
-        state.operation_count[policy] = number + 1
-
-
-@njit
-def _mark(state: _State, pages: PageMap, area: Number, quantity: Number, page: Number, slots: Number) -> None:
-    """Note a page on the map of the area whose slot it is."""
-    if quantity <= _NONE:
-        row = slot_of(pages, area, page) // state.per_row[area]
-        state.row[area, quantity, min(row, MAP_ROWS - 1)] += slots
+def _move(
+    state: _State, area: Number, row: Number, old_class: Number, old_size: Number, new_class: Number, new_size: Number
+) -> None:
+    """A page of an area goes over to another class, with another size perhaps."""
+    since = state.clock[clock.NOW] - state.clock[clock.SINCE]
+    old, new = state.classes[area, old_class], state.classes[area, new_class]
+    old[0] -= 1
+    old[1] -= old_size
+    old[2] -= old_size * since
+    new[0] += 1
+    new[1] += new_size
+    new[2] += new_size * since
+    for which in range(2):
+        state.row[area, row, which] += state.on_map[new_class, which] - state.on_map[old_class, which]
+    sums = state.sums[area]
+    for peak in range(state.member.shape[1]):
+        was, is_now = state.member[old_class, peak], state.member[new_class, peak]
+        size = sums[_BYTES_NOW, peak] - (was & old_size) + (is_now & new_size)
+        slots = sums[_SLOTS_NOW, peak] + was - is_now
+        sums[_BYTES_NOW, peak] = size
+        sums[_SLOTS_NOW, peak] = slots
+        sums[_BYTES_PEAK, peak] = max(sums[_BYTES_PEAK, peak], size)
+        sums[_SLOTS_PEAK, peak] = max(sums[_SLOTS_PEAK, peak], slots)
 
 
 @njit
 def _change(state: _State, pages: PageMap, page: Number, bits: Number, size: Number, holder: Number) -> None:
     """Give a page new bits, size and holder, and move it from the quantities that it leaves to those that it enters."""
-    old_bits, old_size, old_holder = state.bits[page], np.int64(state.size[page]), np.int64(state.holder[page])
-    areas = len(state.values)
-    if (old_bits != bits or old_size != size or old_holder != holder) and (old_bits | bits) & _HELD:
-        before = np.int64(state.quantities_of[old_bits]) if old_holder < areas else 0
-        after = np.int64(state.quantities_of[bits]) if holder < areas else 0
-        for quantity in range(_QUANTITIES):
-            was, is_now = before >> quantity & 1, after >> quantity & 1
-            if not was and not is_now:
-                continue
-            if was and is_now and old_holder == holder:
-                if old_size != size:
-                    _add(state, holder, quantity, 0, size - old_size)
-                continue
-            if was:
-                _add(state, old_holder, quantity, -1, -old_size)
-                _mark(state, pages, old_holder, quantity, page, -1)
-            if is_now:
-                _add(state, holder, quantity, 1, size)
-                _mark(state, pages, holder, quantity, page, 1)
-    state.bits[page] = bits
-    state.size[page] = size
-    state.holder[page] = holder
+    entry = state.page[page]
+    areas = len(state.classes)
+    old_bits, old_size, old_holder = np.int64(entry["bits"]), np.int64(entry["size"]), np.int64(entry["holder"])
+    old_class, new_class = np.int64(state.class_of[old_bits]), np.int64(state.class_of[bits])
+    entry["bits"] = bits
+    entry["size"] = size
+    if holder == old_holder:
+        if holder < areas and (old_class != new_class or old_size != size):
+            _move(state, holder, entry["row"], old_class, old_size, new_class, size)
+        return
+    if old_holder < areas:
+        _move(state, old_holder, entry["row"], old_class, old_size, 0, 0)
+    entry["holder"] = holder
+    if holder < areas:
+        entry["row"] = min(slot_of(pages, holder, page) // state.per_row[holder], MAP_ROWS - 1)
+        _move(state, holder, entry["row"], 0, 0, new_class, size)
 
 
 @njit
 def _allocate(state: _State, area: Number, slot: Number) -> None:
     """swap_range_alloc(): a slot is given out. Where that was not seen, its first store tells."""
-    first, _, slots, end = state.cluster[area]
-    if slot < end and not state.allocated[first * slots + slot]:
+    first, slots = state.cluster[area, 0], state.cluster[area, 2]
+    if slot < state.cluster[area, 3] and not state.allocated[first * slots + slot]:
         state.allocated[first * slots + slot] = True
         state.in_use[first + slot // slots] += 1
 
 
 @njit
-def _release(state: _State, pages: PageMap, area: Number, slot: Number, flags: Number) -> None:
+def _release(state: _State, pages: PageMap, area: Number, slot: Number, reason: Number) -> None:
     """A slot is free again; with it, perhaps, its cluster."""
-    first, _, slots, end = state.cluster[area]
-    if slot < end and state.allocated[first * slots + slot]:
+    first, slots = state.cluster[area, 0], state.cluster[area, 2]
+    if slot < state.cluster[area, 3] and state.allocated[first * slots + slot]:
         state.allocated[first * slots + slot] = False
         cluster = first + slot // slots
         state.in_use[cluster] -= 1
         # swapoff clears SWP_WRITEOK first, without which free_cluster() schedules no discard
-        if state.in_use[cluster] == 0 and flags >> REASON_SHIFT != _SWAPOFF:
+        if state.in_use[cluster] == 0 and reason != _SWAPOFF:
             _discard(state, pages, area, slot // slots)
+
+
+@njit
+def _operate(state: _State, pools: Number, page: Number, size: Number) -> None:
+    """Note for these pools: the entry gets an object of that size in place of the one it has; none if it is 0."""
+    number = state.operation_count[0]
+    if number < len(state.operations):
+        operation = state.operations[number]
+        operation["time"] = state.clock[clock.NOW]
+        operation["page"] = page
+        operation["size"] = size
+        operation["pools"] = pools
+        state.operation_count[0] = number + 1
 
 
 @njit
@@ -233,51 +249,58 @@ def _count(state: _State, pages: PageMap, sign: Number, size: Number, flags: Num
 
 
 @njit
-def _close_bin(state: _State) -> None:
-    """Note all values at the end of the running bin; fold the bins into half as many when they are used up."""
-    number = state.clock[_BIN]
-    for area in range(len(state.values)):
-        for quantity in range(_QUANTITIES):
-            state.series[area, number, quantity, 0] = state.values[area, quantity, _SLOTS]
-            state.series[area, number, quantity, 1] = state.values[area, quantity, _BYTES]
-        for row in range(MAP_ROWS):
-            state.map[area, number, 0, row] = state.row[area, 0, row]
-            state.map[area, number, 1, row] = state.row[area, 1, row]
-    number += 1
-    if number == BINS:
-        for area in range(len(state.values)):
-            _fold(state.series[area])
-            _fold(state.map[area])
-        number = BINS // 2
-        state.clock[_WIDTH] *= 2
-    state.clock[_BIN] = number
+def _settle(state: _State, now: Number) -> None:
+    """Add up all integrals until now."""
+    since = now - state.clock[clock.SINCE]
+    for area in range(len(state.classes)):
+        for number in range(1, state.classes.shape[1]):
+            one = state.classes[area, number]
+            clock.add_integral(state.integral[area, number], one[1], since, one[2])
+            one[2] = 0
+    clock.settled(state.clock, now)
 
 
 @njit
-def _fold(bins: NDArray[Any]) -> None:
-    """Keep every other bin, shape (BINS, a, b): element by element, for assigning whole rows would make arrays."""
-    for half in range(BINS // 2):
-        for first in range(bins.shape[1]):
-            for second in range(bins.shape[2]):
-                bins[half, first, second] = bins[2 * half + 1, first, second]
+def _close_bin(state: _State) -> None:
+    """Note all values at the end of the running bin."""
+    number = state.clock[clock.BIN]
+    for area in range(len(state.classes)):
+        for quantity in range(_QUANTITIES):
+            for what in range(2):
+                state.series[area, number, quantity, what] = _sum(state, area, quantity, what)
+        for row in range(MAP_ROWS):
+            for which in range(2):
+                state.map[area, number, row, which] = state.row[area, row, which]
+    if clock.bin_closed(state.clock):
+        for area in range(len(state.classes)):
+            clock.fold(state.series[area])
+            clock.fold(state.map[area])
+
+
+@njit
+def _sum(state: _State, area: Number, quantity: Number, what: Number) -> Number:
+    """Slots (0) or bytes (1) of a quantity now."""
+    total = 0
+    for number in range(len(_COUNTS)):
+        total += _COUNTS[number, quantity] * state.classes[area, number, what]
+    return total
 
 
 @njit
 def _tick(state: _State, time: Number) -> None:
     """Time goes on, never back: across CPUs, time stamps may step back by microseconds."""
-    clock = state.clock
-    if time <= clock[_NOW]:
-        return
-    while time >= clock[_ORIGIN] + (clock[_BIN] + 1) * clock[_WIDTH]:
-        _close_bin(state)
-    clock[_NOW] = time
+    if time >= state.clock[clock.NEXT]:
+        while clock.bin_is_over(state.clock, time):
+            _close_bin(state)
+        _settle(state, time)
+    state.clock[clock.NOW] = max(state.clock[clock.NOW], time)
 
 
 @njit
 def _was(bits: Number, flags: Number) -> Number:
     """The bits with an entry's flags in them."""
     was = (_WAS_SAME if flags & _SAME else 0) | (_WAS_HUGE if flags & _HUGE else 0)
-    return (bits & ~np.uint16(_WAS_SAME | _WAS_HUGE)) | np.uint16(was)
+    return bits & ~(_WAS_SAME | _WAS_HUGE) | was
 
 
 @njit
@@ -288,46 +311,39 @@ def _flags_of(bits: Number) -> Number:
 @njit
 def _store(state: _State, pages: PageMap, page: Number, event: Record) -> None:
     """zram_write_page(): the new entry replaces whatever was there, under every policy."""
-    area = np.int64(pages.owner[page])
-    used = np.uint16(_IN_USE) if area < len(state.values) else np.uint16(0)
-    if event["flags"] & _GONE:
+    area, flags = np.int64(pages.owner[page]), np.int64(event["flags"])
+    bits, old_size = np.int64(state.page[page]["bits"]), np.int64(state.page[page]["size"])
+    if flags & _GONE:
         # Freed and dropped before its size could be read: the free and the drop, which has the size, came first.
-        size, bits = np.int64(state.size[page]), state.bits[page]
         state.totals[5] += 1
-        _count(state, pages, 1, size, _flags_of(bits))
-        for policy in (_POOL_NONE, _POOL_DISCARD, _POOL_ONCE):
-            _operate(state, policy, page, size)
-        _change(
-            state,
-            pages,
-            page,
-            (bits & np.uint16(_WAS_SAME | _WAS_HUGE)) | np.uint16(_HELD_NONE | _HELD_DISCARD | _HELD_ONCE),
-            size,
-            area,
-        )
+        _count(state, pages, 1, old_size, _flags_of(bits))
+        _operate(state, _POOL_NONE | _POOL_DISCARD | _POOL_ONCE, page, old_size)
+        held = _HELD_NONE | _HELD_DISCARD | _HELD_ONCE
+        _change(state, pages, page, bits & (_WAS_SAME | _WAS_HUGE) | held, old_size, area)
         return
     size = np.int64(event["size"])
-    if state.bits[page] & _HELD_OBSERVED:  # the kernel drops the old entry first; it does not if that event was lost
-        _count(state, pages, -1, np.int64(state.size[page]), _flags_of(state.bits[page]))
-    _count(state, pages, 1, size, event["flags"])
-    for policy in range(_POLICIES):
-        _operate(state, policy, page, size)
-    _change(state, pages, page, _was(np.uint16(_HELD | used), event["flags"]), size, area)
+    if bits & _HELD_OBSERVED:  # the kernel drops the old entry first; it does not if that event was lost
+        _count(state, pages, -1, old_size, _flags_of(bits))
+    _count(state, pages, 1, size, flags)
+    _operate(state, _ALL_POOLS, page, size)
+    used = area < len(state.classes)
+    _change(state, pages, page, _was(_HELD | (_IN_USE if used else 0), flags), size, area)
     if used:
         _allocate(state, area, slot_of(pages, area, page))
 
 
 @njit
-def _slot_free(state: _State, pages: PageMap, page: Number, told: NDArray[np.bool_]) -> None:
+def _slot_free(state: _State, pages: PageMap, page: Number, told: Number) -> None:
     """The swap map's side of a free, and, if the store was told, zram_slot_free_notify() under the policy `notify`."""
-    bits = state.bits[page]
+    entry = state.page[page]
+    bits = np.int64(entry["bits"])
     if not bits & _IN_USE:
         return
-    bits &= ~np.uint16(_IN_USE | _LOADED)
+    bits &= ~(_IN_USE | _LOADED)
     if told and bits & _HELD_NOTIFY:
-        bits &= ~np.uint16(_HELD_NOTIFY)
+        bits &= ~_HELD_NOTIFY
         _operate(state, _POOL_NOTIFY, page, 0)
-    _change(state, pages, page, bits, np.int64(state.size[page]), np.int64(state.holder[page]))
+    _change(state, pages, page, bits, np.int64(entry["size"]), np.int64(entry["holder"]))
 
 
 @njit
@@ -340,56 +356,63 @@ def _discard(state: _State, pages: PageMap, area: Number, cluster: Number) -> No
     slots = state.cluster[area, 2]
     if cluster == 0 or cluster >= state.cluster[area, 1]:
         return
-    for slot in range(cluster * slots, (cluster + 1) * slots):
-        page: Number = index_of(pages.extents, area, slot)[0]
-        if 0 <= page < len(state.bits) and state.bits[page] & _HELD_DISCARD:
-            _operate(state, _POOL_DISCARD, page, 0)
-            bits = state.bits[page] & ~np.uint16(_HELD_DISCARD)
-            _change(state, pages, page, bits, np.int64(state.size[page]), np.int64(state.holder[page]))
+    slot, end = cluster * slots, (cluster + 1) * slots
+    while slot < end:
+        first, count = index_of(pages.extents, area, slot)
+        count = min(count, end - slot)
+        for page in range(max(first, 0), min(first + count, len(state.page))):
+            _take_away(state, pages, page, _HELD_DISCARD, _POOL_DISCARD)
+        slot += count
+
+
+@njit
+def _take_away(state: _State, pages: PageMap, page: Number, held: Number, pool: Number) -> None:
+    """A policy has the store drop the entry of a page, if it holds one under that policy."""
+    entry = state.page[page]
+    bits = np.int64(entry["bits"])
+    if bits & held:
+        _operate(state, pool, page, 0)
+        _change(state, pages, page, bits & ~held, np.int64(entry["size"]), np.int64(entry["holder"]))
 
 
 @njit
 def _discard_area(state: _State, pages: PageMap, area: Number) -> None:
     """discard_swap(), at swapon with --discard=once: whatever the area's slots hold is dropped (but not the header)."""
-    for page in range(len(state.bits)):
-        if pages.owner[page] == area and state.bits[page] & _HELD_ONCE:
-            _operate(state, _POOL_ONCE, page, 0)
-            bits = state.bits[page] & ~np.uint16(_HELD_ONCE)
-            _change(state, pages, page, bits, np.int64(state.size[page]), np.int64(state.holder[page]))
+    for page in range(len(state.page)):
+        if pages.owner[page] == area:
+            _take_away(state, pages, page, _HELD_ONCE, _POOL_ONCE)
 
 
 @njit
 def _drop(state: _State, pages: PageMap, page: Number, event: Record) -> None:
     """zram_free_page(): the driver really dropped an entry."""
-    size = np.int64(event["size"])
-    bits, holder = _was(state.bits[page], event["flags"]), np.int64(state.holder[page])
-    _count(state, pages, -1, size, event["flags"])
+    size, flags = np.int64(event["size"]), np.int64(event["flags"])
+    bits, holder = _was(np.int64(state.page[page]["bits"]), flags), np.int64(state.page[page]["holder"])
+    _count(state, pages, -1, size, flags)
     # An entry that was not seen stored yet (see _store) has overwritten what other policies hold there still: that has
     # its size, too.
-    if bits & _HELD_OBSERVED and holder >= len(state.values):
-        bits &= ~np.uint16(_HELD)  # no slot's page: there is no policy about it
-    bits &= ~np.uint16(_HELD_OBSERVED | _UNSIZED)
-    if not event["flags"] & _REPLACED:  # the store that replaces it finds the old object still there
-        _operate(state, _POOL_OBSERVED, page, 0)
-        if holder >= len(state.values):
-            for policy in range(_POLICIES):
-                _operate(state, policy, page, 0)
+    no_slot = holder >= len(state.classes)
+    if bits & _HELD_OBSERVED and no_slot:
+        bits &= ~_HELD  # there is no policy about it
+    bits &= ~(_HELD_OBSERVED | _UNSIZED)
+    if not flags & _REPLACED:  # the store that replaces it finds the old object still there
+        _operate(state, _ALL_POOLS if no_slot else _POOL_OBSERVED, page, 0)
     _change(state, pages, page, bits, size, holder)
 
 
 @njit
 def _present(state: _State, pages: PageMap, first: Number, event: Record) -> None:
     """An entry from before the recording, held under every policy. Without a size, that is known when it is dropped."""
-    unsized = event["size"] == 0 and not event["flags"] & _SAME
-    for page in range(first, min(first + event["run"], len(state.bits))):
+    size, flags = np.int64(event["size"]), np.int64(event["flags"])
+    unsized = size == 0 and not flags & _SAME
+    for page in range(first, min(first + event["run"], len(state.page))):
         area = np.int64(pages.owner[page])
-        used = np.uint16(_IN_USE) if area < len(state.values) else np.uint16(0)
+        used = area < len(state.classes)
         state.totals[6] += 1
         state.totals[7] += unsized
-        bits = _was(np.uint16(_HELD | used | (_UNSIZED if unsized else 0)), event["flags"])
-        for policy in range(_POLICIES):
-            _operate(state, policy, page, np.int64(event["size"]))
-        _change(state, pages, page, bits, np.int64(event["size"]), area)
+        _operate(state, _ALL_POOLS, page, size)
+        bits = _HELD | (_IN_USE if used else 0) | (_UNSIZED if unsized else 0)
+        _change(state, pages, page, _was(bits, flags), size, area)
         if used:
             _allocate(state, area, slot_of(pages, area, page))
 
@@ -397,59 +420,64 @@ def _present(state: _State, pages: PageMap, first: Number, event: Record) -> Non
 @njit
 def _reset(state: _State, pages: PageMap) -> None:
     """zram_reset_device(): nothing is left, under any policy. (What was held was seen dropped, entry by entry.)"""
-    for page in range(len(state.bits)):
-        if state.bits[page] & _HELD:
-            for policy in range(_POLICIES):
-                _operate(state, policy, page, 0)
-        _change(state, pages, page, np.uint16(0), np.int64(0), np.int64(state.holder[page]))
+    for page in range(len(state.page)):
+        if state.page[page]["bits"] & _HELD:
+            _operate(state, _ALL_POOLS, page, 0)
+        _change(state, pages, page, 0, 0, np.int64(state.page[page]["holder"]))
+
+
+@njit
+def _loaded(state: _State, pages: PageMap, page: Number) -> None:
+    """The page of a slot in use was read back into memory, where it now is as well."""
+    entry = state.page[page]
+    bits = np.int64(entry["bits"])
+    if bits & _IN_USE:
+        _change(state, pages, page, bits | _LOADED, np.int64(entry["size"]), np.int64(entry["holder"]))
 
 
 @njit
 def _advance(events: Events, told: NDArray[np.bool_], pages: PageMap, state: _State) -> None:
-    limit = len(state.bits)
+    limit = len(state.page)
     for number in range(len(events)):
         event = events[number]
-        kind = event["kind"]
-        state.clock[_ROW] = number
+        kind, time = event["kind"], np.int64(event["time"])
         if kind in (_FREED, _ALLOC):
-            area: Number = pages.type_area[event["device"]] if event["device"] < 32 else NO_AREA
+            area: Number = pages.type_area[event["device"]] if event["device"] < MAX_TYPES else NO_AREA
             if area == NO_AREA:
                 continue
-            _tick(state, np.int64(event["time"]))
+            _tick(state, time)
+            reason = np.int64(event["flags"]) >> REASON_SHIFT
             for slot in range(np.int64(event["slot"]), np.int64(event["slot"]) + event["run"]):
                 if kind == _ALLOC:
                     _allocate(state, area, slot)
                     continue
-                page: Number = index_of(pages.extents, area, slot)[0]
-                if 0 <= page < limit:
-                    _slot_free(state, pages, page, told[number])
-                _release(state, pages, area, slot, event["flags"])
+                freed: Number = index_of(pages.extents, area, slot)[0]
+                if 0 <= freed < limit:
+                    _slot_free(state, pages, freed, told[number])
+                _release(state, pages, area, slot, reason)
             continue
         if event["device"] != pages.store or kind < _STORE:
             continue
         if kind == _RESET:  # of the whole store: its slot means nothing
-            _tick(state, np.int64(event["time"]))
+            _tick(state, time)
             _reset(state, pages)
             continue
         page = np.int64(event["slot"])
         if page >= limit:
             continue
-        _tick(state, np.int64(event["time"]))
+        _tick(state, time)
         if kind == _STORE:
             _store(state, pages, page, event)
         elif kind == _NOTIFY:
             if event["flags"] & _MISSED_FLAG:
-                state.bits[page] |= np.uint16(_MISSED)
+                state.page[page]["bits"] |= _MISSED
             if event["flags"] & _DROPPED:
                 _drop(state, pages, page, event)
         elif kind == _DROP:
             _drop(state, pages, page, event)
         elif kind == _LOAD:
             for loaded in range(page, min(page + event["run"], limit)):
-                bits = state.bits[loaded]
-                if bits & _IN_USE:
-                    size, holder = np.int64(state.size[loaded]), np.int64(state.holder[loaded])
-                    _change(state, pages, loaded, bits | np.uint16(_LOADED), size, holder)
+                _loaded(state, pages, loaded)
         elif kind == _PRESENT:
             _present(state, pages, page, event)
 
@@ -465,96 +493,77 @@ class Replay:
         least = list(POLICIES).index("notify")
         self._pools = Pools(pages, len(POLICIES), least, geometry, origin) if geometry is not None else None
         self._state = _State(
-            quantities_of=_QUANTITIES_OF,
-            bits=np.zeros(pages, np.uint16),
-            size=np.zeros(pages, np.uint32),
-            holder=np.full(pages, 255, np.uint8),
-            values=np.zeros((0, _QUANTITIES, 5), np.int64),
-            integral=np.zeros((0, _QUANTITIES), np.float64),
+            class_of=_CLASS_OF.astype(np.uint8),
+            member=-_COUNTS[:, _PEAKS],
+            on_map=_COUNTS[:, [Quantity.LIVE, Quantity.NONE]].astype(np.int32),
+            page=_new_pages(pages),
             totals=np.zeros(len(Total), np.int64),
-            clock=np.array([origin, origin, 1000, 0, 0], np.int64),
-            series=np.zeros((0, BINS, _QUANTITIES, 2), np.int64),
-            row=np.zeros((0, 2, MAP_ROWS), np.int32),
-            map=np.zeros((0, BINS, 2, MAP_ROWS), np.int32),
-            per_row=np.zeros(0, np.int64),
-            cluster=np.zeros((0, 4), np.int64),
+            clock=clock.new_clock(origin),
             in_use=np.zeros(0, np.int32),
             allocated=np.zeros(0, np.bool_),
-            operations=np.zeros((_POLICIES, 0), OPERATION),
-            operation_count=np.zeros(_POLICIES, np.int64),
+            operations=np.empty(0, OPERATION),
+            operation_count=np.zeros(1, np.int64),
+            **_areas(0),
         )
 
     def add_area(self, slots: int, pages: PageMap) -> None:
         """The store has one more area, of that many slots: the last one in `pages`."""
         state = self._state
         per_cluster = self._cluster_slots
+        one = _areas(1)
+        one["per_row"][0] = max(-(-slots // MAP_ROWS), 1)
+        one["cluster"][0] = len(state.in_use), slots // per_cluster, per_cluster, slots
         clusters = -(-slots // per_cluster)
-        state = state._replace(
-            in_use=np.append(state.in_use, np.zeros(clusters, np.int32)),
-            allocated=np.append(state.allocated, np.zeros(clusters * per_cluster, np.bool_)),
+        more = {"in_use": np.zeros(clusters, np.int32), "allocated": np.zeros(clusters * per_cluster, np.bool_), **one}
+        self._state = state._replace(
+            **{name: np.concatenate([getattr(state, name), new]) for name, new in more.items()}
         )
-        one: dict[str, NDArray[Any]] = {
-            "values": np.zeros((1, _QUANTITIES, 5), np.int64),
-            "integral": np.zeros((1, _QUANTITIES)),
-            "series": np.zeros((1, BINS, _QUANTITIES, 2), np.int64),
-            "row": np.zeros((1, 2, MAP_ROWS), np.int32),
-            "map": np.zeros((1, BINS, 2, MAP_ROWS), np.int32),
-            "per_row": np.array([max(-(-slots // MAP_ROWS), 1)], np.int64),
-            "cluster": np.array([[len(state.in_use) - clusters, slots // per_cluster, per_cluster, slots]], np.int64),
-        }
-        one["values"][:, :, _CHANGED] = state.clock[_NOW]
-        self._state = state._replace(**{name: np.concatenate([getattr(state, name), new]) for name, new in one.items()})
-        self._state.operation_count[:] = 0
-        if self._pools is not None:
-            self._state = self._state._replace(operations=np.empty((_POLICIES, len(self._state.bits)), OPERATION))
-        _discard_area(self._state, pages, len(self._state.values) - 1)
+        self._make_room(len(self._state.page))
+        _discard_area(self._state, pages, len(self._state.classes) - 1)
         self._work_pools()
 
     def grow(self, pages: int) -> None:
         """Make room for that many pages."""
-        more = pages - len(self._state.bits)
+        more = pages - len(self._state.page)
         if more > 0:
-            self._state = self._state._replace(
-                bits=np.append(self._state.bits, np.zeros(more, np.uint16)),
-                size=np.append(self._state.size, np.zeros(more, np.uint32)),
-                holder=np.append(self._state.holder, np.full(more, 255, np.uint8)),
-            )
+            self._state = self._state._replace(page=np.append(self._state.page, _new_pages(more)))
 
     def advance(self, events: NDArray[np.void], told: NDArray[np.bool_], pages: PageMap) -> None:
         """Take in the next events. told: bool (n,), the slot frees that the store was notified of under `notify`."""
-        if self._pools is not None:
-            # at most an operation for each slot of a free's run, and one for each page that a discard or a reset drops
-            most = int(events["run"].astype(np.int64).sum()) + len(events) + len(self._state.bits)
-            self._state = self._state._replace(operations=np.empty((_POLICIES, most), OPERATION))
-        self._state.operation_count[:] = 0
+        # at most an operation for each slot of a free's run, and one for each page that a discard or a reset drops
+        self._make_room(int(events["run"].sum(dtype=np.int64)) + len(events) + len(self._state.page))
         _advance(events, told, pages, self._state)
         self._work_pools()
 
+    def _make_room(self, operations: int) -> None:
+        """For the next batch's operations."""
+        self._state.operation_count[0] = 0
+        if self._pools is not None and operations > len(self._state.operations):
+            self._state = self._state._replace(operations=np.empty(operations, OPERATION))
+
     def _work_pools(self) -> None:
-        if self._pools is not None and self._pools.fits(len(self._state.bits)):
-            count = self._state.operation_count
-            self._pools.advance([one[:n] for one, n in zip(self._state.operations, count, strict=True)])
+        if self._pools is not None and self._pools.fits(len(self._state.page)):
+            self._pools.advance(self._state.operations[: self._state.operation_count[0]])
 
     def reset_statistics(self, now: int) -> None:
         """Forget peaks, integrals and series, but not the contents: what follows is measured from `now` (ns)."""
         _tick(self._state, now)
         state = self._state
+        now = int(state.clock[clock.NOW])
+        _settle(state, now)
         state.integral[:] = 0
-        state.values[:, :, _PEAK_SLOTS] = state.values[:, :, _SLOTS]
-        state.values[:, :, _PEAK_BYTES] = state.values[:, :, _BYTES]
-        state.values[:, :, _CHANGED] = state.clock[_NOW]
+        state.sums[:, [_BYTES_PEAK, _SLOTS_PEAK]] = state.sums[:, [_BYTES_NOW, _SLOTS_NOW]]
         if self._pools is not None:
             self._pools.reset_statistics(now)
-        state.clock[_ORIGIN], state.clock[_WIDTH], state.clock[_BIN] = state.clock[_NOW], 1000, 0
+        state.clock[:] = clock.new_clock(now)
 
     def finish(self, end: int) -> None:
         """Let time go on to the recording's end (ns)."""
         _tick(self._state, end)
-        for area in range(len(self._state.values)):
-            for quantity in range(_QUANTITIES):
-                _add(self._state, area, quantity, 0, 0)
+        end = int(self._state.clock[clock.NOW])
+        _settle(self._state, end)
         if self._pools is not None:
-            self._pools.finish(int(self._state.clock[_NOW]))
+            self._pools.finish(end)
 
     # -- results
 
@@ -562,17 +571,20 @@ class Replay:
         return int(self._state.totals[what])
 
     def slots(self, area: int, quantity: Quantity) -> tuple[int, int]:
-        """(now, at peak)."""
-        values = self._state.values[area, quantity]
-        return int(values[_SLOTS]), int(values[_PEAK_SLOTS])
+        """(now, at peak); the peak of LIVE is not known, and 0."""
+        return int(_sum(self._state, area, quantity, 0)), self._peak(area, quantity, _SLOTS_PEAK)
 
     def integral(self, area: int, quantity: Quantity) -> Integral:
-        """Compressed bytes: now, at peak, mean over time, and byte-seconds."""
-        values = self._state.values[area, quantity]
-        span = self._state.clock[_NOW] - self._state.clock[_ORIGIN]
-        area_under = float(self._state.integral[area, quantity])
-        mean = float(area_under / span) if span else float(values[_BYTES])
-        return Integral(int(values[_BYTES]), int(values[_PEAK_BYTES]), mean, area_under / 1e9)
+        """Compressed bytes: now, at peak (as in slots()), mean over time, and byte-seconds."""
+        held = int(_sum(self._state, area, quantity, 1))
+        span = int(self._state.clock[clock.NOW] - self._state.clock[clock.ORIGIN])
+        parts = self._state.integral[area, _COUNTS[:, quantity] != 0]
+        area_under = sum(clock.integral_of(part) for part in parts)
+        mean = area_under / span if span else float(held)
+        return Integral(held, self._peak(area, quantity, _BYTES_PEAK), mean, area_under / 1e9)
+
+    def _peak(self, area: int, quantity: Quantity, which: int) -> int:
+        return int(self._state.sums[area, which, _PEAKS.index(quantity)]) if quantity in _PEAKS else 0
 
     @property
     def pools(self) -> Pools | None:
@@ -580,40 +592,42 @@ class Replay:
 
         They are if the geometry is, and all that the store held when the recording began.
         """
-        known = self._pools is not None and self._pools.fits(len(self._state.bits)) and not self.total(Total.UNSIZED)
+        known = self._pools is not None and self._pools.fits(len(self._state.page)) and not self.total(Total.UNSIZED)
         return self._pools if known else None
 
     def indexes(self, quantity: Quantity) -> NDArray[np.int64]:
         """The store indexes of all pages that count towards a quantity now (int64, increasing)."""
-        member = (_QUANTITIES_OF[self._state.bits] >> quantity & 1).astype(np.bool_)
-        return np.flatnonzero(member & (self._state.holder < len(self._state.values)))
+        page = self._state.page
+        member = _COUNTS[_CLASS_OF[page["bits"]], quantity] != 0
+        return np.flatnonzero(member & (page["holder"] < len(self._state.classes)))
 
     def leaks(self, area: int) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.bool_]]:
         """An area's leaked entries now: store indexes, compressed sizes, and whether a notification came but missed."""
         index = self.indexes(Quantity.LEAKED)
-        index = index[self._state.holder[index] == area]
-        return index, self._state.size[index], (self._state.bits[index] & _MISSED) != 0
+        index = index[self._state.page["holder"][index] == area]
+        leaked = self._state.page[index]
+        return index, leaked["size"], (leaked["bits"] & _MISSED) != 0
 
     def header(self, pages: PageMap) -> tuple[int, int]:
         """What mkswap wrote and the store holds now, as observed: (pages, compressed bytes)."""
-        held = (pages.owner == HEADER) & (self._state.bits & _HELD_OBSERVED != 0)
-        return int(np.count_nonzero(held)), int(self._state.size[held].sum())
+        held = (pages.owner == HEADER) & (self._state.page["bits"] & _HELD_OBSERVED != 0)
+        return int(np.count_nonzero(held)), int(self._state.page["size"][held].sum())
 
     def held(self) -> NDArray[np.int64]:
         """The store indexes that hold an entry now, as observed (int64, increasing)."""
-        return np.flatnonzero(self._state.bits & _HELD_OBSERVED)
+        return np.flatnonzero(self._state.page["bits"] & _HELD_OBSERVED)
 
     def _bins(self) -> NDArray[np.int64]:
         """Ends of the bins since the origin, the running one's included (ns)."""
-        clock = self._state.clock
-        ends = np.arange(1, clock[_BIN] + 2) * clock[_WIDTH]
-        ends[-1] = clock[_NOW] - clock[_ORIGIN]
+        times = self._state.clock
+        ends = np.arange(1, times[clock.BIN] + 2) * times[clock.WIDTH]
+        ends[-1] = times[clock.NOW] - times[clock.ORIGIN]
         return np.asarray(ends, np.int64)
 
     def series(self, area: int) -> Series:
         names = {quantity.name.lower(): quantity for quantity in Quantity}
-        whole = self._state.series[area, : self._state.clock[_BIN]]
-        now = self._state.values[area, :, :2]
+        whole = self._state.series[area, : self._state.clock[clock.BIN]]
+        now = _COUNTS.T @ self._state.classes[area, :, :2]
         both = np.concatenate([whole, now[None]])
         return Series(
             self._bins(),
@@ -623,8 +637,28 @@ class Replay:
         )
 
     def slot_map(self, area: int, slots: int) -> SlotMap:
-        whole = self._state.map[area, : self._state.clock[_BIN]]
+        whole = self._state.map[area, : self._state.clock[clock.BIN]]
         both = np.concatenate([whole, self._state.row[area][None]])
         per_row = int(self._state.per_row[area])
         rows = -(-slots // per_row)
-        return SlotMap(both[:, 0, :rows], both[:, 1, :rows], per_row, slots)
+        return SlotMap(both[:, :rows, 0], both[:, :rows, 1], per_row, slots)
+
+
+def _new_pages(count: int) -> NDArray[np.void]:
+    pages = np.zeros(count, _PAGE)
+    pages["holder"] = NOBODY
+    return pages
+
+
+def _areas(count: int) -> dict[str, NDArray[Any]]:
+    """The part of the state that is per area, all zeros."""
+    return {
+        "classes": np.zeros((count, len(_MASKS), 3), np.int64),
+        "integral": np.zeros((count, len(_MASKS), 2), np.int64),
+        "sums": np.zeros((count, 4, len(_PEAKS)), np.int64),
+        "series": np.zeros((count, BINS, _QUANTITIES, 2), np.int64),
+        "row": np.zeros((count, MAP_ROWS, 2), np.int32),
+        "map": np.zeros((count, BINS, MAP_ROWS, 2), np.int32),
+        "per_row": np.zeros(count, np.int64),
+        "cluster": np.zeros((count, 4), np.int64),
+    }

@@ -56,6 +56,7 @@ __all__ = [
     "Total",
     "can_compact",
     "compact",
+    "copy_pool",
     "free",
     "geometry",
     "malloc",
@@ -89,7 +90,7 @@ _OPTIONS: Final = {"_nrt": False} if hasattr(CPUTargetOptions, "_nrt") else {}
 def _jit(function: _Function) -> _Function:
     """numba.njit, keeping the function's type."""
     njit: Any = numba.njit  # not typed in every release, and its hints do not know that option
-    return cast(_Function, njit(cache=True, **_OPTIONS)(function))
+    return cast(_Function, njit(cache=True, nogil=True, forceinline=True, **_OPTIONS)(function))
 
 
 # ---------------------------------------------------------------------------------------------------------- geometry
@@ -355,6 +356,18 @@ def new_pool(slots: int, geo: Geometry) -> PoolArrays:
         free_zspages=np.zeros(int(buckets.max()) + 1, np.int32),
         totals=np.zeros(len(Total), np.int64),
     )
+
+
+def copy_pool(pool: PoolArrays, geo: Geometry) -> PoolArrays:
+    """A pool in the same state, which takes as much memory as this one does. O(slots)."""
+    copy = new_pool(len(pool.objects), geo)
+    stored = np.flatnonzero(pool.objects)
+    copy.objects[stored] = pool.objects[stored]
+    for name, used in (("zspages", 1 + int(pool.totals[_ZSPAGES])), ("cells", int(pool.totals[_CELLS]))):
+        getattr(copy, name)[:used] = getattr(pool, name)[:used]
+    for name in ("lists", "class_stats", "free_zspages", "totals"):
+        getattr(copy, name)[:] = getattr(pool, name)
+    return copy
 
 
 # --------------------------------------------------------------------------------------------- zspages and their lists

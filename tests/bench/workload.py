@@ -1,0 +1,97 @@
+"""A made-up trace, of any length, that looks like one of a busy machine: what the benchmarks measure.
+
+Regions of an area's slots are stored one after the other and freed in another order, each slot with its notification:
+two thirds at once, as by exits, one third page by page after being read back, in any order. Sizes are drawn anew at
+each store. The same number of events gives the same trace.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.events import EVENT, REASON_SHIFT, EventBatch, EventFlag, EventKind, FreeReason
+from swaptrace.store import zsmalloc
+from swaptrace.trace.header import Header, Trailer
+from swaptrace.trace.writer import TraceWriter
+
+__all__ = ["SLOTS", "batches", "header", "write"]
+
+SLOTS = 1 << 18
+REGION = 1 << 12  # slots
+_EXIT = np.array([EventKind.FREE, EventKind.NOTIFY], np.uint8)
+_SWAPIN = np.array([EventKind.LOAD, EventKind.FREE, EventKind.NOTIFY], np.uint8)
+_SIZES = np.array([0, 575, 687, 751, 928, 1407, 1542, 1687, 2151, 4096], np.uint32)
+
+
+def header() -> Header:
+    """Of a zram area whose pool is that of a Linux 6.12."""
+    area = SwapArea("/dev/zram0", 0, 100, SLOTS, backing="zram", store=0, extents=((0, 0, SLOTS),))
+    start = Snapshot(1, (area,), (Store(0, "zram0", SLOTS),))
+    classes = zsmalloc.geometry().arrays.classes["pages_per_zspage"].tolist()
+    pool = {"pages_per_zspage": classes, "fullness_rule": "TENTHS"}
+    return Header("bench", platform.machine(), 4096, "bench", (), 0, start, zsmalloc=pool)
+
+
+def batches(events: int) -> Iterator[EventBatch]:
+    """At least that many events, a region's stores and frees in each batch."""
+    random = np.random.default_rng(2009)
+    regions = SLOTS // REGION
+    sizes = np.zeros(SLOTS, np.uint32)
+    made, now = 0, 1000
+    for turn in range(2**62):
+        if made >= events:
+            return
+        stored = np.arange(REGION, dtype=np.uint32) + turn % regions * REGION
+        pieces = [_stores(random, stored, sizes)]
+        if turn >= regions // 2:
+            freed = np.arange(REGION, dtype=np.uint32) + (turn - regions // 2) % regions * REGION
+            pieces.append(_frees(freed, sizes, _EXIT, FreeReason.EXIT) if turn % 3 else
+                          _frees(random.permutation(freed), sizes, _SWAPIN, FreeReason.SWAPIN))  # fmt: skip
+        batch = np.concatenate(pieces)
+        batch["slot"][batch["slot"] == 0] = 1  # mkswap's page is no slot
+        batch["time"] = now + np.cumsum(random.integers(100, 900, len(batch)))
+        batch["tgid"] = 1000 + turn % 50
+        made, now = made + len(batch), int(batch["time"][-1])
+        yield EventBatch(batch)
+
+
+def _stores(random: np.random.Generator, slots: NDArray[np.uint32], sizes: NDArray[np.uint32]) -> NDArray[np.void]:
+    new = random.choice(_SIZES, len(slots)) + random.integers(0, 64, len(slots), np.uint32)
+    sizes[slots] = np.where(new < 64, 0, np.minimum(new, 4096))
+    events = np.zeros(len(slots), EVENT)
+    events["kind"], events["run"], events["slot"], events["size"] = EventKind.STORE, 1, slots, sizes[slots]
+    events["flags"] = _flags(sizes[slots])
+    return events
+
+
+def _flags(sizes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    return np.select([sizes == 0, sizes == 4096], [EventFlag.SAME, EventFlag.HUGE]).astype(np.uint32)
+
+
+def _frees(
+    slots: NDArray[np.uint32], sizes: NDArray[np.uint32], kinds: NDArray[np.uint8], reason: FreeReason
+) -> NDArray[np.void]:
+    events = np.zeros((len(slots), len(kinds)), EVENT)
+    events["kind"], events["run"], events["slot"] = kinds, 1, slots[:, None]
+    events["flags"][events["kind"] == EventKind.FREE] = reason << REASON_SHIFT
+    notified = events["kind"] == EventKind.NOTIFY
+    events["size"][notified] = sizes[slots]
+    events["flags"][notified] = EventFlag.DROPPED | _flags(sizes[slots])
+    events["arg"][notified] = 300 + sizes[slots] % 97
+    return events.ravel()
+
+
+def write(path: Path, events: int) -> int:
+    """Write such a trace; returns its events."""
+    writer, count, last = TraceWriter(path, header(), force=True), 0, 0
+    for batch in batches(events):
+        writer.write(batch)
+        count, last = count + len(batch), int(batch.events["time"][-1])
+    writer.close(Trailer(Snapshot(last, header().start.areas, header().start.stores)))
+    return count
