@@ -23,8 +23,10 @@ from swaptrace.analysis.results import (
     TraceResult,
     WhatIf,
 )
+from swaptrace.analysis.survey import Survey, survey
+from swaptrace.analysis.worker import Worker
 from swaptrace.areas import Snapshot, Store, SwapArea
-from swaptrace.events import EventBatch, EventKind
+from swaptrace.events import EventBatch
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
 from swaptrace.store import zsmalloc
 from swaptrace.store.replay import POLICIES, Quantity, Replay, Total
@@ -33,7 +35,6 @@ from swaptrace.trace.header import Header, Trailer
 __all__ = ["Analysis", "Machine", "machine_of"]
 
 _POOL = {name: number for number, name in enumerate(POLICIES)}
-_STORE_KINDS = [EventKind.STORE, EventKind.LOAD, EventKind.DROP, EventKind.NOTIFY, EventKind.PRESENT]
 
 
 class _StoreModel:
@@ -44,13 +45,19 @@ class _StoreModel:
     """
 
     def __init__(
-        self, store: Store | None, pages: int, machine: Machine, now: int, notifiers: SwapEventNotifiers
+        self,
+        store: Store | None,
+        pages: int,
+        machine: Machine,
+        now: int,
+        notifiers: SwapEventNotifiers,
+        worker: Worker,
     ) -> None:
         self.store = store
         self.areas: list[SwapArea] = []
         self.map = mapping.empty_map(store.id if store else -1, pages, machine.page_size)
         self.lifetimes = Lifetimes(pages, machine.page_size)
-        self.replay = Replay(pages, now, machine.geometry if store else None, machine.cluster_slots)
+        self.replay = Replay(pages, now, machine.geometry if store else None, machine.cluster_slots, worker)
         self._notifiers = notifiers
         self._told: NDArray[np.bool_] = np.zeros(0, np.bool_)
 
@@ -67,16 +74,11 @@ class _StoreModel:
         self.lifetimes.end_area(self.areas.index(area), self.map, now)
         self.map = mapping.remove_area(self.map, area)
 
-    def expect(self, batch: EventBatch) -> None:
+    def expect(self, batch: EventBatch, found: Survey) -> None:
         """Prepare for the notifications of this batch, and for pages beyond the store's known size."""
         self._told = np.zeros(len(batch), np.bool_)
-        if self.store is None:
-            return
-        events = batch.events
-        mine = (events["device"] == self.store.id) & np.isin(events["kind"], _STORE_KINDS)
-        if mine.any():
-            end = int((events["slot"][mine].astype(np.int64) + events["run"][mine]).max())
-            self.map = mapping.grow_map(self.map, end)
+        if self.store is not None and found.ends[self.store.id] > len(self.map.owner):
+            self.map = mapping.grow_map(self.map, int(found.ends[self.store.id]))
             self._grow()
 
     def _grow(self) -> None:
@@ -86,9 +88,9 @@ class _StoreModel:
     def _slot_free(self, notification: Notification) -> None:
         self._told[notification.rows] = True
 
-    def advance(self, batch: EventBatch) -> None:
+    def advance(self, batch: EventBatch, found: Survey) -> None:
         self.lifetimes.advance(batch.events, self.map)
-        self.replay.advance(batch.events, self._told, self.map)
+        self.replay.advance(batch.events, self._told, self.map, found.slots)
 
 
 @dataclass(frozen=True)
@@ -132,14 +134,21 @@ class Analysis:
     """Everything that a report needs, from a stream of batches. Memory is bounded by slots, not by events.
 
     since and until: CLOCK_MONOTONIC, ns; events before `since` change states, but are not counted. machine: another one
-    than that of the trace, for a what-if.
+    than that of the trace, for a what-if. threads: 2 follows the pools in a thread of its own, for the same result.
     """
 
     def __init__(
-        self, header: Header, *, since: int | None = None, until: int | None = None, machine: Machine | None = None
+        self,
+        header: Header,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+        machine: Machine | None = None,
+        threads: int = 1,
     ) -> None:
         self.header = header
         self._machine = machine or machine_of(header)
+        self._worker = Worker(threads > 1)
         self.notifiers = SwapEventNotifiers()
         self.notifiers.register(self._swapon, SwapEvent.SWAPON)
         self.notifiers.register(self._swapoff, SwapEvent.SWAPOFF)
@@ -166,7 +175,7 @@ class Analysis:
             model = self._model_of(told.store)
         else:
             key = ("area", area.swap_type, area.generation)
-            model = _StoreModel(None, area.slots, self._machine, self._start, self.notifiers)
+            model = self._new_model(None, area.slots)
             self._models[key] = model
         self._where.append((model, len(model.areas)))
         model.swapon(area)
@@ -176,10 +185,13 @@ class Analysis:
             if told.area in model.areas:
                 model.swapoff(told.area, told.time)
 
+    def _new_model(self, store: Store | None, pages: int) -> _StoreModel:
+        return _StoreModel(store, pages, self._machine, self._start, self.notifiers, self._worker)
+
     def _model_of(self, store: Store) -> _StoreModel:
         key = ("store", store.id, 0)
         if key not in self._models:
-            self._models[key] = _StoreModel(store, store.pages, self._machine, self._start, self.notifiers)
+            self._models[key] = self._new_model(store, store.pages)
         return self._models[key]
 
     # -- events
@@ -207,13 +219,15 @@ class Analysis:
     def _feed(self, batch: EventBatch) -> None:
         if not len(batch):
             return
-        self._meet_stores(batch)
+        whole = survey(batch.events)
+        self._meet_stores(whole)
         for piece, call in batch.split():
+            found = survey(piece.events) if batch.calls else whole
             for model in self._models.values():
-                model.expect(piece)
+                model.expect(piece, found)
             self.notifiers.slot_frees(piece)
             for model in self._models.values():
-                model.advance(piece)
+                model.advance(piece, found)
             if call is not None and call.result == 0 and call.area is not None:
                 time = int(piece.events["time"][-1])
                 if call.call == "swapon":
@@ -221,14 +235,13 @@ class Analysis:
                 else:
                     self.notifiers.swapoff(call.area.swap_type, time)
         self._tally.events += len(batch)
-        self._tally.last = max(self._tally.last, int(batch.events["time"].max()))
+        self._tally.last = max(self._tally.last, whole.last)
 
-    def _meet_stores(self, batch: EventBatch) -> None:
+    def _meet_stores(self, found: Survey) -> None:
         """Stores that were set up while recording: a model as soon as something happens to them."""
-        rows = np.isin(batch.events["kind"], [*_STORE_KINDS, EventKind.RESET])
-        for number in np.unique(batch.events["device"][rows]):
-            if ("store", int(number), 0) not in self._models:
-                self._model_of(Store(int(number), f"zram{number}", 0))
+        for number in found.stores:
+            if ("store", number, 0) not in self._models:
+                self._model_of(Store(number, f"zram{number}", 0))
 
     # -- results
 

@@ -10,7 +10,7 @@ import numpy as np
 from numba.core.cpu import CPUTargetOptions
 from numpy.typing import NDArray
 
-__all__ = ["Events", "Number", "Record", "njit", "njit_making_arrays"]
+__all__ = ["Events", "Number", "Record", "njit"]
 
 Number = Any  # a Python or NumPy integer: numba makes one machine type of them
 Record = Any  # one element of Events, with its fields by name
@@ -26,14 +26,6 @@ def njit(function: F) -> F:
     borrow their caller's arrays need no counting, and this option leaves it out. Inlining leaves out the rest: a call
     passes each array of a state by value, seven words apiece.
     """
-    return _compile(function, {"_nrt": False} if hasattr(CPUTargetOptions, "_nrt") else {})
-
-
-def njit_making_arrays(function: F) -> F:
-    """The same for a function that makes arrays."""
-    return _compile(function, {})
-
-
-def _compile(function: F, options: dict[str, bool]) -> F:
-    decorate: Any = numba.njit  # its hints do not know that option
+    options: dict[str, bool] = {"_nrt": False} if hasattr(CPUTargetOptions, "_nrt") else {}
+    decorate: Any = numba.njit  # its hints do not know these options
     return cast(F, decorate(cache=True, nogil=True, forceinline=True, **options)(function))

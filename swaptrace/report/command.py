@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from swaptrace.analysis.analysis import Analysis, Machine, machine_of
 from swaptrace.analysis.results import TraceResult
+from swaptrace.analysis.worker import ahead, cores
 from swaptrace.errors import EnvironmentProblem, UsageProblem
 from swaptrace.store import zsmalloc
 from swaptrace.trace.header import Header
@@ -43,14 +44,14 @@ def analyse(path: Path, selection: Selection = _EVERYTHING) -> TraceResult:
     )
 
     def analysis_of(machine: Machine) -> Analysis:
-        return Analysis(reader.header, since=since, until=until, machine=machine)
+        return Analysis(reader.header, since=since, until=until, machine=machine, threads=cores())
 
     analysis = analysis_of(machine_of(reader.header))
     others = {text: analysis_of(_other(reader.header, text)) for text in selection.what_ifs}
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("analysing (the first run also compiles, which takes a while)", total=reader.bytes)
-        for batch in reader:
+        for batch in ahead(iter(reader)) if cores() > 1 else reader:
             for one in (analysis, *others.values()):
                 one.feed(batch)
             progress.update(task, completed=reader.bytes_read)

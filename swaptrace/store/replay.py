@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from swaptrace.analysis.jit import Events, Number, Record, njit
 from swaptrace.analysis.mapping import HEADER, MAX_TYPES, NO_AREA, NOBODY, PageMap, index_of, slot_of
 from swaptrace.analysis.results import Integral, Series, SlotMap
+from swaptrace.analysis.worker import Worker
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 from swaptrace.store import clock, zsmalloc
 from swaptrace.store.clock import BINS
@@ -486,10 +487,20 @@ class Replay:
     """One store. Feed it events with advance(), in order; finish() before reading results."""
 
     def __init__(
-        self, pages: int, origin: int, geometry: zsmalloc.Geometry | None = None, cluster_slots: int = 512
+        self,
+        pages: int,
+        origin: int,
+        geometry: zsmalloc.Geometry | None,
+        cluster_slots: int,
+        worker: Worker,
     ) -> None:
-        """A store of that many pages, which begins at `origin` (ns). Without a geometry, pools are not modelled."""
+        """A store of that many pages, which begins at `origin` (ns). Without a geometry, pools are not modelled.
+
+        The pools follow in the worker, a batch behind.
+        """
         self._cluster_slots = cluster_slots
+        self._worker = worker
+        self._operations = [np.empty(0, OPERATION) for _ in range(2)]  # one to fill while the pools read the other
         least = list(POLICIES).index("notify")
         self._pools = Pools(pages, len(POLICIES), least, geometry, origin) if geometry is not None else None
         self._state = _State(
@@ -528,22 +539,28 @@ class Replay:
         if more > 0:
             self._state = self._state._replace(page=np.append(self._state.page, _new_pages(more)))
 
-    def advance(self, events: NDArray[np.void], told: NDArray[np.bool_], pages: PageMap) -> None:
-        """Take in the next events. told: bool (n,), the slot frees that the store was notified of under `notify`."""
+    def advance(self, events: NDArray[np.void], told: NDArray[np.bool_], pages: PageMap, slots: int) -> None:
+        """Take in the next events, with `slots` in all their runs together.
+
+        told: bool (n,), the slot frees that the store was notified of under `notify`.
+        """
         # at most an operation for each slot of a free's run, and one for each page that a discard or a reset drops
-        self._make_room(int(events["run"].sum(dtype=np.int64)) + len(events) + len(self._state.page))
+        self._make_room(slots + len(events) + len(self._state.page))
         _advance(events, told, pages, self._state)
         self._work_pools()
 
     def _make_room(self, operations: int) -> None:
         """For the next batch's operations."""
+        if self._pools is not None:
+            self._operations.reverse()
+            if operations > len(self._operations[0]):
+                self._operations[0] = np.empty(operations, OPERATION)
+            self._state = self._state._replace(operations=self._operations[0])
         self._state.operation_count[0] = 0
-        if self._pools is not None and operations > len(self._state.operations):
-            self._state = self._state._replace(operations=np.empty(operations, OPERATION))
 
     def _work_pools(self) -> None:
         if self._pools is not None and self._pools.fits(len(self._state.page)):
-            self._pools.advance(self._state.operations[: self._state.operation_count[0]])
+            self._worker.start(self._pools.advance, self._state.operations[: self._state.operation_count[0]])
 
     def reset_statistics(self, now: int) -> None:
         """Forget peaks, integrals and series, but not the contents: what follows is measured from `now` (ns)."""
@@ -554,6 +571,7 @@ class Replay:
         state.integral[:] = 0
         state.sums[:, [_BYTES_PEAK, _SLOTS_PEAK]] = state.sums[:, [_BYTES_NOW, _SLOTS_NOW]]
         if self._pools is not None:
+            self._worker.wait()
             self._pools.reset_statistics(now)
         state.clock[:] = clock.new_clock(now)
 
@@ -563,6 +581,7 @@ class Replay:
         end = int(self._state.clock[clock.NOW])
         _settle(self._state, end)
         if self._pools is not None:
+            self._worker.wait()
             self._pools.finish(end)
 
     # -- results

@@ -10,18 +10,21 @@ A page of a store (or of a disk, which has no store: its pages are its slots) ha
 - one answer per policy to the question whether the store still holds that entry.
 
 It is live if it is in use and some policy holds the entry, stale under a policy that holds the entry of a free slot.
+
+With a geometry, each policy of a store has a pool of its own (zsmalloc.Pool, which has tests of its own), too.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from builders import Event
 
 from swaptrace.areas import Store, SwapArea
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
+from swaptrace.store import zsmalloc
 
 POLICIES = ("none", "discard", "discard_once", "notify", "observed")
 Values = dict[int, tuple[dict[str, int], dict[str, int]]]  # slots and bytes by quantity, by area's id
@@ -95,6 +98,10 @@ class Pages:
     totals: Counter[str] = field(default_factory=Counter)
     before: Values = field(default_factory=dict)  # when measuring began
     history: list[tuple[int, Values]] = field(default_factory=list)  # (clock, values) after each event
+    pools: dict[str, zsmalloc.Pool] = field(default_factory=dict)
+    pool_peak: Counter[str] = field(default_factory=Counter)
+    pool_stale_peak: Counter[str] = field(default_factory=Counter)
+    pool_byte_ns: Counter[str] = field(default_factory=Counter)
 
     def at(self, page: int) -> Entry:
         return self.entry.setdefault(page, Entry(None))
@@ -111,10 +118,32 @@ class Pages:
     def tick(self, time: int) -> None:
         """Time stamps may step back; the clock does not."""
         passed = max(time - self.clock, 0)
+        for policy, pool in self.pools.items():
+            self.pool_byte_ns[policy] += pool.mem_used_total * passed
         for area in self.areas:
             for quantity in QUANTITIES:
                 area.byte_ns[quantity] += area.bytes[quantity] * passed
         self.clock += passed
+
+    def put(self, policies: Collection[str], page: int, size: int) -> None:
+        """The entry gets an object of that size in the pools of these policies; none if it is 0."""
+        for policy in self.pools.keys() & set(policies):
+            if size == 0:
+                self.pools[policy].free(page)
+            elif size <= self.pools[policy].geometry.page_size:  # else it is no size: only garbage says so
+                self.pools[policy].malloc(page, size)
+        for policy, pool in self.pools.items():
+            used = pool.mem_used_total
+            self.pool_peak[policy] = max(self.pool_peak[policy], used)
+            stale = used - self.pools["notify"].mem_used_total
+            self.pool_stale_peak[policy] = max(self.pool_stale_peak[policy], stale)
+
+    def take(self, policy: str, pages: Iterable[int]) -> None:
+        """Under that policy, the store drops what it holds of these pages, in that order."""
+        for page in pages:
+            if page in self.holds[policy]:
+                self.put([policy], page, 0)
+                self.holds[policy].discard(page)
 
     def holding(self, page: int) -> set[str]:
         return {policy for policy in POLICIES if page in self.holds[policy]}
@@ -161,11 +190,17 @@ class Reference:
     """Feed it events in order, then finish() once."""
 
     def __init__(
-        self, areas: Sequence[SwapArea], stores: Sequence[Store], start: int, page_size: int, cluster_slots: int
+        self,
+        areas: Sequence[SwapArea],
+        stores: Sequence[Store],
+        start: int,
+        page_size: int,
+        cluster_slots: int,
+        geometry: zsmalloc.Geometry | None = None,
     ) -> None:
-        self.start, self.page_size, self.cluster_slots = start, page_size, cluster_slots
+        self.start, self.page_size, self.cluster_slots, self.geometry = start, page_size, cluster_slots, geometry
         self.areas: list[Area] = []  # in order of appearance
-        self.stores: dict[int, Pages] = {store.id: Pages(start, start) for store in stores}
+        self.stores: dict[int, Pages] = {store.id: self._new_pages() for store in stores}
         self._on: dict[int, Area] = {}  # by swap type
         self._generations: Counter[int] = Counter()
         for area in areas:
@@ -208,7 +243,7 @@ class Reference:
         pages.areas.append(area)
         self.areas.append(area)
         self._on[found.swap_type] = area
-        pages.holds["discard_once"] -= {page for page, owner in pages.owner.items() if owner is area}
+        pages.take("discard_once", sorted(page for page, owner in pages.owner.items() if owner is area))
         pages.sum_up()
 
     def _swapoff(self, swap_type: int, time: int) -> None:
@@ -230,7 +265,15 @@ class Reference:
                     area.reuses_censored.append(running)
 
     def _pages(self, number: int) -> Pages:
-        return self.stores.setdefault(number, Pages(self.start, self.start))
+        if number not in self.stores:
+            self.stores[number] = self._new_pages()
+        return self.stores[number]
+
+    def _new_pages(self) -> Pages:
+        pages = Pages(self.start, self.start)
+        if self.geometry is not None:
+            pages.pools = {policy: zsmalloc.Pool(256, self.geometry) for policy in POLICIES}
+        return pages
 
     # -- events
 
@@ -278,7 +321,7 @@ class Reference:
             if page in pages.in_use:
                 pages.in_use.discard(page)
                 pages.loaded.discard(page)
-                pages.holds["notify"].discard(page)
+                pages.take("notify", [page])
                 pages.sum_up()
             if slot in area.allocated:
                 area.allocated.discard(slot)
@@ -302,7 +345,7 @@ class Reference:
         first = slot // self.cluster_slots * self.cluster_slots
         cluster = range(first, first + self.cluster_slots)
         if first > 0 and cluster.stop <= area.area.slots and not area.allocated & set(cluster):
-            area.pages.holds["discard"] -= {page for page in map(area.index_of, cluster) if page is not None}
+            area.pages.take("discard", [page for page in map(area.index_of, cluster) if page is not None])
 
     def _stored(self, pages: Pages, event: Event) -> None:
         page, area, last = event.slot, pages.owner.get(event.slot), pages.at(event.slot)
@@ -318,11 +361,13 @@ class Reference:
                     pages.holds[policy].discard(page)
                 else:
                     pages.holds[policy].add(page)
+            pages.put(set(POLICIES) - {"notify", "observed"}, page, last.size)
         else:
             if page in pages.holds["observed"]:  # overwritten, and its drop was not seen
                 pages.count(-1, last.size, last.flags)
             pages.count(1, event.size, event.flags)
             pages.entry[page] = Entry(area, event.size, event.flags)
+            pages.put(POLICIES, page, event.size)
             for policy in POLICIES:
                 pages.holds[policy].add(page)
             if area is not None:
@@ -358,6 +403,8 @@ class Reference:
         """The driver dropped an entry, and so told its true size. Without an area, there is no policy about it."""
         page, last = event.slot, pages.at(event.slot)
         pages.count(-1, event.size, event.flags)
+        if not event.flags & EventFlag.REPLACED:  # else its object stays until the store that replaces it
+            pages.put(POLICIES if last.area is None else ["observed"], page, 0)
         if last.area is None and page in pages.holds["observed"]:
             for policy in POLICIES:
                 pages.holds[policy].discard(page)
@@ -385,6 +432,7 @@ class Reference:
             pages.loaded.discard(page)
             pages.in_use.discard(page)
             pages.entry[page] = Entry(area, event.size, event.flags)
+            pages.put(POLICIES, page, event.size)
             for policy in POLICIES:
                 pages.holds[policy].add(page)
             if area is not None:
@@ -397,6 +445,8 @@ class Reference:
     @staticmethod
     def _reset(pages: Pages, _: Event) -> None:
         """Nothing is left. What was held was seen dropped, entry by entry."""
+        for page in sorted(set().union(*pages.holds.values())):
+            pages.put(POLICIES, page, 0)
         pages.in_use.clear()
         pages.loaded.clear()
         pages.entry.clear()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 
 import numpy as np
 import pytest
@@ -37,6 +37,7 @@ from swaptrace.analysis.histogram import BUCKETS, bucket_of
 from swaptrace.analysis.results import AreaResult, Integral, TraceResult
 from swaptrace.areas import Store, SwapArea
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
+from swaptrace.store import zsmalloc
 
 reproducible = settings(
     max_examples=150,
@@ -438,8 +439,8 @@ garbage = st.builds(
 # ----------------------------------------------------------------------------------------------------------- comparison
 
 
-def analyse(trace: Trace, cuts: Sequence[int], **span: int) -> TraceResult:
-    analysis = Analysis(header(trace.areas, trace.stores), **span)
+def analyse(trace: Trace, cuts: Sequence[int], zsmalloc: dict[str, object] | None = None, **how: int) -> TraceResult:
+    analysis = Analysis(header(trace.areas, trace.stores, zsmalloc=zsmalloc), **how)
     for piece in batches(trace.events, cuts):
         analysis.feed(piece)
     return analysis.finish(trailer(trace.end))
@@ -574,6 +575,72 @@ def test_garbage(trace: Trace, cuts: list[int]) -> None:
     check(analyse(trace, cuts), refer(trace), trace)
 
 
+GEOMETRY = zsmalloc.geometry(PAGE_SIZE)
+POOL = {"pages_per_zspage": GEOMETRY.arrays.classes["pages_per_zspage"].tolist(), "fullness_rule": "TENTHS"}
+
+
+def check_pools(result: TraceResult, trace: Trace) -> Counter[str]:
+    """Every policy's pool against a pool of its own; in how many areas it held more than that of `notify` some time."""
+    reference = Reference(trace.areas, trace.stores, START, PAGE_SIZE, CLUSTER_SLOTS, GEOMETRY)
+    for event in trace.events:
+        reference.feed(event)
+    reference.finish(trace.end)
+    apart: Counter[str] = Counter()
+    for found, area in zip(result.areas, reference.areas, strict=True):
+        if found.pool is None:
+            continue
+        pools, least = area.pages, area.pages.pools["notify"].mem_used_total
+        assert (found.pool.end, found.pool.peak) == (
+            pools.pools["observed"].mem_used_total,
+            pools.pool_peak["observed"],
+        )
+        assert found.pool.byte_seconds == pytest.approx(pools.pool_byte_ns["observed"] / 1e9, rel=1e-12)
+        for policy in POLICIES:
+            stale = found.policies[policy].stale_pool_bytes
+            assert stale is not None
+            assert (stale.end, stale.peak) == (
+                pools.pools[policy].mem_used_total - least,
+                pools.pool_stale_peak[policy],
+            ), policy
+            byte_ns = pools.pool_byte_ns[policy] - pools.pool_byte_ns["notify"]
+            assert stale.byte_seconds == pytest.approx(byte_ns / 1e9, rel=1e-12), policy
+            assert found.series.pool_bytes[policy][-1] == pools.pools[policy].mem_used_total, policy
+            apart[policy] += stale.peak > 0
+    return apart
+
+
+@given(plausible, cuts)
+@settings(reproducible, max_examples=60)
+def test_pools_of_plausible_streams(trace: Trace, cuts: list[int]) -> None:
+    check_pools(analyse(trace, cuts, POOL), trace)
+
+
+@given(garbage, cuts)
+@settings(reproducible, max_examples=60)
+def test_pools_of_garbage(trace: Trace, cuts: list[int]) -> None:
+    check_pools(analyse(trace, cuts, POOL), trace)
+
+
+def plain(result: object) -> object:
+    """A result as something that == compares, arrays included."""
+    if isinstance(result, np.ndarray):
+        return result.dtype.str, result.tolist()
+    if is_dataclass(result):
+        return {field.name: plain(getattr(result, field.name)) for field in fields(result)}
+    if isinstance(result, dict):
+        return {key: plain(value) for key, value in result.items()}
+    return [plain(value) for value in result] if isinstance(result, (list, tuple)) else result
+
+
+@given(plausible, cuts)
+@settings(reproducible, max_examples=30)
+def test_two_threads_find_what_one_does(trace: Trace, cuts: list[int]) -> None:
+    """Neither the number of threads nor where batches are cut makes any difference, not even in a last digit."""
+    whole = plain(analyse(trace, [], POOL))
+    assert plain(analyse(trace, cuts, POOL, threads=2)) == whole
+    assert plain(analyse(trace, cuts, POOL, threads=1)) == whole
+
+
 @given(plausible)
 @settings(reproducible, max_examples=60)
 def test_agrees_with_the_kernels_counters(trace: Trace) -> None:
@@ -644,6 +711,11 @@ def gathered(strategy: st.SearchStrategy[Trace], look: Callable[[Trace], Counter
 def test_plausible_streams_hold_every_case() -> None:
     seen = gathered(plausible, lambda trace: trace.cases)
     assert {case: seen[case] for case in CASES if seen[case] < 3} == {}
+
+
+def test_pools_are_told_apart() -> None:
+    seen = gathered(plausible, lambda trace: check_pools(analyse(trace, [], POOL), trace))
+    assert {policy: seen[policy] for policy in POLICIES if seen[policy] < 20} == {"notify": 0}
 
 
 def test_garbage_holds_every_kind_of_event() -> None:
