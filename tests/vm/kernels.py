@@ -57,8 +57,11 @@ class Kernel:
 KERNELS: dict[str, Kernel] = {
     kernel.release: kernel
     for kernel in (
+        Kernel("5.10", "bullseye"),
         Kernel("6.1", "bookworm"),
         Kernel("6.12", "trixie"),
+        Kernel("6.18", "trixie-backports"),
+        Kernel("7.3", "trixie-backports"),
     )
 }
 
