@@ -33,6 +33,33 @@ static inline void emit(struct event *event, u32 pages)
 	}
 }
 
+/*
+ * A kretprobe's return may be missed: the kernel keeps a limited number of calls in mind. What was entered and has not
+ * returned is counted in slots, by event kind.
+ */
+struct calls {
+	u64 entered;
+	u64 returned;
+};
+
+BPF_PERCPU_ARRAY(calls, struct calls, EVENT_KINDS);
+
+static inline void call_entered(u32 kind, u32 pages)
+{
+	struct calls *count = calls.lookup(&kind);
+
+	if (count)
+		count->entered += pages;
+}
+
+static inline void call_returned(u32 kind, u32 pages)
+{
+	struct calls *count = calls.lookup(&kind);
+
+	if (count)
+		count->returned += pages;
+}
+
 /* Tell the name of each process once; as a rule, the last one on this CPU was the same. */
 static inline u32 current_task(void)
 {

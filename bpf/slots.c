@@ -119,18 +119,26 @@ int slots_freed_by_offset(void *ctx)
 	return 0;
 }
 
-/* swap_range_alloc(struct swap_info_struct *, unsigned long offset, unsigned int nr_entries) */
-int slots_allocated_by_offset(void *ctx)
+static inline void slots_allocated(u8 type, u64 offset, u32 count)
 {
 	struct event event = {};
 
-	READ(event.device, ARG(ctx, 0) + OFF_SWAP_TYPE);
 	event.tgid = current_task();
 	event.time = bpf_ktime_get_ns();
-	event.slot = ARG(ctx, 1);
-	event.run = ARG(ctx, 2);
+	event.slot = offset;
+	event.run = count;
 	event.kind = EVENT_ALLOC;
-	emit(&event, event.run);
+	event.device = type;
+	emit(&event, count);
+}
+
+/* swap_range_alloc(struct swap_info_struct *, unsigned long offset, unsigned int nr_entries) */
+int slots_allocated_by_offset(void *ctx)
+{
+	u8 type = 0;
+
+	READ(type, ARG(ctx, 0) + OFF_SWAP_TYPE);
+	slots_allocated(type, ARG(ctx, 1), ARG(ctx, 2));
 	return 0;
 }
 
@@ -153,5 +161,94 @@ int slots_freed_by_entry(void *ctx)
 	u64 entry = ARG(ctx, 1);
 
 	slots_freed(ENTRY_TYPE(entry), ENTRY_OFFSET(entry), ARG(ctx, 2));
+	return 0;
+}
+
+/* swap_entries_free(struct swap_info_struct *, struct swap_cluster_info *, swp_entry_t, unsigned int nr_pages) */
+int slots_freed_by_cluster_and_entry(void *ctx)
+{
+	u64 entry = ARG(ctx, 2);
+
+	slots_freed(ENTRY_TYPE(entry), ENTRY_OFFSET(entry), ARG(ctx, 3));
+	return 0;
+}
+
+#ifdef OFF_SWAP_CLUSTERS
+/* Clusters lie in one array; the place in it tells which slots they hold. */
+static inline u64 cluster_offset(u64 area, u64 cluster)
+{
+	u64 clusters = 0;
+
+	READ(clusters, area + OFF_SWAP_CLUSTERS);
+	return (cluster - clusters) / SIZE_SWAP_CLUSTER * CLUSTER_SLOTS;
+}
+
+/* __swap_cluster_free_entries(struct swap_info_struct *, struct swap_cluster_info *, unsigned int start, unsigned int
+ * nr_pages): start is counted within the cluster */
+int slots_freed_in_cluster(void *ctx)
+{
+	u64 area = ARG(ctx, 0);
+	u8 type = 0;
+
+	READ(type, area + OFF_SWAP_TYPE);
+	slots_freed(type, cluster_offset(area, ARG(ctx, 1)) + (u32)ARG(ctx, 2), ARG(ctx, 3));
+	return 0;
+}
+#endif
+
+#ifdef OFF_FOLIO_ORDER
+/* __swap_cache_add_folio(struct swap_cluster_info *, struct folio *, swp_entry_t): a folio gets its first slots here */
+int slots_allocated_for_folio(void *ctx)
+{
+	u64 folio = ARG(ctx, 1), entry = ARG(ctx, 2), flags = 0;
+	u8 order = 0;
+
+	READ(flags, folio + OFF_FOLIO_FLAGS);
+	if (flags >> FOLIO_HEAD & 1) /* a single page has no order */
+		READ(order, folio + OFF_FOLIO_ORDER);
+	slots_allocated(ENTRY_TYPE(entry), ENTRY_OFFSET(entry), 1U << (order & 31));
+	return 0;
+}
+#endif
+
+/* A search for free slots on this CPU: its callers hold a lock of the CPU's own until it returns. */
+struct slot_search {
+	u64 area;
+	u32 count;
+	u32 running;
+};
+
+BPF_PERCPU_ARRAY(slot_searches, struct slot_search, 1);
+
+/* alloc_swap_scan_cluster(struct swap_info_struct *, struct swap_cluster_info *, unsigned long offset, unsigned int
+ * order, unsigned char usage): returns the offset of the first slot taken, or 0 */
+int slot_search_enter(void *ctx)
+{
+	u32 zero = 0;
+	struct slot_search *search = slot_searches.lookup(&zero);
+
+	if (!search)
+		return 0;
+	search->area = ARG(ctx, 0);
+	search->count = 1U << (ARG(ctx, 3) & 31);
+	search->running = 1;
+	call_entered(EVENT_ALLOC, search->count);
+	return 0;
+}
+
+int slot_search_return(void *ctx)
+{
+	u32 zero = 0, offset = RETURN_VALUE(ctx);
+	u8 type = 0;
+	struct slot_search *search = slot_searches.lookup(&zero);
+
+	if (!search || !search->running)
+		return 0;
+	search->running = 0;
+	call_returned(EVENT_ALLOC, search->count);
+	if (!offset)
+		return 0;
+	READ(type, search->area + OFF_SWAP_TYPE);
+	slots_allocated(type, offset, search->count);
 	return 0;
 }

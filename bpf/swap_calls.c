@@ -35,7 +35,7 @@ BPF_HASH(swap_calls_running, u64, struct swap_call, 256);
 
 BPF_PERCPU_ARRAY(swap_call_scratch, struct swap_call, 1);
 
-static inline int swap_call_enter(void *ctx, bool with_flags)
+static inline int swap_call_enter(void *ctx, u8 kind)
 {
 	u64 id = bpf_get_current_pid_tgid(), arguments = SYSCALL_ARGUMENTS(ctx), path = 0, flags = 0;
 	u32 zero = 0;
@@ -44,23 +44,24 @@ static inline int swap_call_enter(void *ctx, bool with_flags)
 	if (!call)
 		return 0;
 	READ(path, arguments + REGS_SYSCALL_ARG0);
-	if (with_flags)
+	if (kind == EVENT_SWAPON)
 		READ(flags, arguments + REGS_SYSCALL_ARG1);
 	call->path_pointer = path;
 	call->flags = flags;
 	call->type = -1;
 	swap_calls_running.update(&id, call);
+	call_entered(kind, 1);
 	return 0;
 }
 
 int swapon_enter(void *ctx)
 {
-	return swap_call_enter(ctx, true);
+	return swap_call_enter(ctx, EVENT_SWAPON);
 }
 
 int swapoff_enter(void *ctx)
 {
-	return swap_call_enter(ctx, false);
+	return swap_call_enter(ctx, EVENT_SWAPOFF);
 }
 
 /* Compare swap_info[] with what it was after the last call; returns the type that was switched on or off, or -1. */
@@ -101,6 +102,7 @@ static inline int swap_call_return(void *ctx, u8 kind)
 
 	if (!running || !call)
 		return 0;
+	call_returned(kind, 1);
 	call->flags = running->flags;
 	call->result = RETURN_VALUE(ctx);
 	call->path[0] = 0;

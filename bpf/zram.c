@@ -37,6 +37,7 @@ struct zram_io {
 	u32 operation;
 	u32 memory_cgroup;
 	u8 store;
+	u8 same_disk;
 };
 
 BPF_HASH(zram_io_running, u64, struct zram_io, 4096);
@@ -82,28 +83,57 @@ static inline void zram_of_disk(u64 disk, struct zram_io *io)
 #endif
 	READ(io->table, zram + OFF_ZRAM_TABLE);
 	io->store = minor;
+#ifdef ASSUMED_ZRAM
+	READ(zram, zram + OFF_ZRAM_DISK);
+	io->same_disk = zram == disk;
+#endif
 }
 
-/* The inode number of the memory cgroup that a page is charged to. */
+#ifdef OFF_PAGE_MEMCG
+/* A mem_cgroup tells what it is: its subsystem is the memory controller. */
+static inline bool is_memory_cgroup(u64 memcg)
+{
+	u64 subsystem = 0;
+
+	READ(subsystem, memcg + OFF_MEMCG_SUBSYSTEM);
+	return subsystem == MEMORY_SUBSYSTEM;
+}
+
+/*
+ * The inode number of the memory cgroup that a page is charged to: 0 if it is charged to none. The page has a pointer
+ * to the group, or (7.x; before that for the kernel's own pages) to an obj_cgroup that has it: looking tells which.
+ */
 static inline u32 memory_cgroup_of(u64 page)
 {
 	u64 memcg = 0, cgroup = 0, node = 0, id = 0;
 
 	READ(memcg, page + OFF_PAGE_MEMCG);
-	memcg &= ~3ULL; /* the low bits say what kind of pointer it is (include/linux/memcontrol.h) */
+	memcg &= ~7ULL; /* flags (include/linux/memcontrol.h) */
 	if (!memcg)
 		return 0;
+	if (!is_memory_cgroup(memcg)) {
+		READ(memcg, memcg + OFF_OBJCG_MEMCG);
+		if (!is_memory_cgroup(memcg))
+			return 0;
+	}
 	READ(cgroup, memcg + OFF_MEMCG_CGROUP);
 	READ(node, cgroup + OFF_CGROUP_NODE);
 	READ(id, node + OFF_NODE_ID);
 	return id;
 }
+#else
+static inline u32 memory_cgroup_of(u64 page)
+{
+	return 0;
+}
+#endif
 
 static inline void zram_io_enter(struct zram_io *io)
 {
 	u64 id = bpf_get_current_pid_tgid();
 
 	zram_io_running.update(&id, io);
+	call_entered(io->operation == OP_WRITE ? EVENT_STORE : EVENT_LOAD, io->pages);
 }
 
 /* zram_submit_bio(struct bio *) */
@@ -188,10 +218,39 @@ static inline void pages_stored(struct zram_io *io)
 	}
 }
 
+#ifdef ASSUMED_ZRAM
+/* What the table says of the entry that the recorder has read last, to be compared with what the kernel says of it. */
+struct entry_seen {
+	u32 held;
+	u32 size;
+	u32 flags;
+	u32 same_disk;
+};
+
+BPF_ARRAY(recorder_entry, struct entry_seen, 1);
+
+static inline void look_at_entry(struct zram_io *io)
+{
+	u32 zero = 0;
+	struct event event = {};
+	struct entry_seen seen = {};
+
+	seen.held = read_entry(io->table, io->index, &event);
+	seen.size = event.size;
+	seen.flags = event.flags;
+	seen.same_disk = io->same_disk;
+	recorder_entry.update(&zero, &seen);
+}
+#endif
+
 static inline void pages_loaded(struct zram_io *io)
 {
 	struct event event = {};
 
+#ifdef ASSUMED_ZRAM
+	if (bpf_get_current_pid_tgid() >> 32 == RECORDER)
+		look_at_entry(io);
+#endif
 	event.tgid = current_task();
 	event.time = bpf_ktime_get_ns();
 	event.slot = io->index;
@@ -210,6 +269,7 @@ static inline int zram_io_return(bool failed)
 		return 0;
 	io = *running;
 	zram_io_running.delete(&id);
+	call_returned(io.operation == OP_WRITE ? EVENT_STORE : EVENT_LOAD, io.pages);
 	if (failed)
 		return 0; /* a huge page, for instance, which then comes as a bio */
 	if (io.operation == OP_WRITE)
@@ -259,6 +319,7 @@ int notification_enter(void *ctx)
 	now->flags = FLAG_MISSED; /* until the entry is looked at */
 	now->task = bpf_get_current_pid_tgid();
 	now->running = 1;
+	call_entered(EVENT_NOTIFY, 1);
 	now->start = bpf_ktime_get_ns();
 	return 0;
 }
@@ -273,6 +334,7 @@ int notification_return(void *ctx)
 	if (!now || !now->running)
 		return 0;
 	now->running = 0;
+	call_returned(EVENT_NOTIFY, 1);
 	event.tgid = now->task >> 32;
 	event.time = end;
 	event.slot = now->index;

@@ -279,7 +279,7 @@ class Analysis:
         kernel = trailer.end if trailer is not None and whole else None
         self._free_path = trailer.free_path if trailer is not None and whole else None
         areas = [self._area(model, number, end, kernel) for model, number in self._where]
-        lost = dict(trailer.lost) if trailer else {}
+        lost, missed = (trailer.losses(), dict(trailer.missed)) if trailer else ({}, {})
         trace = {
             "path": path,
             "format_version": self.header.format_version,
@@ -291,7 +291,7 @@ class Analysis:
             "lost_events": sum(lost.values()),
             "complete": trailer is not None,
         }
-        return TraceResult(trace, _plain(self.header), areas, lost, self._tasks)
+        return TraceResult(trace, _plain(self.header), areas, lost, self._tasks, missed)
 
     def _area(self, model: _StoreModel, number: int, end: int, kernel: Snapshot | None) -> AreaResult:
         area, lives, replay = model.areas[number], model.lifetimes, model.replay

@@ -153,10 +153,14 @@ class AreaResult:
 
 @dataclass(frozen=True)
 class TraceResult:
-    """A whole trace. `trace` is the JSON report's object of that name; lost: events lost, by kind."""
+    """A whole trace. `trace` is the JSON report's object of that name.
+
+    lost: events lost, by kind; missed: those of them whose probe did not run.
+    """
 
     trace: dict[str, Any]
     header: dict[str, Any]
     areas: list[AreaResult]
     lost: dict[str, int]
     tasks: dict[int, str]
+    missed: dict[str, int] = field(default_factory=dict)

@@ -45,7 +45,13 @@ def check() -> Check:
         types = KernelTypes()
         choices = choose(types, Symbols(), architecture())
         zram = any(c.module == "zram" for choice in choices for c in choice.chosen)
-        layout(types, zram=zram)
+        if "OFF_PAGE_MEMCG" not in layout(types, zram=zram):
+            notes.append("which memory cgroup a page belongs to is not told: the kernel has no memory cgroups")
+        if zram and types.module("zram") is None:
+            notes.append(
+                "the kernel has no type information for the zram module: its layout is assumed, and record starts only "
+                "if the entries of the devices are as the kernel itself describes them"
+            )
     except MissingLayout as missing:
         needs.append(Requirement("structures", f"the kernel's type information lacks: {missing}", "please report this"))
     except Problem as problem:

@@ -1,16 +1,19 @@
 """Where the kernel keeps what the BPF programs read: constants computed from the running kernel's BTF.
 
 Each constant has one or more places (`struct.member`), tried in order; a release is named where the place moved.
+Where the kernel has no type information for its modules, a row for zram is assumed (`assumed_zram`), which the recorder
+compares with what the kernel says of the same entries (live/assumed.py) before it records anything.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 
 from swaptrace.live.btf import Btf, KernelTypes
 
-__all__ = ["MAX_SWAP_TYPES", "MissingLayout", "fullness_rule", "layout"]
+__all__ = ["MAX_SWAP_TYPES", "MissingLayout", "assumed_zram", "fullness_rule", "layout"]
 
 MAX_SWAP_TYPES = 32  # 1 << MAX_SWAPFILES_SHIFT (include/linux/swap.h)
 ENTRY_TYPE_SHIFT = 58  # SWP_TYPE_SHIFT: BITS_PER_XA_VALUE - MAX_SWAPFILES_SHIFT (include/linux/swapops.h)
@@ -24,7 +27,6 @@ _KERNEL: dict[str, tuple[str, ...]] = {
     "OFF_SWAP_PAGES": ("swap_info_struct.pages",),
     "OFF_SWAP_FILE": ("swap_info_struct.swap_file",),
     "OFF_BIO_OPF": ("bio.bi_opf",),
-    "OFF_BIO_BDEV": ("bio.bi_bdev",),
     "OFF_BIO_SECTOR": ("bio.bi_iter.bi_sector",),
     "OFF_BIO_SIZE": ("bio.bi_iter.bi_size",),
     "OFF_BIO_FIRST": ("bio.bi_iter.bi_idx",),
@@ -32,12 +34,24 @@ _KERNEL: dict[str, tuple[str, ...]] = {
     "OFF_BDEV_DISK": ("block_device.bd_disk",),
     "OFF_DISK_PRIVATE": ("gendisk.private_data",),
     "OFF_DISK_MINOR": ("gendisk.first_minor",),
-    # struct folio since 5.16, which has the field even where struct page lost it
+}
+# A bio's disk: directly up to 5.11, through its block device later.
+_BIO_DISK = {"OFF_BIO_BDEV": "bio.bi_bdev", "OFF_BIO_DISK": "bio.bi_disk"}
+# What recording can do without. Memory cgroups: CONFIG_MEMCG. struct folio since 5.16, which has the field even where
+# struct page lost it; 5.10 has mem_cgroup.
+_MEMORY_CGROUP: dict[str, tuple[str, ...]] = {
     "OFF_PAGE_MEMCG": ("folio.memcg_data", "page.memcg_data", "page.mem_cgroup"),
+    "OFF_OBJCG_MEMCG": ("obj_cgroup.memcg",),
+    "OFF_MEMCG_SUBSYSTEM": ("mem_cgroup.css.ss",),
     "OFF_MEMCG_CGROUP": ("mem_cgroup.css.cgroup",),
     "OFF_CGROUP_NODE": ("cgroup.kn",),
     "OFF_NODE_ID": ("kernfs_node.id",),
 }
+# A folio's order: the low byte of _flags_1, if it is a large one (folio_large_order(), include/linux/mm.h).
+_FOLIO: dict[str, tuple[str, ...]] = {"OFF_FOLIO_FLAGS": ("folio.flags",), "OFF_FOLIO_ORDER": ("folio._flags_1",)}
+# Slots by cluster: where the kernel tells how many a cluster has, by the size of its table (since 6.18).
+_CLUSTERS: dict[str, tuple[str, ...]] = {"OFF_SWAP_CLUSTERS": ("swap_info_struct.cluster_info",)}
+_CLUSTER_TABLE = "swap_table.entries"
 _KERNEL_SIZES = {"SIZE_BIO_VECTOR": "bio_vec", "SIZE_PT_REGS": "pt_regs"}
 
 _ZRAM: dict[str, tuple[str, ...]] = {
@@ -50,6 +64,22 @@ _ZRAM: dict[str, tuple[str, ...]] = {
 _ZRAM_POOL = "zram.mem_pool"
 _POOL = {"OFF_POOL_CLASSES": "zs_pool.size_class", "OFF_CLASS_PAGES": "size_class.pages_per_zspage"}
 _ZRAM_SIZES = {"SIZE_ZRAM_ENTRY": "zram_table_entry"}
+
+# drivers/block/zram/zram_drv.h of 5.10, with CONFIG_ZRAM_MEMORY_TRACKING, on 64-bit machines with pages of 4 KiB
+_ASSUMED_ZRAM = {
+    "OFF_ZRAM_TABLE": 0,
+    "OFF_ZRAM_DISK": 24,
+    "OFF_ZRAM_HANDLE": 0,
+    "OFF_ZRAM_FLAGS": 8,
+    "SIZE_ZRAM_ENTRY": 24,
+    "ZRAM_FLAG_SHIFT": 24,
+    "ZRAM_SAME": 25,
+    "ZRAM_WB": 26,
+    "ZRAM_HUGE": 28,
+}
+# mm/zsmalloc.c of 5.10; size_class begins with a spinlock, which debugging options make larger
+_ASSUMED_POOL = {"OFF_ZRAM_POOL": 8, "OFF_POOL_CLASSES": 8, "POOL_CLASSES": 255, "OFF_CLASS_PAGES": 80}
+_ASSUMED_SPINLOCK = 4
 
 
 class MissingLayout(Exception):
@@ -65,18 +95,60 @@ def layout(types: KernelTypes, *, zram: bool) -> dict[str, int]:
 
     Raises MissingLayout if the kernel does not tell one of them.
     """
-    constants = _places(types.vmlinux, _KERNEL, _KERNEL_SIZES)
+    kernel = types.vmlinux
+    constants = _places(kernel, _KERNEL, _KERNEL_SIZES) | _bio_disk(kernel) | _without_need(kernel)
     constants["MAX_SWAP_TYPES"] = MAX_SWAP_TYPES
     constants["ENTRY_TYPE_SHIFT"] = ENTRY_TYPE_SHIFT
     constants["PAGE_SHIFT"] = os.sysconf("SC_PAGE_SIZE").bit_length() - 1
-    if types.vmlinux.parameters("bpf_task_pt_regs") is not None:  # since 5.15
+    if kernel.parameters("bpf_task_pt_regs") is not None:  # since 5.15
         constants["HAVE_TASK_PT_REGS"] = 1
     if zram:
         module = types.module("zram")
-        if module is None:
+        if module is not None:
+            constants |= _places(module, _ZRAM, _ZRAM_SIZES) | _zram_flags(module) | _pool(types, module)
+        elif (assumed := assumed_zram(types)) is not None:
+            constants |= assumed | {"ASSUMED_ZRAM": 1}
+        else:
             raise MissingLayout(_ZRAM)
-        constants |= _places(module, _ZRAM, _ZRAM_SIZES) | _zram_flags(module) | _pool(types, module)
     return constants
+
+
+def assumed_zram(types: KernelTypes) -> dict[str, int] | None:
+    """The constants of a zram module without type information; None if it has some, or no row fits this kernel.
+
+    The kernels that have a bio's disk in the bio itself (up to 5.11) have all had this zram since 5.1 or before.
+    """
+    kernel = types.vmlinux
+    page_size = os.sysconf("SC_PAGE_SIZE")
+    if types.module("zram") is not None or kernel.field(_BIO_DISK["OFF_BIO_DISK"]) is None or page_size != 4096:
+        return None
+    pool = _ASSUMED_POOL if kernel.size("spinlock") == _ASSUMED_SPINLOCK else {}
+    return _ASSUMED_ZRAM | pool
+
+
+def _bio_disk(kernel: Btf) -> dict[str, int]:
+    for name, path in _BIO_DISK.items():
+        field = kernel.field(path)
+        if field is not None:
+            return {name: field.offset}
+    raise MissingLayout(_BIO_DISK)
+
+
+def _without_need(kernel: Btf) -> dict[str, int]:
+    """What recording can do without: of each group all constants, or none."""
+    found: dict[str, int] = {}
+    with suppress(MissingLayout):
+        found |= _places(kernel, _MEMORY_CGROUP, {})
+    head = kernel.enum("pageflags").get("PG_head")
+    with suppress(MissingLayout):
+        if head is not None:
+            found |= _places(kernel, _FOLIO, {}) | {"FOLIO_HEAD": head}
+    table = kernel.field(_CLUSTER_TABLE)
+    with suppress(MissingLayout):
+        if table is not None:
+            sizes = {"SIZE_SWAP_CLUSTER": "swap_cluster_info"}
+            found |= _places(kernel, _CLUSTERS, sizes) | {"CLUSTER_SLOTS": table.size // 8}
+    return found
 
 
 def _zsmalloc(types: KernelTypes) -> Btf:

@@ -6,35 +6,48 @@ by version number. Releases are named only to say where a candidate was seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from swaptrace.events import EventKind
 from swaptrace.live.arch import Architecture
 from swaptrace.live.btf import KernelTypes
+from swaptrace.live.layout import assumed_zram
 
 __all__ = ["PROBES", "SLOT_FREED", "Candidate", "Choice", "Probe", "Symbols", "choose"]
 
 SLOT_FREED = "slot freed"
 
 _AREA = "struct swap_info_struct *"
+_CLUSTER = "struct swap_cluster_info *"
+
+_COPY = "inlined, or a compiler-made copy whose parameters are not known"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A kernel function, the parameters that it must have, and the BPF programs for its entry and return."""
+    """A kernel function, the parameters that it must have, and the BPF programs for its entry and return.
+
+    needs: structure fields without which the programs cannot make sense of the parameters.
+    """
 
     function: str
     parameters: tuple[str, ...]
     entry: str | None = None
     exit: str | None = None
     module: str | None = None
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A logical event. The first candidate that the kernel has is taken, or each of them if `every` is set."""
+    """A logical event, and the kind of its records.
+
+    The first candidate that the kernel has is taken, or each of them if `every` is set.
+    """
 
     event: str
+    kind: EventKind
     candidates: tuple[Candidate, ...]
     without: str
     every: bool = False
@@ -53,9 +66,21 @@ def _syscall(name: str) -> Candidate:
 PROBES: tuple[Probe, ...] = (
     Probe(
         SLOT_FREED,
+        EventKind.FREE,
         (
             # until 5.x, and the name that is still used for this event
             Candidate("swap_entry_free", (_AREA, "swp_entry_t"), "slot_freed_by_entry"),
+            # 7.3: slots counted within a cluster
+            Candidate(
+                "__swap_cluster_free_entries",
+                (_AREA, _CLUSTER, "int32", "int32"),
+                "slots_freed_in_cluster",
+                needs=("swap_info_struct.cluster_info", "swap_table.entries"),
+            ),
+            # 6.18
+            Candidate(
+                "swap_entries_free", (_AREA, _CLUSTER, "swp_entry_t", "int32"), "slots_freed_by_cluster_and_entry"
+            ),
             # 6.12, since 650975d2b181 ("mm: swap: free_swap_and_cache_nr() as batched free_swap_and_cache()") or so
             Candidate("swap_entry_range_free", (_AREA, "swp_entry_t", "int32"), "slots_freed_by_entry"),
             # 5.10, 6.1
@@ -66,12 +91,30 @@ PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         "slot allocated",
-        # 5.10 to 6.12; its slots may wait in a CPU's slot cache, and those of zero-filled pages are never stored
-        (Candidate("swap_range_alloc", (_AREA, "int64", "int32"), "slots_allocated_by_offset"),),
+        EventKind.ALLOC,
+        (
+            # 5.10 to 6.12; its slots may wait in a CPU's slot cache, and those of zero-filled pages are never stored
+            Candidate("swap_range_alloc", (_AREA, "int64", "int32"), "slots_allocated_by_offset"),
+            # 7.3, where only this part of the allocation (and of nothing else) is a function of its own
+            Candidate(
+                "__swap_cache_add_folio",
+                (_CLUSTER, "struct folio *", "swp_entry_t"),
+                "slots_allocated_for_folio",
+                needs=("folio._flags_1",),
+            ),
+            # 6.18, where what takes the slots is inlined into this
+            Candidate(
+                "alloc_swap_scan_cluster",
+                (_AREA, _CLUSTER, "int64", "int32", "int8"),
+                "slot_search_enter",
+                "slot_search_return",
+            ),
+        ),
         without="a slot counts as allocated when it is stored: what is stale under `discard` is a lower bound",
     ),
     Probe(
         "slot stored and loaded",
+        EventKind.STORE,
         (
             _zram("zram_submit_bio", "struct bio *", entry="zram_bio_enter", exit="zram_bio_return"),
             # 4K swap pages, until the block layer lost its rw_page operation in 6.3
@@ -86,11 +129,16 @@ PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         "store entry dropped",
-        (_zram("zram_free_page", "struct zram *", "int64", entry="entry_dropped"),),
+        EventKind.DROP,
+        (
+            _zram("slot_free", "struct zram *", "int64", entry="entry_dropped"),  # 7.3
+            _zram("zram_free_page", "struct zram *", "int64", entry="entry_dropped"),
+        ),
         without="entries dropped without a notification (discard, reset) are not seen",
     ),
     Probe(
         "notification",
+        EventKind.NOTIFY,
         (
             _zram(
                 "zram_slot_free_notify",
@@ -102,11 +150,17 @@ PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         "store reset",
+        EventKind.RESET,
         (_zram("zram_reset_device", "struct zram *", entry="store_reset"),),
         without="after a reset of the device, what would be stale under `none` is counted on",
     ),
-    Probe("swapon", (_syscall("swapon"),), without="areas switched on while recording are not known"),
-    Probe("swapoff", (_syscall("swapoff"),), without="areas switched off while recording are not noticed"),
+    Probe("swapon", EventKind.SWAPON, (_syscall("swapon"),), without="areas switched on while recording are not known"),
+    Probe(
+        "swapoff",
+        EventKind.SWAPOFF,
+        (_syscall("swapoff"),),
+        without="areas switched off while recording are not noticed",
+    ),
 )  # fmt: skip
 
 
@@ -140,25 +194,41 @@ class Symbols:
                     found[name] = int(line.split()[0], 16)
         return found
 
+    def alike(self, names: set[str]) -> dict[str, tuple[str, ...]]:
+        """All symbols of each name, and of compiler-made copies of that function (NAME.isra.0 and the like).
+
+        More than one of the very name: a kprobe by name would be on either.
+        """
+        text = b"\n" + self._path.read_bytes()
+        found: dict[str, tuple[str, ...]] = {}
+        for name in names:
+            symbol, at = b" " + name.encode(), 0
+            while (at := text.find(symbol, at) + 1) > 0:
+                end = at + len(name)
+                if text[end : end + 1] in (b"\n", b"\t", b"."):
+                    line = text[at : text.find(b"\n", at)]
+                    found[name] = (*found.get(name, ()), line.split(b"\t")[0].decode())
+        return found
+
 
 def resolve_syscalls(candidate: Candidate, arch: Architecture) -> Candidate:
     """The candidate with this architecture's name of a system call's wrapper."""
     if not candidate.function.startswith("sys_"):
         return candidate
     name = arch.syscall_prefix.removesuffix("sys_") + candidate.function
-    return Candidate(name, candidate.parameters, candidate.entry, candidate.exit, candidate.module)
+    return replace(candidate, function=name)
 
 
 def choose(types: KernelTypes, symbols: Symbols, arch: Architecture) -> list[Choice]:
     """For each row of the table, the candidates that this kernel has. Nothing is attached yet."""
     rows = [(probe, [resolve_syscalls(c, arch) for c in probe.candidates]) for probe in PROBES]
-    present = symbols.addresses({c.function for _, candidates in rows for c in candidates})
+    symbols_alike = symbols.alike({c.function for _, candidates in rows for c in candidates})
     choices = []
     for probe, candidates in rows:
         chosen: list[Candidate] = []
         problems: list[str] = []
         for candidate in candidates:
-            problem = _problem(candidate, types, present)
+            problem = _problem(candidate, types, symbols_alike.get(candidate.function, ()))
             if problem is None:
                 chosen.append(candidate)
                 if not probe.every:
@@ -169,14 +239,24 @@ def choose(types: KernelTypes, symbols: Symbols, arch: Architecture) -> list[Cho
     return choices
 
 
-def _problem(candidate: Candidate, types: KernelTypes, present: dict[str, int]) -> str | None:
-    """Why this kernel's function cannot serve, or None if it can."""
+def _problem(candidate: Candidate, types: KernelTypes, alike: tuple[str, ...]) -> str | None:
+    """Why this kernel's function cannot serve, or None if it can. alike: its symbols, and those of copies of it."""
     name = candidate.function
-    if name not in present:
+    if name not in alike:
         where = f"the {candidate.module} module (or it is not loaded)" if candidate.module else "this kernel"
-        return f"{where} has no {name}"
+        return f"{where} has no {name}" + (f", only {', '.join(alike)}: {_COPY}" if alike else "")
+    if alike.count(name) > 1:
+        return f"{name} is the name of {alike.count(name)} functions: a probe might be on the wrong one"
+    copies = [symbol for symbol in alike if symbol != name and not symbol.endswith(".cold")]
+    if copies:
+        return f"some calls of {name} go past it, to {', '.join(copies)}: {_COPY}"
+    lacking = [path for path in candidate.needs if types.vmlinux.field(path) is None]
+    if lacking:
+        return f"the kernel's type information lacks what {name} is about: {', '.join(lacking)}"
     btf = types.module(candidate.module) if candidate.module else types.vmlinux
     if btf is None:
+        if candidate.module == "zram" and assumed_zram(types) is not None:  # the functions of that row, as well
+            return None
         return f"the kernel has no type information for the {candidate.module} module"
     parameters = btf.parameters(name)
     # A compiler-made copy has no BTF; a system call's wrapper has, but its parameters are the architecture's.

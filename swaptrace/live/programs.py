@@ -8,22 +8,26 @@ import os
 import re
 import sys
 import tempfile
+import time
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.events import EventKind, c_definitions
+from swaptrace.events import EventFlag, EventKind, c_definitions
 from swaptrace.live.arch import Architecture
 from swaptrace.live.btf import KernelTypes
 from swaptrace.live.layout import MAX_SWAP_TYPES, MissingLayout, layout
 from swaptrace.live.probes import SLOT_FREED, Choice, Symbols
 from swaptrace.live.ring import Ring
 
-__all__ = ["Programs", "import_bcc"]
+__all__ = ["EntrySeen", "Programs", "import_bcc", "read_directly"]
 
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+_LOOKS = 10  # at calls under way
+_BETWEEN_LOOKS = 0.02  # seconds
 
 # What BCC's own prelude includes. The programs use no kernel header, so these stand in for the kernel's: users need no
 # headers package, and a compile takes a tenth of the time. bcc/bpf.h is built into BCC.
@@ -79,6 +83,16 @@ def import_bcc() -> ModuleType:
     return bcc  # type: ignore[no-any-return]
 
 
+@dataclass(frozen=True)
+class EntrySeen:
+    """An entry of zram's table as the programs see it. same_disk: zram points back to the disk that led to it."""
+
+    held: bool
+    size: int
+    flags: EventFlag
+    same_disk: bool
+
+
 class Programs:
     """The compiled BPF programs of the chosen probes, attached between __enter__ and __exit__."""
 
@@ -95,15 +109,19 @@ class Programs:
         self._ring_bytes = ring_bytes
         self._time_frees = time_frees
         self._attached: list[dict[str, Any]] = []
+        self._choices = choices
         zram = any(c.module == "zram" for choice in choices for c in choice.chosen)
         constants: dict[str, str | int] = {
             **_layout(types, zram=zram),
+            **_memory_subsystem(symbols),
             **arch.definitions(),
             "RECORDER": os.getpid(),
             "RING_PAGES": ring_bytes // _PAGE_SIZE,
             **({"TIME_FREES": 1} if time_frees else {}),
             "SWAP_INFO": f"{_swap_info(symbols):#x}ULL",
         }
+        if "MEMORY_SUBSYSTEM" not in constants:
+            constants.pop("OFF_PAGE_MEMCG", None)
         files = ["common.h", "slots.c"] + ["zram.c"] * zram + ["swap_calls.c"]
         self._pools = "OFF_POOL_CLASSES" in constants
         self._bpf = self._compile(files, constants)
@@ -169,6 +187,49 @@ class Programs:
         counts = {kind.name: sum(table[table.Key(kind)]) for kind in EventKind if kind != EventKind.PRESENT}
         return {name: count for name, count in counts.items() if count}
 
+    def missed(self) -> dict[str, int]:
+        """Events that were not told of because a probe did not run, in slots, by kind.
+
+        A return that the kernel could not follow (it keeps a limited number of calls in mind) leaves a call that was
+        entered and never returned. Calls under way look the same, so this looks a few times and takes the least. A
+        program that was skipped because another one ran on its CPU is counted by the kernel (since 5.12).
+        """
+        skipped = self._skipped()
+        least: dict[EventKind, int] = {}
+        for _ in range(_LOOKS):
+            running = self._running()
+            least = {kind: min(running[kind], least.get(kind, running[kind])) for kind in running}
+            if not any(least.values()):
+                break
+            time.sleep(_BETWEEN_LOOKS)
+        counts = {kind: least.get(kind, 0) + skipped.get(kind, 0) for kind in EventKind}
+        return {kind.name: count for kind, count in counts.items() if count}
+
+    def _running(self) -> dict[EventKind, int]:
+        """Slots of calls that were entered and have not returned. Returns are read first: so never too few."""
+        table = self._bpf["calls"]
+        kinds = [kind for kind in EventKind if kind != EventKind.PRESENT]
+        returned = {kind: sum(int(cpu.returned) for cpu in table[table.Key(kind)]) for kind in kinds}
+        entered = {kind: sum(int(cpu.entered) for cpu in table[table.Key(kind)]) for kind in kinds}
+        return {kind: max(entered[kind] - returned[kind], 0) for kind in kinds}
+
+    def _skipped(self) -> dict[EventKind, int]:
+        """Runs that the kernel skipped of programs on functions' entries; those on returns count as not returned."""
+        counts: dict[EventKind, int] = {}
+        for choice in self._choices:
+            for name in {candidate.entry for candidate in choice.chosen if candidate.entry}:
+                program = self._bpf.funcs.get(name.encode())
+                if program is not None:
+                    text = Path(f"/proc/self/fdinfo/{program.fd}").read_text()
+                    found = re.search(r"^recursion_misses:\s*(\d+)", text, re.MULTILINE)
+                    counts[choice.probe.kind] = counts.get(choice.probe.kind, 0) + (int(found[1]) if found else 0)
+        return counts
+
+    def entry_seen(self) -> EntrySeen:
+        """What the program saw in zram's table when this process last read a page of a zram device."""
+        seen = self._bpf["recorder_entry"][ctypes.c_int(0)]
+        return EntrySeen(bool(seen.held), int(seen.size), EventFlag(int(seen.flags)), bool(seen.same_disk))
+
     def free_path(self) -> dict[str, int] | None:
         """Calls, slots and time (ns) of the slot-free function so far; None if it is not timed."""
         if not self._time_frees:
@@ -194,13 +255,9 @@ class Programs:
         if not self._pools:
             return []
         try:
-            descriptor = os.open(device, os.O_RDONLY | os.O_DIRECT)
+            read_directly(device, 0)
         except OSError:
             return []
-        try:
-            os.preadv(descriptor, [mmap.mmap(-1, _PAGE_SIZE)], 0)  # direct: from the device itself, not from a cache
-        finally:
-            os.close(descriptor)
         self.swap_types()
         return [int(entry.value) for entry in self._bpf["pool_classes"].values()]
 
@@ -216,6 +273,15 @@ class Programs:
         self._bpf.cleanup()
 
 
+def read_directly(device: Path, page: int) -> None:
+    """Read a page from the device itself, not from a cache. Raises OSError."""
+    descriptor = os.open(device, os.O_RDONLY | os.O_DIRECT)
+    try:
+        os.preadv(descriptor, [mmap.mmap(-1, _PAGE_SIZE)], page * _PAGE_SIZE)
+    finally:
+        os.close(descriptor)
+
+
 def _layout(types: KernelTypes, *, zram: bool) -> dict[str, int]:
     try:
         return layout(types, zram=zram)
@@ -223,6 +289,12 @@ def _layout(types: KernelTypes, *, zram: bool) -> dict[str, int]:
         raise EnvironmentProblem(
             f"the kernel's type information does not tell: {missing}", "please report the output of: swaptrace check"
         ) from None
+
+
+def _memory_subsystem(symbols: Symbols) -> dict[str, str]:
+    """Where the memory controller's cgroup subsystem is: by it the programs know a memory cgroup."""
+    address = symbols.addresses({"memory_cgrp_subsys"}).get("memory_cgrp_subsys", 0)
+    return {"MEMORY_SUBSYSTEM": f"{address:#x}ULL"} if address else {}
 
 
 def _swap_info(symbols: Symbols) -> int:

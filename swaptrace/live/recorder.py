@@ -112,6 +112,8 @@ def record(
             _say(f"not recorded, as this kernel does not tell: {event} (see: swaptrace check)")
         for sentence in missing_views():
             _say(sentence)
+        if source.compared is not None:
+            _say(f"zram's layout is assumed; {units.count(source.compared)} entries are as it has them")
         _say(f"recording to {output}" + ("" if command or duration else "; stop with Ctrl-C"))
         totals, trailer = _run(source, writer, command, duration)
     _say(f"\n{totals.line()}\n{output}: {units.size(writer.size)}; see it with: swaptrace report {output}")
@@ -142,7 +144,7 @@ def _run(
             totals.add(batch)
             writer.write(batch)
         writer.close(trailer)
-    totals.lost = sum(trailer.lost.values())
+    totals.lost = sum(trailer.losses().values())
     return totals, trailer
 
 

@@ -17,9 +17,10 @@ from swaptrace.areas import Snapshot
 from swaptrace.events import EventBatch, EventFlag, EventKind, SwapCall
 from swaptrace.live import sysfs
 from swaptrace.live.arch import architecture
+from swaptrace.live.assumed import compare
 from swaptrace.live.btf import KernelTypes
 from swaptrace.live.environment import require
-from swaptrace.live.layout import fullness_rule
+from swaptrace.live.layout import assumed_zram, fullness_rule
 from swaptrace.live.probes import Symbols, choose
 from swaptrace.live.programs import Programs
 from swaptrace.live.ring import default_ring_bytes
@@ -34,6 +35,8 @@ _SHORTEST_WAIT = 0.001
 
 class LiveSource:
     """The running kernel. Entering the context attaches all probes and takes the start snapshot.
+
+    compared: entries by which an assumed layout was found to be right; None if the kernel itself tells the layout.
 
     Use: `with LiveSource(command) as source`, then poll() again and again, then finish() once.
     """
@@ -50,11 +53,14 @@ class LiveSource:
         self._tgid = os.getpid()
         self._wait = _LONGEST_WAIT
         self._first: list[EventBatch] = []
+        self.compared: int | None = None
 
     def __enter__(self) -> LiveSource:
         try:
             attached = self._programs.attach(self._choices)
             self._ring = self._programs.ring()
+            if assumed_zram(self._types) is not None and Path("/sys/module/zram").exists():
+                self.compared = compare(sysfs.read_stores(), self._programs.entry_seen)
             zsmalloc = self._zsmalloc()
             start = take_snapshot(self._programs.swap_types())
             realtime = time.time_ns() - (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - start.time)
@@ -72,7 +78,7 @@ class LiveSource:
             start_realtime=realtime,
             start=start,
             probes=tuple(attached),
-            missing=tuple(c.probe.event for c in self._choices if not c.chosen),
+            missing=tuple(str(row["event"]) for row in attached if not row["functions"]),
             recorder_tgid=self._tgid,
             zsmalloc=zsmalloc,
             cluster_slots=_cluster_slots(),
@@ -123,7 +129,8 @@ class LiveSource:
         batches, self._first = self._first, []
         while len(events := self._ring.drain()):
             batches.append(self._batch(events[events["time"] <= end.time]))
-        return batches, Trailer(end, self._programs.lost(), exit_status, reason, self._programs.free_path())
+        programs = self._programs
+        return batches, Trailer(end, programs.lost(), exit_status, reason, programs.free_path(), programs.missed())
 
     def lost(self) -> int:
         """Slots whose events were lost so far."""

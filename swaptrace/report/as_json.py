@@ -57,6 +57,7 @@ def as_json(result: TraceResult) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "trace": {**dict.fromkeys(_TRACE), **result.trace},
         "losses": result.lost,
+        "missed": result.missed,
         "areas": [_area(area) for area in result.areas],
     }
     plain: dict[str, Any] = _plain(report)

@@ -154,11 +154,11 @@ def warnings(result: TraceResult) -> list[str]:
     said = []
     lost = int(result.trace.get("lost_events") or 0)
     if lost:
-        kinds = ", ".join(f"{units.count(number)} {kind.lower()}" for kind, number in result.lost.items() if number)
-        said.append(
-            f"{units.count(lost)} EVENTS WERE LOST{f' ({kinds})' if kinds else ''}: "
-            "the figures below are bounds, not exact values."
-        )
+        missed = sum(result.missed.values())
+        reasons = [f"{units.count(number)} {kind.lower()}" for kind, number in result.lost.items() if number]
+        reasons += [f"{units.count(missed)} of them by probes that did not run"] if missed else []
+        details = f" ({', '.join(reasons)})" if reasons else ""
+        said.append(f"{units.count(lost)} EVENTS WERE LOST{details}: the figures below are bounds, not exact values.")
     if not result.trace.get("complete", True):
         said.append(
             "THE TRACE IS INCOMPLETE: the recorder was stopped before it could finish the file. "

@@ -47,7 +47,8 @@ class Header:
 class Trailer:
     """How a recording ended.
 
-    lost: events that the ring had no room for, in slots, by event kind. free_path: calls, slots and time (ns) of the
+    lost: events that the ring had no room for, in slots, by event kind. missed: the same for events whose probe did
+    not run. free_path: calls, slots and time (ns) of the
     kernel's slot-free function, notifications and probes included; None unless it was timed.
     """
 
@@ -56,6 +57,11 @@ class Trailer:
     exit_status: int | None = None
     reason: str = "end"
     free_path: dict[str, int] | None = None
+    missed: dict[str, int] = field(default_factory=dict)
+
+    def losses(self) -> dict[str, int]:
+        """All that the trace lacks, for either reason."""
+        return {kind: self.lost.get(kind, 0) + self.missed.get(kind, 0) for kind in {**self.lost, **self.missed}}
 
 
 T = TypeVar("T", Header, Trailer, SwapArea, Store, Snapshot)

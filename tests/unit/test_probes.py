@@ -9,6 +9,7 @@ import pytest
 
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.live.arch import architecture
+from swaptrace.live.btf import Field
 from swaptrace.live.probes import PROBES, Choice, Symbols, choose
 from swaptrace.live.programs import Programs
 
@@ -29,15 +30,22 @@ Functions = dict[str, tuple[str, ...] | None]
 
 
 class FakeBtf:
-    def __init__(self, functions: Functions) -> None:
+    def __init__(self, functions: Functions, fields: tuple[str, ...] = ()) -> None:
         self.parameters = functions.get
+        self._fields = fields
+
+    def field(self, path: str) -> Field | None:
+        return Field(0, 8) if path in self._fields else None
+
+    def size(self, struct: str) -> int | None:
+        return 4 if struct == "spinlock" else None
 
 
 class FakeTypes:
     """KernelTypes of a kernel with these functions; one with the parameters None is known by its symbol only."""
 
-    def __init__(self, kernel: Functions, zram: Functions | None) -> None:
-        self.vmlinux = FakeBtf(kernel)
+    def __init__(self, kernel: Functions, zram: Functions | None, fields: tuple[str, ...] = ()) -> None:
+        self.vmlinux = FakeBtf(kernel, fields)
         self._zram = FakeBtf(zram) if zram is not None else None
 
     def module(self, name: str) -> FakeBtf | None:
@@ -49,13 +57,22 @@ class FakeSymbols:
     def __init__(self, *tables: Functions | None) -> None:
         self._names = {name for table in tables for name in table or {}}
 
-    def addresses(self, names: set[str]) -> dict[str, int]:
-        return dict.fromkeys(names & self._names, 0)  # without CAP_SYSLOG, they are all 0
+    def alike(self, names: set[str]) -> dict[str, tuple[str, ...]]:
+        """A name with a dot is that of a compiler-made copy."""
+        stems = {name: tuple(known for known in self._names if known.split(".")[0] == name) for name in names}
+        return {name: known for name, known in stems.items() if known}
 
 
-def chosen(kernel: Functions, zram: Functions | None = None, symbols: Functions | None = None) -> dict[str, Choice]:
+def chosen(
+    kernel: Functions,
+    zram: Functions | None = None,
+    symbols: Functions | None = None,
+    fields: tuple[str, ...] = (),
+) -> dict[str, Choice]:
+    """fields: those that the kernel's type information has."""
     zram_symbols = symbols if symbols is not None else zram
-    choices = choose(FakeTypes(kernel, zram), FakeSymbols(kernel, zram_symbols), X86)  # type: ignore[arg-type]
+    types, names = FakeTypes(kernel, zram, fields), FakeSymbols(kernel, zram_symbols)
+    choices = choose(types, names, X86)  # type: ignore[arg-type]
     assert [choice.probe for choice in choices] == list(PROBES)
     return {choice.probe.event: choice for choice in choices}
 
@@ -68,7 +85,8 @@ def test_first_present_one_is_taken() -> None:
     assert functions(chosen(OLD)["slot freed"]) == ["swap_range_free"]
     newer = chosen(NEW)["slot freed"]
     assert functions(newer) == ["swap_entry_range_free"]
-    assert newer.problems == ("this kernel has no swap_entry_free",)
+    tried = ("swap_entry_free", "__swap_cluster_free_entries", "swap_entries_free")
+    assert newer.problems == tuple(f"this kernel has no {name}" for name in tried)
 
 
 @pytest.mark.parametrize(
