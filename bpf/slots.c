@@ -15,10 +15,10 @@ static void *(*get_current_task_btf)(void) = (void *)158;
 static void *(*get_task_pt_regs)(void *task) = (void *)175;
 
 /* The registers with which the current task entered the kernel; a page fault leaves -1 as the number of the call. */
-static inline s64 current_syscall(u64 task)
+static inline s32 current_syscall(u64 task)
 {
 	u64 regs;
-	s64 number = -1;
+	s32 number = -1; /* the low half of orig_ax, all of syscallno */
 #ifdef HAVE_TASK_PT_REGS
 	regs = (u64)get_task_pt_regs(get_current_task_btf());
 #else

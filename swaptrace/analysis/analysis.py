@@ -26,6 +26,7 @@ from swaptrace.analysis.results import (
 from swaptrace.analysis.survey import Survey, survey
 from swaptrace.analysis.worker import Worker
 from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.degradation import BLIND
 from swaptrace.events import EventBatch
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
 from swaptrace.store import zsmalloc
@@ -122,6 +123,12 @@ def _geometry(header: Header) -> zsmalloc.Geometry | None:
     return None
 
 
+def _without_stores(header: Header) -> Header:
+    """For a trace that cannot tell what stores hold: its areas as if they had none."""
+    areas = tuple(replace(area, store=None) for area in header.start.areas)
+    return replace(header, start=replace(header.start, areas=areas, stores=()))
+
+
 @dataclass
 class _Tally:
     """What is counted over all batches."""
@@ -146,7 +153,8 @@ class Analysis:
         machine: Machine | None = None,
         threads: int = 1,
     ) -> None:
-        self.header = header
+        self._blind = bool(BLIND & set(header.missing))
+        self.header = header = _without_stores(header) if self._blind else header
         self._machine = machine or machine_of(header)
         self._worker = Worker(threads > 1)
         self.notifiers = SwapEventNotifiers()
@@ -171,7 +179,7 @@ class Analysis:
 
     def _swapon(self, told: Notification) -> None:
         area = told.area
-        if told.store is not None:
+        if told.store is not None and not self._blind:
             model = self._model_of(told.store)
         else:
             key = ("area", area.swap_type, area.generation)
@@ -239,6 +247,8 @@ class Analysis:
 
     def _meet_stores(self, found: Survey) -> None:
         """Stores that were set up while recording: a model as soon as something happens to them."""
+        if self._blind:
+            return
         for number in found.stores:
             if ("store", number, 0) not in self._models:
                 self._model_of(Store(number, f"zram{number}", 0))

@@ -1,11 +1,13 @@
 """What differs between processor architectures: registers, system call numbers. One row each.
 
 The BPF programs take arguments from the saved registers by offset (struct pt_regs, arch/*/include/asm/ptrace.h), so
-that they need no kernel header.
+that they need no kernel header. What is the same on all 64-bit machines has no place here: a swap entry, for one, is
+split at bit 58 everywhere (include/linux/swapops.h), whatever the page table's entries look like.
 """
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass
 
@@ -67,6 +69,21 @@ _ARCHITECTURES = {
             "close": 3, "mmap": 9, "munmap": 11, "brk": 12, "mremap": 25, "madvise": 28, "shmctl": 31, "execve": 59,
             "shmdt": 67, "truncate": 76, "ftruncate": 77, "unlink": 87, "umount2": 166, "swapoff": 168,
             "unlinkat": 263, "fallocate": 285, "execveat": 322, "process_madvise": 440,
+        },
+    ),
+    "aarch64": Architecture(
+        machine="aarch64",
+        arguments=(0, 8, 16, 24, 32, 40, 48, 56),  # struct user_pt_regs: x0 to x7
+        return_value=0,  # x0
+        syscall=280,  # syscallno, behind orig_x0: -1 (NO_SYSCALL) in an exception (arch/arm64/kernel/entry.S)
+        syscall_prefix="__arm64_sys_",
+        # 16 KiB, and at least a page (arch/arm64/include/asm/memory.h)
+        thread_size=max(16384, os.sysconf("SC_PAGE_SIZE")),
+        # include/uapi/asm-generic/unistd.h
+        syscalls={
+            "unlinkat": 35, "umount2": 39, "truncate": 45, "ftruncate": 46, "fallocate": 47, "close": 57, "shmctl": 195,
+            "shmdt": 197, "brk": 214, "munmap": 215, "mremap": 216, "execve": 221, "mmap": 222, "swapoff": 225,
+            "madvise": 233, "execveat": 281, "process_madvise": 440,
         },
     ),
 }  # fmt: skip

@@ -9,14 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from swaptrace.degradation import (
+    DROPPED,
+    NOTIFICATION,
+    RESET,
+    SLOT_ALLOCATED,
+    SLOT_FREED,
+    STORED,
+    SWAPOFF,
+    SWAPON,
+    WITHOUT,
+)
 from swaptrace.events import EventKind
 from swaptrace.live.arch import Architecture
 from swaptrace.live.btf import KernelTypes
 from swaptrace.live.layout import assumed_zram
 
 __all__ = ["PROBES", "SLOT_FREED", "Candidate", "Choice", "Probe", "Symbols", "choose"]
-
-SLOT_FREED = "slot freed"
 
 _AREA = "struct swap_info_struct *"
 _CLUSTER = "struct swap_cluster_info *"
@@ -43,15 +52,20 @@ class Candidate:
 class Probe:
     """A logical event, and the kind of its records.
 
-    The first candidate that the kernel has is taken, or each of them if `every` is set.
+    The first candidate that the kernel has is taken. With `every`, each of them is, for events take one way or the
+    other: if the kernel has one that cannot serve, the event is not told of at all.
     """
 
     event: str
     kind: EventKind
     candidates: tuple[Candidate, ...]
-    without: str
     every: bool = False
     required: bool = False
+
+    @property
+    def without(self) -> str:
+        """What is lost without it: a sentence."""
+        return WITHOUT[self.event].sentence
 
 
 def _zram(function: str, *parameters: str, entry: str, exit: str | None = None) -> Candidate:
@@ -86,11 +100,10 @@ PROBES: tuple[Probe, ...] = (
             # 5.10, 6.1
             Candidate("swap_range_free", (_AREA, "int64", "int32"), "slots_freed_by_offset"),
         ),
-        without="nothing can be said about stale slots",
         required=True,
     ),
     Probe(
-        "slot allocated",
+        SLOT_ALLOCATED,
         EventKind.ALLOC,
         (
             # 5.10 to 6.12; its slots may wait in a CPU's slot cache, and those of zero-filled pages are never stored
@@ -110,10 +123,9 @@ PROBES: tuple[Probe, ...] = (
                 "slot_search_return",
             ),
         ),
-        without="a slot counts as allocated when it is stored: what is stale under `discard` is a lower bound",
     ),
     Probe(
-        "slot stored and loaded",
+        STORED,
         EventKind.STORE,
         (
             _zram("zram_submit_bio", "struct bio *", entry="zram_bio_enter", exit="zram_bio_return"),
@@ -124,20 +136,18 @@ PROBES: tuple[Probe, ...] = (
                 entry="zram_page_enter", exit="zram_page_return",
             ),
         ),
-        without="no compressed sizes, hence no bytes: only slots freed and notified are seen",
         every=True,
     ),
     Probe(
-        "store entry dropped",
+        DROPPED,
         EventKind.DROP,
         (
             _zram("slot_free", "struct zram *", "int64", entry="entry_dropped"),  # 7.3
             _zram("zram_free_page", "struct zram *", "int64", entry="entry_dropped"),
         ),
-        without="entries dropped without a notification (discard, reset) are not seen",
     ),
     Probe(
-        "notification",
+        NOTIFICATION,
         EventKind.NOTIFY,
         (
             _zram(
@@ -146,21 +156,14 @@ PROBES: tuple[Probe, ...] = (
                 entry="notification_enter", exit="notification_return",
             ),
         ),
-        without="whether the store is told of freed slots, and what that costs, is not seen",
     ),
     Probe(
-        "store reset",
+        RESET,
         EventKind.RESET,
         (_zram("zram_reset_device", "struct zram *", entry="store_reset"),),
-        without="after a reset of the device, what would be stale under `none` is counted on",
     ),
-    Probe("swapon", EventKind.SWAPON, (_syscall("swapon"),), without="areas switched on while recording are not known"),
-    Probe(
-        "swapoff",
-        EventKind.SWAPOFF,
-        (_syscall("swapoff"),),
-        without="areas switched off while recording are not noticed",
-    ),
+    Probe(SWAPON, EventKind.SWAPON, (_syscall("swapon"),), required=True),
+    Probe(SWAPOFF, EventKind.SWAPOFF, (_syscall("swapoff"),)),
 )  # fmt: skip
 
 
@@ -227,6 +230,7 @@ def choose(types: KernelTypes, symbols: Symbols, arch: Architecture) -> list[Cho
     for probe, candidates in rows:
         chosen: list[Candidate] = []
         problems: list[str] = []
+        unusable = False
         for candidate in candidates:
             problem = _problem(candidate, types, symbols_alike.get(candidate.function, ()))
             if problem is None:
@@ -235,6 +239,9 @@ def choose(types: KernelTypes, symbols: Symbols, arch: Architecture) -> list[Cho
                     break
             else:
                 problems.append(problem)
+                unusable = unusable or candidate.function in symbols_alike
+        if probe.every and unusable:
+            chosen = []
         choices.append(Choice(probe, tuple(chosen), tuple(problems)))
     return choices
 

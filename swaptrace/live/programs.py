@@ -170,10 +170,12 @@ class Programs:
                 except Exception as error:  # bcc raises nothing more specific
                     if choice.probe.required:
                         raise _refused(candidate.function, error) from None
+            if choice.probe.every and len(functions) < len(choice.chosen):
+                functions = []  # some events would be told of, and others not
             self._attached.append({"event": choice.probe.event, "functions": functions})
             if choice.probe.required and not functions:
                 raise EnvironmentProblem(
-                    f"this kernel has no function that tells of a {choice.probe.event}: {'; '.join(choice.problems)}",
+                    f"this kernel has no function that tells of: {choice.probe.event} ({'; '.join(choice.problems)})",
                     f"without it, {choice.probe.without}; please report the output of: swaptrace check",
                 )
         return self._attached

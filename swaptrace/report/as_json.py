@@ -10,6 +10,7 @@ import numpy as np
 
 from swaptrace.analysis.histogram import Histogram, Survival
 from swaptrace.analysis.results import AreaResult, Integral, TraceResult
+from swaptrace.degradation import unknown_figures
 from swaptrace.events import FreeReason
 
 __all__ = ["SCHEMA_VERSION", "as_json"]
@@ -53,12 +54,14 @@ _AREA = (
 
 def as_json(result: TraceResult) -> dict[str, Any]:
     """The whole report, ready for json.dumps(..., allow_nan=False)."""
+    unknown = dict.fromkeys(unknown_figures(result.header.get("missing", ())))
     report = {
         "schema_version": SCHEMA_VERSION,
         "trace": {**dict.fromkeys(_TRACE), **result.trace},
         "losses": result.lost,
         "missed": result.missed,
-        "areas": [_area(area) for area in result.areas],
+        "not_told": list(result.header.get("missing", ())),
+        "areas": [_area(area) | unknown for area in result.areas],
     }
     plain: dict[str, Any] = _plain(report)
     return plain

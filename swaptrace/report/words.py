@@ -7,6 +7,7 @@ from typing import Any
 
 from swaptrace import units
 from swaptrace.analysis.results import AreaResult, TraceResult
+from swaptrace.degradation import WITHOUT
 from swaptrace.report import shares
 
 __all__ = [
@@ -159,6 +160,9 @@ def warnings(result: TraceResult) -> list[str]:
         reasons += [f"{units.count(missed)} of them by probes that did not run"] if missed else []
         details = f" ({', '.join(reasons)})" if reasons else ""
         said.append(f"{units.count(lost)} EVENTS WERE LOST{details}: the figures below are bounds, not exact values.")
+    for event in result.header.get("missing", ()):
+        without = WITHOUT[event].sentence if event in WITHOUT else "what rests on it is unknown"
+        said.append(f"THE KERNEL DID NOT TELL OF: {event}. Without it, {without}. A 0 that rests on it means nothing.")
     if not result.trace.get("complete", True):
         said.append(
             "THE TRACE IS INCOMPLETE: the recorder was stopped before it could finish the file. "

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from swaptrace.degradation import WITHOUT
 from swaptrace.errors import EnvironmentProblem
+from swaptrace.live import probes
 from swaptrace.live.arch import architecture
 from swaptrace.live.btf import Field
 from swaptrace.live.probes import PROBES, Choice, Symbols, choose
 from swaptrace.live.programs import Programs
 
 AREA = "struct swap_info_struct *"
+CLUSTER = "struct swap_cluster_info *"
 X86 = architecture("x86_64")
 SYSCALLS = {"__x64_sys_swapon": ("struct pt_regs *",), "__x64_sys_swapoff": ("struct pt_regs *",)}
 ZRAM = {
@@ -139,6 +143,70 @@ def test_missing_notification_is_a_named_degradation() -> None:
     assert "zram_slot_free_notify" in choices["notification"].problems[0]
 
 
+def test_compiler_made_copies_are_said_to_be_so() -> None:
+    """Their parameters are not those of the function, and BTF does not know them."""
+    only = {name: parameters for name, parameters in OLD.items() if name != "swap_range_free"}
+    gone = chosen({**only, "swap_range_free.isra.0": None})["slot freed"]
+    assert functions(gone) == []
+    assert gone.problems[-1].startswith("this kernel has no swap_range_free, only swap_range_free.isra.0: inlined, or")
+    beside = chosen({**OLD, "swap_range_free.part.0": None, "swap_range_free.cold": None})["slot freed"]
+    assert functions(beside) == []
+    assert beside.problems[-1].startswith(
+        "some calls of swap_range_free go past it, to swap_range_free.part.0: inlined"
+    )
+    cold = chosen({**OLD, "swap_range_free.cold": None})["slot freed"]
+    assert functions(cold) == ["swap_range_free"]  # the function's own unlikely parts: every call still enters it
+
+
+def test_one_of_two_ways_that_cannot_be_seen() -> None:
+    """Events that go the other way would be missing from every figure: rather none than those."""
+    choice = chosen(OLD, {**ZRAM, "zram_rw_page": ("struct block_device *",)})["slot stored and loaded"]
+    assert functions(choice) == []
+    assert "zram_rw_page has parameters" in choice.problems[0]
+
+
+def test_fields_without_which_parameters_mean_nothing() -> None:
+    inside: Functions = {"__swap_cluster_free_entries": (AREA, CLUSTER, "int32", "int32"), **SYSCALLS}
+    fields = ("swap_info_struct.cluster_info", "swap_table.entries")
+    assert functions(chosen(inside, fields=fields)["slot freed"]) == ["__swap_cluster_free_entries"]
+    lacking = chosen(inside, fields=fields[:1])["slot freed"]
+    assert functions(lacking) == []
+    assert "lacks what __swap_cluster_free_entries is about: swap_table.entries" in "".join(lacking.problems)
+
+
+def test_newer_kernels() -> None:
+    by_entry: Functions = {"swap_entries_free": (AREA, CLUSTER, "swp_entry_t", "int32"), **SYSCALLS}
+    assert functions(chosen(by_entry)["slot freed"]) == ["swap_entries_free"]
+    newest = {name: parameters for name, parameters in ZRAM.items() if name != "zram_free_page"}
+    choice = chosen(by_entry, {**newest, "slot_free": ("struct zram *", "int64")})["store entry dropped"]
+    assert functions(choice) == ["slot_free"]
+
+
+def test_module_whose_layout_is_assumed() -> None:
+    """As with 5.10: a bio has its disk in itself, and modules have no type information."""
+    choices = chosen(OLD, None, symbols=ZRAM, fields=("bio.bi_disk",))
+    assert functions(choices["notification"]) == ["zram_slot_free_notify"]
+    assert all(choice.chosen for choice in choices.values())
+
+
+@pytest.mark.parametrize("event", [probe.event for probe in PROBES])
+def test_every_event_without_its_candidates(event: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand, one after the other: an error that names it, or a named degradation."""
+    lean = tuple(replace(probe, candidates=()) if probe.event == event else probe for probe in PROBES)
+    monkeypatch.setattr(probes, "PROBES", lean)
+    choices = choose(FakeTypes(OLD, ZRAM), FakeSymbols(OLD, ZRAM), X86)  # type: ignore[arg-type]
+    required = {probe.event for probe in PROBES if probe.required}
+    if event in required:
+        with pytest.raises(EnvironmentProblem, match=f"no function that tells of: {event}") as raised:
+            programs(FakeBpf()).attach(choices)
+        assert WITHOUT[event].sentence in raised.value.remedy
+    else:
+        attached = programs(FakeBpf()).attach(choices)
+        assert [row["event"] for row in attached if not row["functions"]] == [event]
+        assert WITHOUT[event].sentence
+    assert required == {"slot freed", "swapon"}
+
+
 def test_system_calls_by_this_architectures_name() -> None:
     choices = chosen(OLD)
     assert functions(choices["swapon"]) == ["__x64_sys_swapon"]
@@ -185,7 +253,7 @@ def test_kernel_without_any_slot_free_function() -> None:
         programs(FakeBpf()).attach(list(choices.values()))
     problem = raised.value
     assert problem.exit_status == 3
-    assert problem.what.startswith("this kernel has no function that tells of a slot freed: ")
+    assert problem.what.startswith("this kernel has no function that tells of: slot freed (")
     for reason in ("no swap_entry_free", "no swap_entry_range_free", f"swap_range_free has parameters ({AREA})"):
         assert reason in problem.what
     assert "nothing can be said about stale slots" in problem.remedy
@@ -195,6 +263,12 @@ def test_refused_kprobe_on_what_is_required() -> None:
     with pytest.raises(EnvironmentProblem, match="refused a kprobe on swap_range_free") as raised:
         programs(FakeBpf("swap_range_free")).attach(list(chosen(OLD, ZRAM).values()))
     assert "\n" not in raised.value.what
+
+
+def test_refused_kprobe_on_one_of_two_ways() -> None:
+    both: Functions = {**ZRAM, "zram_rw_page": ("struct block_device *", "int64", "struct page *", "int32")}
+    attached = programs(FakeBpf("zram_rw_page")).attach(list(chosen(OLD, both).values()))
+    assert {row["event"]: row["functions"] for row in attached}["slot stored and loaded"] == []
 
 
 def test_refused_kprobe_on_what_is_not() -> None:
@@ -220,6 +294,33 @@ def test_symbols(tmp_path: Path) -> None:
     assert Symbols(path).addresses(wanted) == {
         "first": 0xFFFFFFFF81000010, "zram_free_page": 0xFFFFFFFFC0000040, "swap_info": 0xFFFFFFFF81000050
     }  # fmt: skip
+
+
+def test_symbols_alike(tmp_path: Path) -> None:
+    """Functions of that very name, wherever they are, and copies of them; nothing that merely looks alike."""
+    path = tmp_path / "kallsyms"
+    path.write_text(
+        "0 t slot_free\t[zram]\n0 t slot_free\n0 t slot_freed\n0 t other_slot_free\n"
+        "0 t zram_free_page.isra.0\t[zram]\n0 t zram_free_page.cold\t[zram]\n"
+    )
+    assert Symbols(path).alike({"slot_free", "zram_free_page", "absent"}) == {
+        "slot_free": ("slot_free", "slot_free"),
+        "zram_free_page": ("zram_free_page.isra.0", "zram_free_page.cold"),
+    }
+
+
+def test_name_of_two_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = FakeSymbols(OLD, ZRAM)
+    monkeypatch.setattr(names, "alike", lambda wanted: dict.fromkeys(wanted, ("swap_range_free",) * 2))
+    choice = choose(FakeTypes(OLD, ZRAM), names, X86)[0]  # type: ignore[arg-type]
+    assert choice.chosen == ()
+    assert choice.problems[-1] == "swap_range_free is the name of 2 functions: a probe might be on the wrong one"
+
+
+def test_architectures_name_the_same_calls() -> None:
+    """The generic table of system calls lacks only what it replaced by the calls with `at` in their names."""
+    x86, arm = (set(architecture(machine).syscalls) for machine in ("x86_64", "aarch64"))
+    assert x86 - arm == {"unlink"} and arm <= x86
 
 
 def test_unknown_architecture() -> None:

@@ -1,0 +1,75 @@
+"""What is lost where a kernel does not tell of a logical event: said by `check` and `record`, and heeded by reports.
+
+A figure that rests on such an event is unknown: reports never show what was counted instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = [
+    "BLIND",
+    "DROPPED",
+    "NOTIFICATION",
+    "RESET",
+    "SLOT_ALLOCATED",
+    "SLOT_FREED",
+    "STORED",
+    "SWAPOFF",
+    "SWAPON",
+    "WITHOUT",
+    "Without",
+    "unknown_figures",
+]
+
+_NOTIFICATIONS = ("notified", "notify_free", "miss_free", "discarded", "notification_ns")
+_STORES = (
+    "stores", "loads", "frees_unwritten", "rewrites", "left_censored", "live_slots_end", "live_compr_bytes_end",
+    "ramzswap", "swap_header", "policies", "duplicate", "pool", "leaks", "recovered", "leaked", "lifetime_ns",
+    "lifetime_by_reason_ns", "time_to_reuse_ns", "censored",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Without:
+    """sentence: what is lost. figures: fields of an area in the JSON report that are unknown then."""
+
+    sentence: str
+    figures: tuple[str, ...] = ()
+
+
+SLOT_FREED = "slot freed"
+SLOT_ALLOCATED = "slot allocated"
+STORED = "slot stored and loaded"
+DROPPED = "store entry dropped"
+NOTIFICATION = "notification"
+RESET = "store reset"
+SWAPON = "swapon"
+SWAPOFF = "swapoff"
+
+WITHOUT: dict[str, Without] = {
+    SLOT_FREED: Without("nothing can be said about stale slots"),
+    SLOT_ALLOCATED: Without(
+        "a slot counts as allocated when it is stored: what is stale under `discard` is a lower bound"
+    ),
+    STORED: Without(
+        "no compressed sizes, hence no bytes, and no stale slots: only slots freed are seen", _STORES + _NOTIFICATIONS
+    ),
+    DROPPED: Without(
+        "what the store holds, and hence what is stale, cannot be told: only slots freed are seen",
+        _STORES + _NOTIFICATIONS,
+    ),
+    NOTIFICATION: Without("whether the store is told of freed slots, and what that costs, is not seen", _NOTIFICATIONS),
+    RESET: Without("after a reset of the device, what would be stale under `none` is counted on"),
+    SWAPON: Without("which swap type an area has, and hence which slots are its, is not known"),
+    SWAPOFF: Without("areas switched off while recording are not noticed"),
+}
+
+#: Without one of these, stores cannot be modelled at all.
+BLIND = frozenset({STORED, DROPPED})
+
+
+def unknown_figures(missing: Iterable[str]) -> frozenset[str]:
+    """The fields of an area in the JSON report that are unknown if these events are missing."""
+    return frozenset(figure for event in missing if event in WITHOUT for figure in WITHOUT[event].figures)
