@@ -25,7 +25,7 @@ PACKAGES := \
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: packages $(VENV)/.installed ## install what is missing: Debian packages, and .venv with the project
@@ -75,6 +75,10 @@ demo: setup ## record a workload in a virtual machine and report on it (build/de
 .PHONY: test
 test: setup ## all tests; those of the kernel side boot virtual machines
 	$(PYTHON) -m pytest tests
+
+.PHONY: test-kernels
+test-kernels: setup ## the tests of recording on every supported kernel; a table at the end
+	SWAPTRACE_KERNELS=all $(PYTHON) -m pytest -q tests/kernel/test_recording.py
 
 .PHONY: lint
 lint: setup ## ruff, mypy and clang-format, which change nothing

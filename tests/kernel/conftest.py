@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +29,17 @@ from swaptrace.live.sysfs import read_block_state
 from swaptrace.trace.reader import TraceReader
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-KERNELS = os.environ.get("SWAPTRACE_KERNELS", "6.1 6.12").split()
+sys.path.insert(0, str(CHECKOUT / "tests" / "vm"))
+import kernels as table  # noqa: E402
+
+_CHOSEN = os.environ.get("SWAPTRACE_KERNELS", "").split()  # names, or `all`
+KERNELS = list(table.KERNELS) if _CHOSEN in ([], ["all"]) else _CHOSEN
+# Unless kernels are chosen, some tests run on two only, or they would take too long. What is not about figures: the
+# oldest and the newest. What audit finds hangs on the block layer more than on functions that differ.
+WHOLE_KERNELS = KERNELS if _CHOSEN else ["5.10", "7.3"]
+AUDIT_KERNELS = KERNELS if _CHOSEN else ["6.1", "6.12"]
+FIGURES = ("mixed", "exact", "huge", "earlier")  # the scenarios of every kernel
+TIMEOUT = 1200  # seconds, for all scenarios of one kernel
 
 
 @dataclass
@@ -119,19 +132,95 @@ def _warm_numba(cache: Path) -> dict[str, str]:
     return environment
 
 
+def _run_guest(kernel: str) -> Guest:
+    """Boot once and do all of the kernel's scenarios."""
+    scenarios = () if kernel in WHOLE_KERNELS else FIGURES
+    folder = CHECKOUT / "build" / "kernel" / kernel
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    environment = _warm_numba(folder / "numba")
+    command = ["tests/vm/run", "--kernel", kernel, "--timeout", str(TIMEOUT), "--out", str(folder), "--"]
+    with (folder / "guest.log").open("w") as log:
+        status = subprocess.call(
+            [*command, sys.executable, "tests/kernel/guest.py", str(folder), *scenarios],
+            cwd=CHECKOUT, env=environment, stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    assert status == 0, f"exit status {status}: {(folder / 'guest.log').read_text()[-2000:]}"
+    return Guest(kernel, folder)
+
+
+@pytest.fixture(scope="session")
+def machines() -> Iterator[ThreadPoolExecutor]:
+    """Runs machines: as many at once as there are processors (or SWAPTRACE_GUESTS), for each is mostly one emulated
+    processor's work. Nothing that is compared depends on time."""
+    at_once = int(os.environ.get("SWAPTRACE_GUESTS", 0)) or len(os.sched_getaffinity(0))
+    pool = ThreadPoolExecutor(at_once)
+    yield pool
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="session")
+def guests(machines: ThreadPoolExecutor) -> dict[str, Future[Guest]]:
+    """The machines of the recordings, of all kernels."""
+    return {kernel: machines.submit(_run_guest, kernel) for kernel in KERNELS}
+
+
 @pytest.fixture(scope="session", params=KERNELS)
 def guest(request: pytest.FixtureRequest) -> Guest:
-    kernel = request.param
-    folder = CHECKOUT / "build" / "kernel" / kernel
-    if not os.environ.get("SWAPTRACE_KEEP"):  # set it to look again at the last run's traces
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        environment = _warm_numba(folder / "numba")
-        command = ["tests/vm/run", "--kernel", kernel, "--timeout", "900", "--out", str(folder), "--"]
-        with (folder / "guest.log").open("w") as log:
-            status = subprocess.call(
-                [*command, sys.executable, "tests/kernel/guest.py", str(folder)],
-                cwd=CHECKOUT, env=environment, stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        assert status == 0, f"exit status {status}: {(folder / 'guest.log').read_text()[-2000:]}"
-    return Guest(kernel, folder)
+    if os.environ.get("SWAPTRACE_KEEP"):  # set it to look again at the last run's traces
+        return Guest(request.param, CHECKOUT / "build" / "kernel" / request.param)
+    return request.getfixturevalue("guests")[request.param].result()
+
+
+@pytest.fixture(scope="session", params=WHOLE_KERNELS)
+def whole_guest(request: pytest.FixtureRequest) -> Guest:
+    """A machine that has done all scenarios."""
+    if os.environ.get("SWAPTRACE_KEEP"):
+        return Guest(request.param, CHECKOUT / "build" / "kernel" / request.param)
+    return request.getfixturevalue("guests")[request.param].result()
+
+
+# -- a table of kernels and tests, at the end
+
+_OUTCOMES = pytest.StashKey[dict[tuple[str, str], str]]()
+_MACHINES = {"guest", "whole_guest", "audited", "traced"}  # the fixtures whose parameter is a kernel
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_OUTCOMES] = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    kernel = next((parameters[name] for name in _MACHINES if name in parameters), None)
+    if kernel is not None and (report.when == "call" or report.failed):
+        name = item.nodeid.split("::", 1)[1].split("[")[0]
+        outcomes = item.config.stash[_OUTCOMES]
+        before = outcomes.get((name, kernel))
+        outcomes[name, kernel] = "FAILED" if report.failed or before == "FAILED" else report.outcome
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    outcomes = config.stash[_OUTCOMES]
+    kernels = [kernel for kernel in table.KERNELS if any(kernel == k for _, k in outcomes)]
+    names = list(dict.fromkeys(name for name, _ in outcomes))
+    if not names:
+        return
+    terminalreporter.section("kernels")
+    width = max(map(len, names)) + 2
+    terminalreporter.write_line("".ljust(width) + "".join(kernel.ljust(8) for kernel in kernels))
+    for name in names:
+        cells = [{"passed": "ok"}.get(found := outcomes.get((name, kernel), "-"), found) for kernel in kernels]
+        terminalreporter.write_line(name.ljust(width) + "".join(cell.ljust(8) for cell in cells))
+    times = [_guest_seconds(kernel) for kernel in kernels]
+    terminalreporter.write_line("machine, seconds".ljust(width) + "".join(time.ljust(8) for time in times))
+
+
+def _guest_seconds(kernel: str) -> str:
+    """How long the machine of the recordings ran, boot included, as tests/vm/run has said."""
+    log = CHECKOUT / "build" / "kernel" / kernel / "guest.log"
+    found = re.search(r"whole run ([\d.]+) s", log.read_text()) if log.exists() else None
+    return f"{float(found[1]):.0f}" if found else "-"

@@ -7,20 +7,36 @@ Usage: guest.py FOLDER. Every scenario has a folder of its own in FOLDER, where 
 from __future__ import annotations
 
 import json
+import mmap
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
+import numpy as np
 from zram import run, zram_swap
 
+from swaptrace.degradation import NOTIFICATION, STORED
+from swaptrace.errors import EnvironmentProblem
+from swaptrace.events import EventBatch
+from swaptrace.live import layout, probes
+from swaptrace.live.arch import architecture
+from swaptrace.live.btf import KernelTypes
+from swaptrace.live.programs import Programs
+from swaptrace.live.source import LiveSource
 from swaptrace.live.workload import Process, Region
+from swaptrace.trace.writer import TraceWriter
 
 PRIME = 4099
+HUGE_PAGES, HUGE_BYTES = 11, 2 << 20
+MADV_PAGEOUT = 21
+CGROUPS = Path("/sys/fs/cgroup")
 SWAPTRACE = [sys.executable, "-m", "swaptrace"]
 WORKLOAD = [sys.executable, __file__]
 
@@ -63,7 +79,9 @@ def mixed(folder: Path) -> None:
 
 def mixed_workload(folder: Path, second: str) -> None:
     contents = ("compressible", "random", "same", "zero", "mixed")
-    processes = [Process(2500, content, seed) for seed, content in enumerate(contents)]
+    processes = [in_cgroup(f"mixed-{content}", 2500, content, seed) for seed, content in enumerate(contents)]
+    groups = {process.pid: (CGROUPS / f"mixed-{content}").stat().st_ino
+              for process, content in zip(processes, contents, strict=True)}  # fmt: skip
     paged_out = sum(process.page_out() for process in processes)
     processes[4].page_in(step=2)
     processes[0].give_back(311)
@@ -80,8 +98,24 @@ def mixed_workload(folder: Path, second: str) -> None:
     slots = processes[4].slots()
     processes[0].exit()
     pid = processes[4].leave()
-    facts = {"pid": pid, "paged_out": paged_out + prime_out, "failing": failing, "slots": slots, "prime": prime.pid}
+    facts = {"pid": pid, "paged_out": paged_out + prime_out, "failing": failing, "slots": slots, "prime": prime.pid,
+             "groups": groups}  # fmt: skip
     (folder / "workload.json").write_text(json.dumps(facts))
+
+
+def in_cgroup(name: str, pages: int, content: str, seed: int) -> Process:
+    """A process that is in a new memory cgroup before it touches its pages."""
+    group = CGROUPS / name
+    if not (CGROUPS / "cgroup.procs").exists():
+        run("mount", "-t", "cgroup2", "none", str(CGROUPS))
+    (CGROUPS / "cgroup.subtree_control").write_text("+memory")
+    group.mkdir()
+    own, mine = CGROUPS / "cgroup.procs", group / "cgroup.procs"
+    mine.write_text(str(os.getpid()))  # the process is forked from this one, and stays
+    try:
+        return Process(pages, content, seed)
+    finally:
+        own.write_text(str(os.getpid()))
 
 
 def exact(folder: Path) -> None:
@@ -109,6 +143,34 @@ def exact_workload(folder: Path) -> None:
     os._exit(0)  # with the region still mapped: its slots are freed by the exit itself
 
 
+def huge(folder: Path) -> None:
+    """Huge pages: allocated, stored and freed as a whole, where the kernel finds whole clusters for them."""
+    with zram_swap(megabytes=64) as device:
+        command = (*WORKLOAD, str(folder), "huge-workload")
+        call(folder, "record", *SWAPTRACE, "record", "-o", str(folder / "trace"), "--", *command)
+        save(folder, device)
+
+
+def huge_workload(folder: Path) -> None:
+    size = HUGE_PAGES * HUGE_BYTES
+    memory = mmap.mmap(-1, size + HUGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_HUGEPAGE)
+    array = np.frombuffer(memory, np.uint8)
+    first = -array.ctypes.data % HUGE_BYTES
+    rng = np.random.default_rng(9)
+    for place in range(first, first + size, HUGE_BYTES):  # half of each page is noise
+        array[place : place + HUGE_BYTES : 2] = rng.integers(0, 256, HUGE_BYTES // 2, np.uint8)
+    rollup = Path("/proc/self/smaps_rollup").read_text()
+    found = int(re.search(r"AnonHugePages:\s+(\d+) kB", rollup)[1]) * 1024
+    memory.madvise(MADV_PAGEOUT, first, size)
+    pages = array.ctypes.data // mmap.PAGESIZE + first // mmap.PAGESIZE
+    with Path("/proc/self/pagemap").open("rb") as file:
+        file.seek(pages * 8)
+        entries = np.frombuffer(file.read(size // mmap.PAGESIZE * 8), np.uint64)
+    swapped = int(np.count_nonzero(entries & np.uint64(1 << 62)))
+    (folder / "workload.json").write_text(json.dumps({"huge_bytes": found, "swapped": swapped}))
+
+
 def earlier(folder: Path) -> None:
     """Slots that were in use before the recording; tracefs is not mounted while recording; frees are timed."""
     with zram_swap(megabytes=64) as device:
@@ -123,7 +185,7 @@ def earlier(folder: Path) -> None:
             [*SWAPTRACE, "record", "-o", str(folder / "trace"), "-d", "600", "--time-frees"],
             stderr=(folder / "record.err").open("w"),
         )
-        wait_for(lambda: "recording to" in (folder / "record.err").read_text())
+        wait_for(lambda: says(folder / "record.err", "recording to"))
         new = Process(900, "mixed", 3)
         new.page_out()
         old.exit()
@@ -141,7 +203,7 @@ def killed(folder: Path) -> None:
     trace = Path("/tmp/killed.trace")
     with zram_swap(megabytes=64):
         recorder = subprocess.Popen([*SWAPTRACE, "record", "-o", str(trace)], stderr=(folder / "record.err").open("w"))
-        wait_for(lambda: "recording to" in (folder / "record.err").read_text())
+        wait_for(lambda: says(folder / "record.err", "recording to"))
         process = Process(1009, "random", 3)
         before = trace.stat().st_size
         process.page_out()
@@ -175,6 +237,80 @@ def churn(folder: Path) -> None:
         time.sleep(1.2)
 
 
+def degraded(folder: Path) -> None:
+    """A kernel without a probe for notifications; then one whose returns are missed; and another machine's programs.
+
+    The recorder is this process, so that it can be robbed of its probes.
+    """
+    without_notifications = tuple(
+        replace(probe, candidates=()) if probe.event == NOTIFICATION else probe for probe in probes.PROBES
+    )
+    # forked first: a process that holds a copy of a probe's file descriptor keeps the probe alive
+    told, missed = Process(907, "compressible", 1), Process(503, "random", 2)
+    probes.PROBES, all_probes = without_notifications, probes.PROBES
+    with zram_swap(megabytes=64) as device, LiveSource(()) as source:
+        probes.PROBES = all_probes
+        writer = TraceWriter(folder / "trace", source.header)
+        told.page_out()
+        told.exit()
+        writer.write(everything(source))
+        save(folder, device)
+        until = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        bpf = source._programs._bpf
+        for row in source.header.probes:
+            if row["event"] == STORED:
+                for function in row["functions"]:
+                    bpf.detach_kretprobe(event=function)
+        swapped = missed.page_out()
+        batches, trailer = source.finish()
+        for batch in batches:
+            writer.write(batch)
+        writer.close(trailer)
+        missed.exit()
+    facts = {"until": until, "swapped": swapped, "loaded": other_machine(), "refused": wrong_layout(),
+             "module_types": Path("/sys/kernel/btf/zram").exists()}  # fmt: skip
+    (folder / "workload.json").write_text(json.dumps(facts))
+
+
+def wrong_layout() -> str:
+    """What is said when an assumed layout is wrong; nothing where the kernel tells the layout itself."""
+    if layout.assumed_zram(KernelTypes()) is None:
+        return ""
+    layout._ASSUMED_ZRAM["SIZE_ZRAM_ENTRY"] -= 8  # as without CONFIG_ZRAM_MEMORY_TRACKING
+    with zram_swap(megabytes=64):
+        process = Process(41, "compressible", 1)
+        process.page_out()
+        try:
+            with LiveSource(()):
+                return "it was not refused"
+        except EnvironmentProblem as problem:
+            return problem.what
+        finally:
+            process.exit()
+            layout._ASSUMED_ZRAM["SIZE_ZRAM_ENTRY"] += 8
+
+
+def everything(source: LiveSource) -> EventBatch:
+    """All that has happened so far."""
+    found = []
+    while True:
+        batch = source.poll()
+        found.append(batch)
+        if not len(batch) and len(found) > 3:
+            return EventBatch.concatenate(found)
+
+
+def other_machine() -> list[str]:
+    """Compile all programs for arm64's registers; the names of those that the verifier takes. They are not attached."""
+    types, symbols, arm = KernelTypes(), probes.Symbols(), architecture("aarch64")
+    choices = probes.choose(types, symbols, architecture())
+    bpf = Programs(choices, types, symbols, arm, 1 << 20)._bpf
+    names = {name for choice in choices for c in choice.chosen for name in (c.entry, c.exit) if name}
+    for name in names:
+        bpf.load_func(name, bpf.KPROBE)
+    return sorted(names)
+
+
 def commands(folder: Path) -> None:
     """check and selftest; an output that cannot be written; lost events are counted when the ring is too small."""
     environment = {
@@ -189,6 +325,14 @@ def commands(folder: Path) -> None:
     (folder / "swaps").write_text(Path("/proc/swaps").read_text())
 
 
+def says(path: Path, text: str) -> bool:
+    """Whether a file on the shared folder holds that text already."""
+    try:
+        return text in path.read_text()
+    except OSError:  # 9p may say so of a file that grows between two looks at its size
+        return False
+
+
 def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -200,9 +344,11 @@ def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
 SCENARIOS = {
     "mixed": mixed,
     "exact": exact,
+    "huge": huge,
     "earlier": earlier,
     "killed": killed,
     "full-disk": full_disk,
+    "degraded": degraded,
     "commands": commands,
 }
 
@@ -217,6 +363,8 @@ def main() -> None:
                 exact_workload(folder)
             os.wait()
             run("swapoff", "/dev/zram0")
+        case ["huge-workload"]:
+            huge_workload(folder)
         case ["churn"]:
             churn(folder)
         case names:

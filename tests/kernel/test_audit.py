@@ -11,17 +11,18 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.kernel.conftest import CHECKOUT, KERNELS, _warm_numba
+from tests.kernel.conftest import AUDIT_KERNELS, CHECKOUT, _warm_numba
 
 PAGES = 1499  # of a workload, guest_audit.py
 CLUSTER = 512
-TIMEOUT = 300
+TIMEOUT = 600
 
 
 @dataclass
@@ -82,14 +83,23 @@ def boot(kernel: str, part: str, *rigs: str) -> AuditGuest:
     return AuditGuest(folder)
 
 
-@pytest.fixture(scope="module", params=KERNELS)
-def audited(request: pytest.FixtureRequest) -> AuditGuest:
-    return boot(request.param, "rigs")
+@pytest.fixture(scope="module")
+def boots(machines: ThreadPoolExecutor) -> dict[tuple[str, str], Future[AuditGuest]]:
+    """All machines of these tests."""
+    rigs = {"rigs": (), "traced": ("traced",)}
+    return {
+        (kernel, part): machines.submit(boot, kernel, part, *rigs[part]) for kernel in AUDIT_KERNELS for part in rigs
+    }
 
 
-@pytest.fixture(scope="module", params=KERNELS)
-def traced(request: pytest.FixtureRequest) -> AuditGuest:
-    return boot(request.param, "traced", "traced")
+@pytest.fixture(scope="module", params=AUDIT_KERNELS)
+def audited(request: pytest.FixtureRequest, boots: dict[tuple[str, str], Future[AuditGuest]]) -> AuditGuest:
+    return boots[request.param, "rigs"].result()
+
+
+@pytest.fixture(scope="module", params=AUDIT_KERNELS)
+def traced(request: pytest.FixtureRequest, boots: dict[tuple[str, str], Future[AuditGuest]]) -> AuditGuest:
+    return boots[request.param, "traced"].result()
 
 
 def test_zram_itself_is_clean(audited: AuditGuest) -> None:

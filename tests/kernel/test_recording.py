@@ -7,10 +7,19 @@ import json
 import numpy as np
 import pytest
 
-from swaptrace.events import EventFlag, EventKind
+from swaptrace.analysis.analysis import Analysis
+from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
+from swaptrace.report.as_json import as_json
 from tests.kernel.conftest import Guest, Scenario
-from tests.kernel.guest import PRIME
+from tests.kernel.guest import HUGE_BYTES, HUGE_PAGES, PRIME
 
+SLOT_FREE_FUNCTIONS = {
+    "5.10": "swap_range_free",
+    "6.1": "swap_range_free",
+    "6.12": "swap_entry_range_free",
+    "6.18": "swap_entries_free",
+    "7.3": "__swap_cluster_free_entries",
+}
 ZERO_PAGES_OF_MIXED = 2500 // 8  # kept by the swap map alone where the kernel does that (from 6.12)
 
 
@@ -34,7 +43,7 @@ def of_kind(scenario: Scenario, kind: EventKind, device: int | None = 0) -> np.n
     return events[(events["kind"] == kind) & ((events["device"] == device) | (device is None))]
 
 
-@pytest.fixture(params=["mixed", "exact", "earlier"])
+@pytest.fixture(params=["mixed", "exact", "huge", "earlier"])
 def scenario(request: pytest.FixtureRequest, guest: Guest) -> Scenario:
     return guest.scenario(request.param)
 
@@ -210,6 +219,17 @@ class TestExact:
         assert call.area is not None and call.area.swap_type == 0
 
 
+class TestHuge:
+    def test_huge_pages_are_followed_as_a_whole(self, guest: Guest) -> None:
+        """They were huge, they are out, and at least some of them took 512 slots at once and gave them back at once."""
+        huge = guest.scenario("huge")
+        assert huge.workload["huge_bytes"] >= HUGE_PAGES * HUGE_BYTES
+        assert huge.workload["swapped"] == HUGE_PAGES * 512 == huge.area.stores
+        whole = of_kind(huge, EventKind.ALLOC)["run"] == 512
+        assert 1 <= int(whole.sum()) <= HUGE_PAGES
+        assert huge.area.frees - huge.area.frees_unwritten == HUGE_PAGES * 512
+
+
 class TestEarlier:
     def test_left_censored_slots_are_known(self, earlier: Scenario) -> None:
         """2,200 slots were in use before; those that went since have no lifetime, and all are counted once."""
@@ -239,48 +259,134 @@ class TestEarlier:
 
 
 class TestInterrupted:
-    def test_killed_recorder_leaves_a_trace(self, guest: Guest) -> None:
-        killed = guest.scenario("killed")
+    def test_killed_recorder_leaves_a_trace(self, whole_guest: Guest) -> None:
+        killed = whole_guest.scenario("killed")
         assert not killed.result.trace["complete"]
         assert killed.area.stores == 1009
         assert killed.area.frees == 0
 
-    def test_full_disk_keeps_what_was_written(self, guest: Guest) -> None:
-        full = guest.scenario("full-disk")
+    def test_full_disk_keeps_what_was_written(self, whole_guest: Guest) -> None:
+        full = whole_guest.scenario("full-disk")
         assert full.output("record.status") == "3"
         message = full.output("record.err")
         assert "No space left on device" in message and "Traceback" not in message
         assert not full.result.trace["complete"]
         assert 0 < full.area.stores < 12000
 
-    def test_unwritable_output(self, guest: Guest) -> None:
-        commands = guest.scenario("commands")
+    def test_unwritable_output(self, whole_guest: Guest) -> None:
+        commands = whole_guest.scenario("commands")
         assert commands.output("unwritable.status") == "3"
         assert "cannot write to /proc/trace" in commands.output("unwritable.err")
         assert "Traceback" not in commands.output("unwritable.err")
 
 
 class TestCommands:
-    def test_check(self, guest: Guest) -> None:
-        commands = guest.scenario("commands")
+    def test_check(self, whole_guest: Guest) -> None:
+        commands = whole_guest.scenario("commands")
         assert commands.output("check.status") == "0"
         text = commands.output("check.out")
         assert "This kernel can be traced." in text
         assert "zram_slot_free_notify" in text and "missing" not in text
 
-    def test_selftest(self, guest: Guest) -> None:
-        commands = guest.scenario("commands")
+    def test_selftest(self, whole_guest: Guest) -> None:
+        commands = whole_guest.scenario("commands")
         assert commands.output("selftest.status") == "0", commands.output("selftest.err")
         assert commands.output("selftest.out").count(" = ") >= 9
         assert "DIFFERS" not in commands.output("selftest.out")
         assert "zram" not in commands.output("swaps"), "the spare area was removed again"
 
 
+class TestAttribution:
+    """Each process of the mixed workload is in a memory cgroup of its own."""
+
+    def test_stores_belong_to_the_pages_cgroup(self, mixed: Scenario) -> None:
+        stores = of_kind(mixed, EventKind.STORE)
+        groups = {int(pid): inode & 0xFFFFFFFF for pid, inode in mixed.facts["groups"].items()}
+        found = {pid: set(stores["arg"][stores["tgid"] == pid].tolist()) for pid in groups}
+        zeros = [pid for pid in groups if not found[pid]]  # never stored where the swap map alone keeps zeros
+        assert len(zeros) <= 1
+        assert {pid: inodes for pid, inodes in found.items() if inodes} == {
+            pid: {inode} for pid, inode in groups.items() if pid not in zeros
+        }
+        assert len(set(groups.values())) == 5
+
+    def test_frees_name_the_process_that_gave_up_its_pages(self, mixed: Scenario) -> None:
+        """Those that exit free what they have out, as themselves; up to 64 slots per CPU go later, by others."""
+        frees = of_kind(mixed, EventKind.FREE)
+        exits = frees[(frees["flags"] >> REASON_SHIFT) == FreeReason.EXIT]
+        prime = int(exits["run"][exits["tgid"] == mixed.facts["prime"]].sum())
+        assert PRIME - 2 * 64 <= prime <= PRIME + 2 * 64
+        assert set(exits["tgid"].tolist()) <= {*map(int, mixed.facts["groups"]), mixed.facts["prime"]}
+
+
+class TestAllocations:
+    def test_every_freed_slot_was_allocated(self, scenario: Scenario, guest: Guest) -> None:
+        """Slot by slot, in order: what is freed was allocated before, or was in use when the recording began."""
+        used = scenario.area.left_censored
+        held: set[int] = set()
+        unknown: set[int] = set()
+        for event in scenario.events[np.isin(scenario.events["kind"], (EventKind.ALLOC, EventKind.FREE))]:
+            if event["device"] != 0:
+                continue
+            slots = set(range(int(event["slot"]), int(event["slot"]) + int(event["run"])))
+            if event["kind"] == EventKind.ALLOC:
+                assert not held & slots
+                held |= slots
+            else:
+                unknown |= slots - held
+                held -= slots
+        # up to 6.12, each CPU's cache may have had 64 slots from before
+        assert len(unknown) <= used + 2 * 64 * (used > 0)
+
+    def test_every_stored_slot_was_allocated(self, exact: Scenario) -> None:
+        allocated = of_kind(exact, EventKind.ALLOC)
+        slots = {n for event in allocated for n in range(int(event["slot"]), int(event["slot"]) + int(event["run"]))}
+        stored = set(of_kind(exact, EventKind.STORE)["slot"].tolist())
+        assert len(stored) == PRIME
+        assert stored <= slots
+        assert len(slots - stored) <= 2 * 64  # a CPU's cache of allocated slots, up to 6.12
+
+
+class TestDegraded:
+    @pytest.fixture
+    def degraded(self, whole_guest: Guest) -> Scenario:
+        return whole_guest.scenario("degraded")
+
+    def test_without_notifications_all_else_is_exact(self, degraded: Scenario) -> None:
+        """The drops tell what the notifications would have told."""
+        analysis = Analysis(degraded.reader.header, until=degraded.workload["until"])
+        for batch in degraded.batches:
+            analysis.feed(batch)
+        result = analysis.finish(degraded.reader.trailer)
+        area = as_json(result)["areas"][0]
+        assert result.header["missing"] == ("notification",)
+        assert area["stores"] == 907
+        assert area["compr_data_size"] == degraded.mm_stat("compr_data_size")
+        assert area["notify_free"] is None and area["notification_ns"] is None
+        assert degraded.notify_free() > 0
+
+    def test_missed_returns_are_counted(self, degraded: Scenario) -> None:
+        """503 pages are out whose store returned unseen: those, and no others, are missing."""
+        assert degraded.workload["swapped"] == 503
+        assert degraded.result.lost == {"STORE": 503}
+        assert degraded.reader.trailer.missed == {"STORE": 503}
+
+    def test_wrong_layout_is_refused(self, degraded: Scenario, whole_guest: Guest) -> None:
+        """Where the kernel does not tell zram's layout: that is 5.10 alone."""
+        facts = degraded.workload
+        assert facts["module_types"] == (whole_guest.kernel != "5.10")
+        if not facts["module_types"]:
+            assert "the layout assumed is not that of zram0: entry" in facts["refused"]
+
+    def test_programs_for_arm64(self, degraded: Scenario) -> None:
+        """Compiled with that architecture's registers, and accepted by the verifier."""
+        loaded = set(degraded.workload["loaded"])
+        assert {"zram_bio_enter", "zram_bio_return", "entry_dropped", "swapon_enter", "swapon_return"} <= loaded
+
+
 def test_header_tells_what_was_attached(guest: Guest) -> None:
     header = guest.scenario("exact").reader.header
     attached = {probe["event"]: probe["functions"] for probe in header.probes}
-    expected = {"6.1": "swap_range_free", "6.12": "swap_entry_range_free"}
-    if guest.kernel in expected:
-        assert attached["slot freed"] == [expected[guest.kernel]]
+    assert attached["slot freed"] == [SLOT_FREE_FUNCTIONS[guest.kernel]]
     assert all(attached.values())
     assert json.dumps(attached)
