@@ -18,7 +18,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CHECKOUT", "KERNELS", "Kernel", "SetupError", "UnpackedKernel", "cached", "fetch"]
+__all__ = [
+    "CHECKOUT",
+    "KERNELS",
+    "Kernel",
+    "PrivateApt",
+    "SetupError",
+    "UnpackedKernel",
+    "cache_folder",
+    "cached",
+    "fetch",
+    "locked",
+]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -97,7 +108,7 @@ def fetch(kernel: Kernel) -> UnpackedKernel:
     found = cached(kernel)
     if found is not None:
         return found
-    with _locked(cache_folder() / "kernels" / f"{kernel.release}.lock"):
+    with locked(cache_folder() / "kernels" / f"{kernel.release}.lock"):
         if cached(kernel) is None:
             _download(kernel, cache_folder() / "kernels" / kernel.release)
     found = cached(kernel)
@@ -107,7 +118,7 @@ def fetch(kernel: Kernel) -> UnpackedKernel:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock, so that two runs at once download a kernel only once."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +138,7 @@ def _download(kernel: Kernel, target: Path) -> None:
     _say(f"fetching Linux {kernel.release} from Debian {kernel.suite} (once)")
     with tempfile.TemporaryDirectory(prefix=f"{kernel.release}.", dir=target.parent) as name:
         staging = Path(name)
-        apt = _PrivateApt(staging / "apt", kernel.suite)
+        apt = PrivateApt(staging / "apt", kernel.suite)
         packages = _with_split_packages(apt, _newest_image(apt, kernel))
         unpacked = staging / "root"
         for deb in apt.download(packages):
@@ -139,7 +150,7 @@ def _download(kernel: Kernel, target: Path) -> None:
     _say(f"unpacked {' '.join(packages)}")
 
 
-def _newest_image(apt: _PrivateApt, kernel: Kernel) -> str:
+def _newest_image(apt: PrivateApt, kernel: Kernel) -> str:
     """The name of the newest image package of the row's release."""
     pattern = kernel.image_pattern()
     names = [name for name in apt.package_names("linux-image-") if pattern.fullmatch(name)]
@@ -151,7 +162,7 @@ def _newest_image(apt: _PrivateApt, kernel: Kernel) -> str:
     return max(names, key=_natural)
 
 
-def _with_split_packages(apt: _PrivateApt, image: str) -> list[str]:
+def _with_split_packages(apt: PrivateApt, image: str) -> list[str]:
     """The packages that make up an image.
 
     From 6.19 on Debian's image package is empty and depends on linux-binary-* and
@@ -200,7 +211,7 @@ def _merge_lib(root: Path) -> None:
     lib.symlink_to("usr/lib")
 
 
-class _PrivateApt:
+class PrivateApt:
     """apt with lists, status and cache of its own, for one suite."""
 
     def __init__(self, folder: Path, suite: str) -> None:
@@ -253,6 +264,11 @@ class _PrivateApt:
         debs = self._folder / "debs"
         self._apt("apt-get", "-q", "download", *packages, cwd=debs)
         return sorted(debs.glob("*.deb"))
+
+    def download_with_dependencies(self, packages: list[str]) -> list[Path]:
+        """Download packages and all that they depend on, as if nothing were installed; the .deb files."""
+        self._apt("apt-get", "-q", "-y", "--no-install-recommends", "--download-only", "install", *packages)
+        return sorted((self._folder / "cache" / "archives").glob("*.deb"))
 
 
 def _debian_mirror() -> str:

@@ -1,0 +1,57 @@
+"""Recordings with the BCC of other releases than this machine's: the same equalities hold."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from tests.kernel.conftest import CHECKOUT, Scenario
+
+sys.path.insert(0, str(CHECKOUT / "tests" / "vm"))
+import userland
+
+#: Kernels with the BCC of their own release, or of the next one.
+PAIRS = (("6.12", "trixie"), ("7.3", "forky"))
+TIMEOUT = 600
+
+
+def boot(kernel: str, suite: str) -> Scenario:
+    folder = CHECKOUT / "build" / "kernel-userland" / f"{kernel}-{suite}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    root = userland.fetch(suite)
+    command = ["tests/vm/run", "--kernel", kernel, "--timeout", str(TIMEOUT), "--out", str(folder), "--"]
+    command += [sys.executable, "tests/kernel/guest_userland.py", str(root), str(folder)]
+    with (folder / "guest.log").open("w") as log:
+        status = subprocess.call(command, cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT)
+    assert status == 0, f"exit status {status}: {(folder / 'guest.log').read_text()[-2000:]}"
+    return Scenario(folder)
+
+
+@pytest.fixture(scope="module")
+def boots(machines: ThreadPoolExecutor) -> dict[tuple[str, str], Future[Scenario]]:
+    return {pair: machines.submit(boot, *pair) for pair in PAIRS}
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+def recorded(request: pytest.FixtureRequest, boots: dict[tuple[str, str], Future[Scenario]]) -> Scenario:
+    return boots[request.param].result()
+
+
+def test_model_equals_the_kernels_counters(recorded: Scenario) -> None:
+    area, model = recorded.area, recorded.area.model
+    for figure in ("orig_data_size", "compr_data_size", "same_pages", "huge_pages", "mem_used_total"):
+        assert getattr(model, figure) == recorded.mm_stat(figure)
+    assert area.notify_free == recorded.notify_free() > 0
+    assert recorded.analysis.held("zram0").tolist() == recorded.block_state.tolist()
+    assert recorded.result.lost == {}
+    assert recorded.output("record.status") == "0", recorded.output("record.err")
+
+
+def test_it_was_another_bcc(recorded: Scenario) -> None:
+    here = subprocess.check_output([sys.executable, "-c", "import bcc; print(bcc.__version__)"], text=True)
+    assert recorded.output("bcc.out").strip() not in ("", here.strip())

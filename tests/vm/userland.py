@@ -1,0 +1,57 @@
+"""Programs of other Debian releases, to run in a guest: Python with its BCC, unpacked into the cache, never installed.
+
+Their library and Python are not this machine's, so they run in a chroot of their own (tests/kernel/guest_userland.py).
+Fetched once, as kernels are.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from kernels import PrivateApt, SetupError, cache_folder, locked
+
+__all__ = ["fetch"]
+
+# what recording imports; pyarrow comes from PyPI, for Debian has had it only since 2026
+_PACKAGES = ["base-files", "python3-bpfcc", "python3-click", "python3-numpy", "python3-rich"]
+_WHEELS = ["pyarrow"]
+_MERGED = ("bin", "lib", "lib64", "sbin")
+
+
+def fetch(suite: str) -> Path:
+    """The root folder of a release's programs, downloaded if it is not in the cache yet."""
+    target = cache_folder() / "userlands" / suite
+    if target.exists():
+        return target
+    with locked(target.with_suffix(".lock")):
+        if not target.exists():
+            _download(suite, target)
+    return target
+
+
+def _download(suite: str, target: Path) -> None:
+    print(f"vm: fetching Python and BCC of Debian {suite} (once)", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(prefix=f"{suite}.", dir=target.parent) as name:
+        staging, root = Path(name), Path(name, "root")
+        for folder in _MERGED:  # as the packages expect it: /bin and the like are links into /usr
+            (root / "usr" / folder).mkdir(parents=True)
+            (root / folder).symlink_to(f"usr/{folder}")
+        for deb in PrivateApt(staging / "apt", suite).download_with_dependencies(_PACKAGES):
+            with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as packed:
+                unpack = ["tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", str(root)]
+                subprocess.run(unpack, stdin=packed.stdout, check=True)
+            deb.unlink()
+        version = (root / "usr" / "bin" / "python3").readlink().name.removeprefix("python")
+        _wheels(root / "usr" / "lib" / "python3" / "dist-packages", version)
+        root.chmod(0o755)
+        root.rename(target)
+
+
+def _wheels(folder: Path, version: str) -> None:
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--target", str(folder), "--python-version", version, "--only-binary=:all:", *_WHEELS]
+    if subprocess.run(command, check=False).returncode:
+        raise SetupError(f"pip found no {', '.join(_WHEELS)} for Python {version}", "see the lines above")
