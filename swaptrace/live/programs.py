@@ -193,8 +193,9 @@ class Programs:
         """Events that were not told of because a probe did not run, in slots, by kind.
 
         A return that the kernel could not follow (it keeps a limited number of calls in mind) leaves a call that was
-        entered and never returned. Calls under way look the same, so this looks a few times and takes the least. A
-        program that was skipped because another one ran on its CPU is counted by the kernel (since 5.12).
+        entered and never returned. Calls under way look the same, so this looks a few times and takes the least.
+        Programs that were skipped because another one ran on their CPU are counted by the kernel (since 6.7 or so; the
+        older ones do not tell).
         """
         skipped = self._skipped()
         least: dict[EventKind, int] = {}
