@@ -227,7 +227,9 @@ class TestHuge:
         assert huge.workload["swapped"] == HUGE_PAGES * 512 == huge.area.stores
         whole = of_kind(huge, EventKind.ALLOC)["run"] == 512
         assert 1 <= int(whole.sum()) <= HUGE_PAGES
-        assert huge.area.frees - huge.area.frees_unwritten == HUGE_PAGES * 512
+        # up to 6.12, each of the two CPUs may keep up to 64 freed slots: no swapoff makes it give them up here
+        freed = huge.area.frees - huge.area.frees_unwritten
+        assert HUGE_PAGES * 512 - 2 * 64 <= freed <= HUGE_PAGES * 512
 
 
 class TestEarlier:
