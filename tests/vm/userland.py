@@ -19,6 +19,7 @@ __all__ = ["fetch"]
 _PACKAGES = ["base-files", "python3-bpfcc", "python3-click", "python3-numpy", "python3-rich"]
 _WHEELS = ["pyarrow"]
 _MERGED = ("bin", "lib", "lib64", "sbin")
+_MOUNT_POINTS = ("dev", "mnt", "proc", "sys", "tmp")  # the guest cannot make them: it has the cache read-only
 
 
 def fetch(suite: str) -> Path:
@@ -44,6 +45,8 @@ def _download(suite: str, target: Path) -> None:
                 unpack = ["tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", str(root)]
                 subprocess.run(unpack, stdin=packed.stdout, check=True)
             deb.unlink()
+        for place in _MOUNT_POINTS:
+            (root / place).mkdir(exist_ok=True)
         version = (root / "usr" / "bin" / "python3").readlink().name.removeprefix("python")
         _wheels(root / "usr" / "lib" / "python3" / "dist-packages", version)
         root.chmod(0o755)
