@@ -92,7 +92,9 @@ counterfactual: setup ## compare what the model predicts with what other rigs me
 	$(PYTHON) tests/vm/counterfactual.py 6.1 6.12
 
 .PHONY: bench
-bench: setup ## measure what tracing and analysis cost
+bench: setup ## measure what tracing and analysis cost (reports/bench)
+	@$(PYTHON) -c 'import duckdb, polars' 2> /dev/null || \
+		$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(PYTHON) -m tests.bench
 
 .PHONY: clean

@@ -23,7 +23,7 @@ from swaptrace.live.layout import MAX_SWAP_TYPES, MissingLayout, layout
 from swaptrace.live.probes import SLOT_FREED, Choice, Symbols
 from swaptrace.live.ring import Ring
 
-__all__ = ["EntrySeen", "Programs", "import_bcc", "read_directly"]
+__all__ = ["EntrySeen", "Programs", "compile_programs", "import_bcc", "read_directly"]
 
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 _LOOKS = 10  # at calls under way
@@ -83,6 +83,29 @@ def import_bcc() -> ModuleType:
     return bcc  # type: ignore[no-any-return]
 
 
+def compile_programs(bcc: ModuleType, source: str) -> Any:
+    """A bcc.BPF of programs that use no kernel header. Raises EnvironmentProblem if they do not compile."""
+    with tempfile.TemporaryDirectory(prefix="swaptrace-") as folder:
+        for name, text in _HEADERS.items():
+            path = Path(folder, "include", name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        before = os.environ.get("BCC_KERNEL_SOURCE")
+        os.environ["BCC_KERNEL_SOURCE"] = folder
+        try:
+            return bcc.BPF(text=source, cflags=["-Wno-macro-redefined"])
+        except Exception as error:  # bcc raises nothing more specific
+            raise EnvironmentProblem(
+                f"BCC {getattr(bcc, '__version__', '?')} could not compile the BPF programs: {error}",
+                "the compiler's messages are above; please report them with the output of: swaptrace check",
+            ) from None
+        finally:
+            if before is None:
+                del os.environ["BCC_KERNEL_SOURCE"]
+            else:
+                os.environ["BCC_KERNEL_SOURCE"] = before
+
+
 @dataclass(frozen=True)
 class EntrySeen:
     """An entry of zram's table as the programs see it. same_disk: zram points back to the disk that led to it."""
@@ -130,25 +153,7 @@ class Programs:
         source = "".join(f"#define {name} {value}\n" for name, value in constants.items())
         source += c_definitions()
         source += "".join((resources.files("swaptrace.bpf") / name).read_text() for name in files)
-        with tempfile.TemporaryDirectory(prefix="swaptrace-") as folder:
-            for name, text in _HEADERS.items():
-                path = Path(folder, "include", name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
-            before = os.environ.get("BCC_KERNEL_SOURCE")
-            os.environ["BCC_KERNEL_SOURCE"] = folder
-            try:
-                return self._bcc.BPF(text=source, cflags=["-Wno-macro-redefined"])
-            except Exception as error:  # bcc raises nothing more specific
-                raise EnvironmentProblem(
-                    f"BCC {getattr(self._bcc, '__version__', '?')} could not compile the BPF programs: {error}",
-                    "the compiler's messages are above; please report them with the output of: swaptrace check",
-                ) from None
-            finally:
-                if before is None:
-                    del os.environ["BCC_KERNEL_SOURCE"]
-                else:
-                    os.environ["BCC_KERNEL_SOURCE"] = before
+        return compile_programs(self._bcc, source)
 
     def attach(self, choices: list[Choice]) -> list[dict[str, Any]]:
         """Attach all chosen probes; what was attached, as it goes into the trace header.

@@ -42,10 +42,12 @@ class Ring:
         consumer = int(self._consumer[0])
         waiting = (int(self._producer[0]) - consumer) // _RECORD.itemsize
         records = np.frombuffer(self._data_map, _RECORD, waiting, self._data_offset + consumer % self._size)
-        busy = np.flatnonzero(records["length"] & _BUSY)
-        if len(busy):
-            records = records[: busy[0]]
-        events = records["event"].copy()
+        busy = records["length"] >= _BUSY
+        if busy.any():
+            records = records[: busy.argmax()]
+        # word by word: NumPy copies structures four times as slowly
+        words = records.view(np.uint64).reshape(-1, _RECORD.itemsize // 8)
+        events = np.ascontiguousarray(words[:, 1:]).view(EVENT)[:, 0]
         self._consumer[0] = consumer + len(records) * _RECORD.itemsize
         return events
 

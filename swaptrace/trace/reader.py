@@ -34,7 +34,7 @@ class TraceReader:
         if path.is_dir():
             raise BadInput(f"cannot read {path}: it is a directory", _WANTED)
         try:
-            self._file = pa.memory_map(str(path))
+            self._file = pa.OSFile(str(path))  # not mapped: what was read would stay in memory
             self._stream = pa.ipc.open_stream(self._file)
         except OSError as error:
             if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError)):

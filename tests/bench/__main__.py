@@ -1,184 +1,200 @@
-"""make bench: ratios, measured side by side in one run. Every figure is the median of five, with the extremes.
+"""make bench: what tracing and analysis cost. A table, and reports/bench (or the folder named by --out).
 
-Usage: python -m tests.bench [EVENTS]. Nothing here is a test: a slow machine gives other figures, not a failure.
+Usage: python -m tests.bench [--events N] [--most N] [--out FOLDER]. Nothing here is a test: a slow machine gives other
+figures, not a failure. Only wrong results fail: the rivals must find the same lifetimes.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import platform
-import sys
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from swaptrace.analysis.analysis import Analysis
-from swaptrace.areas import Snapshot, Store, SwapArea
-from swaptrace.events import EVENT, EventBatch, EventFlag, EventKind, empty
-from swaptrace.live.ring import Ring
-from swaptrace.trace.header import Header, Trailer
-from swaptrace.trace.reader import TraceReader
+from swaptrace.errors import EnvironmentProblem
+from swaptrace.events import EventBatch
+from swaptrace.report.as_json import as_json
+from swaptrace.report.command import analyse
+from swaptrace.trace.header import Trailer
 from swaptrace.trace.writer import TraceWriter
+from tests.bench import page, workload
+from tests.bench.draining import FullRing, KernelRing
+from tests.bench.measure import ROUNDS, Figure, child, figure, side_by_side, timed
+from tests.bench.rivals import RIVALS, lifetimes_of
 
-ROUNDS = 5
-SLOTS = 1 << 17
-BATCH = 1 << 16
-RECORD = np.dtype([("length", np.uint32), ("page", np.uint32), ("event", EVENT)])
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Events per second of one way to do something: median, slowest and fastest of ROUNDS."""
-
-    what: str
-    middle: float
-    slowest: float
-    fastest: float
+MILLION = 1_000_000
+RATE = "million events/s"
 
 
-def timing(what: str, events: int, run: Callable[[], object]) -> Timing:
-    """Time it ROUNDS times, after one round that warms caches (and lets numba compile)."""
-    run()
-    rates = []
+def analysis_figures(path: Path, events: int) -> list[Figure]:
+    """The whole analysis, and lifetimes alone in what people know, from the same file."""
+    found = lifetimes_of(analyse(path).areas[0])
+    for name, rival in RIVALS.items():
+        assert rival(path) == found, f"{name} finds other lifetimes: {rival(path)}, not {found}"
+    ways: dict[str, Callable[[], object]] = {"swaptrace": lambda: json.dumps(as_json(analyse(path)))}
+    ways |= {name: lambda rival=rival: rival(path) for name, rival in RIVALS.items()}  # type: ignore[misc]
+    took = side_by_side(ways)
+    group = "Analysis"
+    mine = took["swaptrace"]
+    report = "trace file to JSON report: all policies, pools, lifetimes"
+    figures = [
+        figure(
+            group,
+            f"{report}; per second of one core",
+            RATE,
+            [events / one.cpu / MILLION for one in mine],
+            20,
+            limit="Decompressing takes a quarter of it, and following four pools, object by object, near a half: "
+            "each store and free touches a list of zspages in each, which is hard to predict and to keep in a cache.",
+        ),
+        figure(group, f"{report}; by the clock", RATE, [events / one.wall / MILLION for one in mine]),
+    ]
+    for name in RIVALS:
+        rates = [events / one.wall / MILLION for one in took[name]]
+        figures.append(figure(group, f"{name}: lifetimes alone, by the clock", RATE, rates))
+    for name in RIVALS:
+        limit = f"{name} does less here (lifetimes alone), and uses all cores as well."
+        for how in ("wall", "cpu"):
+            pairs = zip(took[name], mine, strict=True)
+            ratios = [getattr(his, how) / getattr(my, how) for his, my in pairs]
+            what = {"wall": "by the clock", "cpu": "in processor time"}[how]
+            target = 10 if how == "wall" else None
+            figures.append(figure(group, f"swaptrace against {name}, {what}", "times", ratios, target, limit=limit))
+    return figures
+
+
+def size_figures(folder: Path, most: int) -> list[Figure]:
+    """What grows with a trace, and what does not: reports of traces of `most` events, and a tenth and a hundredth."""
+    group, took, memory = "Long traces", {}, {}
+    for events in (most // 100, most // 10, most):
+        path = folder / f"{events}.swaptrace"
+        count = workload.write(path, events)
+        runs = [child("report", path, "--format", "json") for _ in range(ROUNDS)]
+        took[events] = [1e9 * run.took.cpu / count for run in runs]
+        memory[events] = [run.memory / MILLION for run in runs]
+        if events == most:
+            pages = [child("report", path, "--format", "html", "-o", folder / "html") for _ in range(ROUNDS)]
+        path.unlink()
+    name = f"{most / MILLION:,.3g} million events"
+    tenth = f"{most / 10 / MILLION:,.3g} million events"
+    figures = [
+        figure(group, f"processor time, a trace of {n / MILLION:,.3g} million events", "ns/event", values)
+        for n, values in took.items()
+    ]
+    ratio = [a / b for a, b in zip(took[most], took[most // 10], strict=True)]
+    figures += [
+        figure(group, f"processor time an event: {name} against {tenth}", "times", ratio, 1.1, more=False),
+        figure(group, f"report of {name} with charts", "s", [run.took.wall for run in pages], 15, more=False),
+        *(figure(group, f"memory, {n / MILLION:,.3g} million events", "MB", memory[n]) for n in (most // 10,)),
+        figure(group, f"memory, {name}", "MB", memory[most], 400, more=False),
+        figure(group, f"memory, {name}, with charts", "MB", [run.memory / MILLION for run in pages], 400, more=False),
+    ]
+    ratio = [a / b for a, b in zip(memory[most], memory[most // 10], strict=True)]
+    figures.append(figure(group, f"memory: {name} against {tenth}", "times", ratio, 1.1, more=False))
+    return figures
+
+
+def recording_figures(folder: Path) -> list[Figure]:
+    """From a full ring to a compressed file; and the same ring drained at once and event by event."""
+    group = "Recording"
+    events = np.concatenate([batch.events for batch in workload.batches(MILLION // 2)])
+    ring, path = FullRing(events), folder / "recorded.swaptrace"
+
+    def record() -> None:
+        writer = TraceWriter(path, workload.header(), force=True)
+        writer.write(EventBatch(ring.drain()))
+        writer.close(Trailer(workload.header().start))
+
+    took = side_by_side({"record": record})["record"]
+    figures = [
+        figure(
+            group,
+            "ring to compressed trace on disk, per second of one core",
+            RATE,
+            [len(events) / one.cpu / MILLION for one in took],
+            5,
+        ),
+        Figure(group, "size of a trace", "bytes/event", *[path.stat().st_size / len(events)] * 3, rounds=1),
+    ]
+    try:
+        kernel = KernelRing()
+    except EnvironmentProblem as problem:
+        Console().print(f"no ring of the kernel's here: {problem.what}")
+        return figures
+    kernel.fill()
+    assert kernel.at_once() == kernel.events == (kernel.fill() or kernel.by_callback()), "events are missing"
+    rates: dict[str, list[float]] = {"at once": [], "by callback": []}
     for _ in range(ROUNDS):
-        start = time.perf_counter()
-        run()
-        rates.append(events / (time.perf_counter() - start))
-    return Timing(what, median(rates), min(rates), max(rates))
+        for name, way in (("at once", kernel.at_once), ("by callback", kernel.by_callback)):
+            kernel.fill()
+            rates[name].append(kernel.events / timed(way).cpu / MILLION)
+    kernel.close()
+    ratios = [a / b for a, b in zip(rates["at once"], rates["by callback"], strict=True)]
+    return [
+        *figures,
+        figure(group, "draining a kernel's ring at once", RATE, rates["at once"]),
+        figure(
+            group, "draining it by bcc's ring_buffer_consume, a Python callback an event", RATE, rates["by callback"]
+        ),
+        figure(group, "draining at once against by callback", "times", ratios, 50),
+    ]
 
 
-def churn(events: int) -> NDArray[np.void]:
-    """Slots that are stored, freed and notified, in bursts of 1024, round and round the area."""
-    bursts = events // (3 * 1024)
-    slots = (np.arange(bursts * 1024) % (SLOTS - 1)).reshape(bursts, 1024) + 1
-    made = empty(bursts * 3 * 1024)
-    shaped = made.reshape(bursts, 3, 1024)
-    shaped["slot"] = slots[:, None, :]
-    shaped["run"] = 1
-    shaped["kind"] = np.array([EventKind.STORE, EventKind.FREE, EventKind.NOTIFY])[None, :, None]
-    shaped["size"][:, 0] = shaped["size"][:, 2] = 64 + slots * 37 % 4000
-    shaped["flags"][:, 2] = EventFlag.DROPPED
-    made["time"] = np.arange(len(made)) * 500 + 1000
-    return made
+def start_figures(folder: Path) -> list[Figure]:
+    """How long one waits for the least."""
+    path = folder / "small.swaptrace"
+    workload.write(path, 10_000)
+    runs = {"swaptrace --help": (["--help"], 0.2), "report --format json": (["report", path, "--format", "json"], 1.5)}
+    figures = []
+    for name, (arguments, target) in runs.items():
+        child(*arguments)  # compiles, and warms caches
+        seconds = [child(*arguments).took.wall for _ in range(ROUNDS)]
+        figures.append(figure("Starting", name, "s", seconds, target, more=False))
+    return figures
 
 
-def header() -> Header:
-    area = SwapArea("/dev/zram0", 0, 100, SLOTS, backing="zram", store=0, extents=((0, 0, SLOTS),))
-    classes = [4] * 255  # not a kernel's: pools are left out of this measurement, as lifetimes in pandas have none
-    start = Snapshot(1, (area,), (Store(0, "zram0", SLOTS),))
-    pool = {"pages_per_zspage": classes, "fullness_rule": "TENTHS"}
-    return Header("bench", platform.machine(), 4096, "bench", (), 0, start, zsmalloc=pool)
-
-
-def write(path: Path, events: NDArray[np.void]) -> None:
-    writer = TraceWriter(path, header(), force=True)
-    for start in range(0, len(events), BATCH):
-        writer.write(EventBatch(events[start : start + BATCH]))
-    writer.close(Trailer(header().start))
-
-
-def analyse(path: Path) -> int:
-    """The whole analysis: lifetimes, reuse, all policies, series and map; finished lifetimes."""
-    reader = TraceReader(path)
-    analysis = Analysis(reader.header)
-    for batch in reader:
-        analysis.feed(batch)
-    return analysis.finish(reader.trailer).areas[0].lifetime.count
-
-
-def lifetimes_in_pandas(path: Path) -> int:
-    """Lifetimes alone, as one would write them in pandas; finished lifetimes."""
-    import pyarrow as pa
-
-    frame = pa.ipc.open_stream(path).read_pandas()
-    frame = frame[frame.kind.isin((EventKind.STORE, EventKind.FREE))].sort_values(["slot", "time"], kind="stable")
-    before = frame.groupby("slot")[["kind", "time"]].shift()
-    ended = (frame.kind == EventKind.FREE) & (before.kind == EventKind.STORE)
-    lives = (frame.time - before.time)[ended]
-    return int(pd.cut(lives, 64).value_counts().sum())
-
-
-class FullRing:
-    """A ring buffer as the kernel lays it out, filled with events, to be drained again and again."""
-
-    def __init__(self, events: int) -> None:
-        page, self.size = os.sysconf("SC_PAGE_SIZE"), 1 << (events * RECORD.itemsize).bit_length()
-        self.descriptor = os.memfd_create("ring")
-        os.ftruncate(self.descriptor, 2 * page + 2 * self.size)
-        records = np.zeros(events, RECORD)
-        records["length"] = EVENT.itemsize
-        os.pwrite(self.descriptor, records.tobytes(), 2 * page)
-        os.pwrite(self.descriptor, (events * RECORD.itemsize).to_bytes(8, "little"), page)
-        self.ring = Ring(self.descriptor, self.size)
-
-    def rewind(self) -> None:
-        os.pwrite(self.descriptor, bytes(8), 0)
-
-    def drain_in_bulk(self) -> int:
-        self.rewind()
-        return len(self.ring.drain())
-
-    def drain_by_callback(self) -> int:
-        """What a callback per event costs at the least: a ctypes call and one field read, as bcc's ring_buffer_poll."""
-        import ctypes
-
-        seen = 0
-
-        def handle(_: object, data: int, size: int) -> int:
-            nonlocal seen
-            seen += ctypes.cast(data, ctypes.POINTER(ctypes.c_uint64))[0] + 1
-            return 0
-
-        callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)(handle)
-        events = self.ring_copy()
-        address, step = events.ctypes.data, EVENT.itemsize
-        for number in range(len(events)):
-            callback(None, address + number * step, step)
-        return seen
-
-    def ring_copy(self) -> NDArray[np.void]:
-        self.rewind()
-        return self.ring.drain()
+def machine() -> dict[str, Any]:
+    """What it was measured on."""
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return {
+        "processor": models[0].partition(":")[2].strip() if models else platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load": round(os.getloadavg()[0], 1),
+    }
 
 
 def main() -> None:
-    events = int(sys.argv[1]) if len(sys.argv) > 1 else 3_000_000
-    console = Console()
-    console.print(f"{platform.machine()}, {os.cpu_count()} CPUs, Linux {platform.release()}, {events:,} events")
-    made = churn(events)
-    few = FullRing(200_000)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "trace")
-        write(path, made)
-        console.print(f"trace: {path.stat().st_size / len(made):.2f} bytes an event")
-        ended = analyse(path), lifetimes_in_pandas(path)
-        assert ended[0] == ended[1], f"they do not agree on the lifetimes: {ended}"
-        pairs = (
-            (
-                timing("analysis: everything, from the file", len(made), lambda: analyse(path)),
-                timing("pandas: lifetimes alone, from the file", len(made), lambda: lifetimes_in_pandas(path)),
-            ),
-            (
-                timing("ring: drained in bulk", 200_000, few.drain_in_bulk),
-                timing("ring: a Python callback per event", 200_000, few.drain_by_callback),
-            ),
-            (timing("writing the trace", len(made), lambda: write(path, made)),),
-        )
-    table = Table("what", "million events/s", "slowest", "fastest", "ratio")
-    for pair in pairs:
-        for one in pair:
-            figures = (f"{rate / 1e6:.2f}" for rate in (one.middle, one.slowest, one.fastest))
-            table.add_row(one.what, *figures, f"{one.middle / pair[-1].middle:.1f}")
-    console.print(table)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("--events", type=int, default=5 * MILLION, help="of the trace that is analysed in many ways")
+    parser.add_argument("--most", type=int, default=100 * MILLION, help="of the longest trace")
+    parser.add_argument("--out", type=Path, default=Path("reports/bench"))
+    options = parser.parse_args()
+    about = machine()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "trace.swaptrace"
+        count = workload.write(path, options.events)
+        figures = [
+            *analysis_figures(path, count),
+            *recording_figures(folder),
+            *start_figures(folder),
+            *size_figures(folder, options.most),
+        ]
+    table = Table("what", "median", f"range of {ROUNDS}", "target", "")
+    for row in page.rows(figures):
+        table.add_row(*row)
+    Console().print(table)
+    page.write(options.out, about, figures)
 
 
 if __name__ == "__main__":
