@@ -114,12 +114,13 @@ class _State(NamedTuple):
     """
 
     class_of: NDArray[np.uint8]  # (all bits + 1,) the class of a page with these bits; class 0 counts towards nothing
-    member: NDArray[np.int64]  # (classes, _PEAKS) -1 where the class counts towards a quantity that has a peak, else 0
+    which: NDArray[np.int8]  # (classes, classes, _PEAKS) what a page enters, leaves and stays in, from class to class
+    ends: NDArray[np.int8]  # (classes, classes, 3) where in `which` each of these ends
     on_map: NDArray[np.int32]  # (classes, 2) 1 where the class is live, and stale under the policy none
     page: NDArray[np.void]  # (pages,) _PAGE
     classes: NDArray[np.int64]  # (areas, classes, 3) slots, bytes, and the moment of bytes: see clock.py
     integral: NDArray[np.int64]  # (areas, classes, 2) byte-nanoseconds up to the last settlement, in two words
-    sums: NDArray[np.int64]  # (areas, 4, _PEAKS) bytes and slots now, bytes and slots at peak
+    sums: NDArray[np.int64]  # (areas, _PEAKS, 4) slots and bytes, now and at peak, of each quantity of _PEAKS
     totals: NDArray[np.int64]  # (Total,)
     clock: NDArray[np.int64]  # see clock.py
     series: NDArray[np.int64]  # (areas, BINS, quantities, 2) slots and bytes at the end of each bin
@@ -150,7 +151,16 @@ def _quantities(bits: int) -> int:
 _MASKS, _CLASS_OF = np.unique([_quantities(bits) for bits in range(_ALL_BITS + 1)], return_inverse=True)
 _COUNTS = _MASKS[:, None] >> np.arange(_QUANTITIES) & 1  # (classes, quantities) 1 where the class counts towards it
 _PEAKS = [quantity for quantity in Quantity if quantity is not Quantity.LIVE]  # nobody asks for that one's
-_BYTES_NOW, _SLOTS_NOW, _BYTES_PEAK, _SLOTS_PEAK = range(4)
+_SLOTS, _BYTES, _PEAK_SLOTS, _PEAK_BYTES = range(4)
+
+
+def _transitions() -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """`which` and `ends` of the state."""
+    member = _COUNTS[:, _PEAKS] != 0
+    before, after = member[:, None], member[None, :]
+    rank = np.select([after & ~before, before & ~after, before & after], [0, 1, 2], 3)
+    ends = [(rank <= last).sum(axis=2) for last in range(3)]
+    return np.argsort(rank, axis=2, kind="stable").astype(np.int8), np.stack(ends, axis=2).astype(np.int8)
 
 
 @njit
@@ -166,17 +176,25 @@ def _move(
     new[0] += 1
     new[1] += new_size
     new[2] += new_size * since
-    for which in range(2):
-        state.row[area, row, which] += state.on_map[new_class, which] - state.on_map[old_class, which]
-    sums = state.sums[area]
-    for peak in range(state.member.shape[1]):
-        was, is_now = state.member[old_class, peak], state.member[new_class, peak]
-        size = sums[_BYTES_NOW, peak] - (was & old_size) + (is_now & new_size)
-        slots = sums[_SLOTS_NOW, peak] + was - is_now
-        sums[_BYTES_NOW, peak] = size
-        sums[_SLOTS_NOW, peak] = slots
-        sums[_BYTES_PEAK, peak] = max(sums[_BYTES_PEAK, peak], size)
-        sums[_SLOTS_PEAK, peak] = max(sums[_SLOTS_PEAK, peak], slots)
+    for shown in range(2):
+        state.row[area, row, shown] += state.on_map[new_class, shown] - state.on_map[old_class, shown]
+    sums, which = state.sums[area], state.which[old_class, new_class]
+    entered, left, kept = state.ends[old_class, new_class]
+    for number in range(entered):
+        one = sums[which[number]]
+        one[_SLOTS] += 1
+        one[_BYTES] += new_size
+        one[_PEAK_SLOTS] = max(one[_PEAK_SLOTS], one[_SLOTS])
+        one[_PEAK_BYTES] = max(one[_PEAK_BYTES], one[_BYTES])
+    for number in range(entered, left):
+        one = sums[which[number]]
+        one[_SLOTS] -= 1
+        one[_BYTES] -= old_size
+    if old_size != new_size:
+        for number in range(left, kept):
+            one = sums[which[number]]
+            one[_BYTES] += new_size - old_size
+            one[_PEAK_BYTES] = max(one[_PEAK_BYTES], one[_BYTES])
 
 
 @njit
@@ -280,7 +298,7 @@ def _close_bin(state: _State) -> None:
 
 @njit
 def _sum(state: _State, area: Number, quantity: Number, what: Number) -> Number:
-    """Slots (0) or bytes (1) of a quantity now."""
+    """_SLOTS or _BYTES of a quantity now."""
     total = 0
     for number in range(len(_COUNTS)):
         total += _COUNTS[number, quantity] * state.classes[area, number, what]
@@ -503,9 +521,11 @@ class Replay:
         self._operations = [np.empty(0, OPERATION) for _ in range(2)]  # one to fill while the pools read the other
         least = list(POLICIES).index("notify")
         self._pools = Pools(pages, len(POLICIES), least, geometry, origin) if geometry is not None else None
+        which, ends = _transitions()
         self._state = _State(
             class_of=_CLASS_OF.astype(np.uint8),
-            member=-_COUNTS[:, _PEAKS],
+            which=which,
+            ends=ends,
             on_map=_COUNTS[:, [Quantity.LIVE, Quantity.NONE]].astype(np.int32),
             page=_new_pages(pages),
             totals=np.zeros(len(Total), np.int64),
@@ -569,7 +589,7 @@ class Replay:
         now = int(state.clock[clock.NOW])
         _settle(state, now)
         state.integral[:] = 0
-        state.sums[:, [_BYTES_PEAK, _SLOTS_PEAK]] = state.sums[:, [_BYTES_NOW, _SLOTS_NOW]]
+        state.sums[:, :, [_PEAK_SLOTS, _PEAK_BYTES]] = state.sums[:, :, [_SLOTS, _BYTES]]
         if self._pools is not None:
             self._worker.wait()
             self._pools.reset_statistics(now)
@@ -591,19 +611,19 @@ class Replay:
 
     def slots(self, area: int, quantity: Quantity) -> tuple[int, int]:
         """(now, at peak); the peak of LIVE is not known, and 0."""
-        return int(_sum(self._state, area, quantity, 0)), self._peak(area, quantity, _SLOTS_PEAK)
+        return int(_sum(self._state, area, quantity, _SLOTS)), self._peak(area, quantity, _PEAK_SLOTS)
 
     def integral(self, area: int, quantity: Quantity) -> Integral:
         """Compressed bytes: now, at peak (as in slots()), mean over time, and byte-seconds."""
-        held = int(_sum(self._state, area, quantity, 1))
+        held = int(_sum(self._state, area, quantity, _BYTES))
         span = int(self._state.clock[clock.NOW] - self._state.clock[clock.ORIGIN])
         parts = self._state.integral[area, _COUNTS[:, quantity] != 0]
         area_under = sum(clock.integral_of(part) for part in parts)
         mean = area_under / span if span else float(held)
-        return Integral(held, self._peak(area, quantity, _BYTES_PEAK), mean, area_under / 1e9)
+        return Integral(held, self._peak(area, quantity, _PEAK_BYTES), mean, area_under / 1e9)
 
     def _peak(self, area: int, quantity: Quantity, which: int) -> int:
-        return int(self._state.sums[area, which, _PEAKS.index(quantity)]) if quantity in _PEAKS else 0
+        return int(self._state.sums[area, _PEAKS.index(quantity), which]) if quantity in _PEAKS else 0
 
     @property
     def pools(self) -> Pools | None:
@@ -674,7 +694,7 @@ def _areas(count: int) -> dict[str, NDArray[Any]]:
     return {
         "classes": np.zeros((count, len(_MASKS), 3), np.int64),
         "integral": np.zeros((count, len(_MASKS), 2), np.int64),
-        "sums": np.zeros((count, 4, len(_PEAKS)), np.int64),
+        "sums": np.zeros((count, len(_PEAKS), 4), np.int64),
         "series": np.zeros((count, BINS, _QUANTITIES, 2), np.int64),
         "row": np.zeros((count, MAP_ROWS, 2), np.int32),
         "map": np.zeros((count, BINS, MAP_ROWS, 2), np.int32),
