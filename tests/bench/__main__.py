@@ -52,8 +52,8 @@ def analysis_figures(path: Path, events: int) -> list[Figure]:
             RATE,
             [events / one.cpu / MILLION for one in mine],
             20,
-            limit="Decompressing takes a quarter of it, and following four pools, object by object, near a half: "
-            "each store and free touches a list of zspages in each, which is hard to predict and to keep in a cache.",
+            limit="Decompressing is a part of it, and the larger one is to follow the pools object by object, one for "
+            "each policy that does something else: every store and free changes lists of zspages in each of them.",
         ),
         figure(group, f"{report}; by the clock", RATE, [events / one.wall / MILLION for one in mine]),
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure as Chart
+from matplotlib.ticker import FuncFormatter
 
 from swaptrace.report import style
 from tests.bench.measure import Figure
@@ -66,7 +67,9 @@ def page(machine: dict[str, Any], figures: Sequence[Figure]) -> str:
 def chart(figures: Sequence[Figure]) -> Chart:
     """Bars of the throughputs, on a logarithmic axis, with the targets marked."""
     shown = [one for one in figures if one.unit == "million events/s"][::-1]
-    picture, (axes,) = style.figure("Millions of events a second", "median, the range of all rounds, and the target")
+    picture, (axes,) = style.figure(
+        "Millions of events a second", "median (blue), the range of all rounds (black), and the target (vermilion)"
+    )
     picture.subplots_adjust(left=0.44)
     places = range(len(shown))
     axes.barh(places, [one.middle for one in shown], color=style.LIVE, height=0.6)
@@ -77,6 +80,7 @@ def chart(figures: Sequence[Figure]) -> Chart:
             axes.plot([one.target] * 2, [place - 0.4, place + 0.4], color=style.STALE, linewidth=3)
     axes.set_yticks(list(places), [textwrap.fill(one.what, 42) for one in shown], size=9)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axes.set_xlim(right=3 * max(one.greatest for one in shown))
-    axes.set_xlabel("million events/s, on a logarithmic scale (vermilion: the target)")
+    axes.set_xlabel("million events/s (logarithmic)")
     return picture
