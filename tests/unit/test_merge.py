@@ -1,0 +1,116 @@
+"""What is counted of two ranges of slots, each for itself, adds up to what is counted of all: results merge."""
+
+from __future__ import annotations
+
+from functools import reduce
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from builders import PAGE_SIZE, zram_area
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from swaptrace.analysis import mapping
+from swaptrace.analysis.histogram import Histogram, Survival
+from swaptrace.analysis.lifetimes import Count, Lifetimes
+from swaptrace.analysis.worker import Worker
+from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason, empty
+from swaptrace.store import clock
+from swaptrace.store.replay import Quantity, Replay
+
+SLOTS = 64
+END = 10_000_000
+KINDS = [EventKind.STORE, EventKind.STORE, EventKind.FREE, EventKind.FREE, EventKind.LOAD, EventKind.NOTIFY]
+PAGES = mapping.add_area(mapping.empty_map(0, SLOTS, PAGE_SIZE), zram_area("/dev/zram0", 0, SLOTS, 0), 0)
+
+
+def events(seed: int) -> NDArray[np.void]:
+    """Many of them, each of one slot."""
+    random = np.random.default_rng(seed)
+    made = empty(2000)
+    made["time"] = np.sort(random.integers(0, END, len(made)))
+    made["slot"], made["run"] = random.integers(1, SLOTS, len(made)), 1
+    made["kind"] = random.choice(KINDS, len(made))
+    made["size"] = random.integers(1, PAGE_SIZE, len(made))
+    made["arg"] = random.integers(0, 5000, len(made))
+    freed, notified = made["kind"] == EventKind.FREE, made["kind"] == EventKind.NOTIFY
+    made["flags"][freed] = random.integers(0, len(FreeReason), freed.sum()) << REASON_SHIFT
+    made["flags"][notified] = np.where(random.integers(0, 2, notified.sum()), EventFlag.DROPPED, 0)
+    return made
+
+
+def ranges(made: NDArray[np.void], cuts: list[int]) -> list[NDArray[np.void]]:
+    bounds = [0, *sorted(cuts), SLOTS]
+    return [made[(made["slot"] >= low) & (made["slot"] < high)] for low, high in pairwise(bounds)]
+
+
+def lifetimes(made: NDArray[np.void]) -> Lifetimes:
+    lives = Lifetimes(SLOTS, PAGE_SIZE)
+    lives.add_area(PAGES)
+    lives.advance(made, PAGES)
+    return lives
+
+
+def replay(made: NDArray[np.void]) -> Replay:
+    content = Replay(SLOTS, 0, None, 512, Worker(False))
+    content.add_area(SLOTS, PAGES)
+    content.advance(made, np.ones(len(made), np.bool_), PAGES, len(made))
+    content.finish(END)
+    return content
+
+
+def same(one: Histogram | Survival, other: Histogram | Survival) -> bool:
+    return all(np.array_equal(value, other.__dict__[name]) for name, value in one.__dict__.items())
+
+
+some_cuts = st.lists(st.integers(1, SLOTS - 1), min_size=1, max_size=3)
+
+
+@given(st.integers(0, 2**32), some_cuts)
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+def test_lifetimes_of_slot_ranges_merge(seed: int, cuts: list[int]) -> None:
+    made = events(seed)
+    whole, parts = lifetimes(made), [lifetimes(part) for part in ranges(made, cuts)]
+    survivals = [part.lifetime(0, PAGES, END) for part in parts]
+    for part, survival in zip(parts, survivals, strict=True):  # each part has all slots, but only its own were used
+        assert survival.count + survival.censored.sum() <= part.count(0, Count.STORES)
+    assert whole.lifetime(0, PAGES, END).count > 0
+    assert same(reduce(Survival.merge, survivals), whole.lifetime(0, PAGES, END))
+    reuses = [part.time_to_reuse(0, PAGES, END) for part in parts]
+    assert same(reduce(Survival.merge, reuses), whole.time_to_reuse(0, PAGES, END))
+    assert same(reduce(Histogram.merge, [part.notification(0) for part in parts]), whole.notification(0))
+    for reason, histogram in whole.by_reason(0).items():
+        assert same(reduce(Histogram.merge, [part.by_reason(0)[reason] for part in parts]), histogram)
+    for what in Count:
+        assert sum(part.count(0, what) for part in parts) == whole.count(0, what)
+
+
+@given(st.integers(0, 2**32), some_cuts)
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+def test_content_of_slot_ranges_adds_up(seed: int, cuts: list[int]) -> None:
+    """All but the peaks, which need not be at the same moment, and discards, which look at whole clusters."""
+    made = events(seed)
+    whole, parts = replay(made), [replay(part) for part in ranges(made, cuts)]
+    assert whole.integral(0, Quantity.LIVE).end > 0
+    for quantity in Quantity:
+        found = [part.integral(0, quantity) for part in parts]
+        expected = whole.integral(0, quantity)
+        assert sum(one.end for one in found) == expected.end, quantity
+        assert sum(one.byte_seconds for one in found) == pytest.approx(expected.byte_seconds, rel=1e-14), quantity
+        assert sum(one.peak for one in found) >= expected.peak, quantity
+        assert sum(part.slots(0, quantity)[0] for part in parts) == whole.slots(0, quantity)[0], quantity
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2**44), st.integers(0, 2**50), st.integers(-(2**62), 2**62)), min_size=1, max_size=20
+    )
+)
+@settings(deadline=None, derandomize=True, database=None)
+def test_integrals_are_exact(parts: list[tuple[int, int, int]]) -> None:
+    total = np.zeros(2, np.int64)
+    for value, time, moment in parts:
+        clock.add_integral(total, value, time, moment)
+    assert clock.integral_of(total) == sum(value * time - moment for value, time, moment in parts)
