@@ -6,6 +6,8 @@
 
 #define OP_READ 0
 #define OP_WRITE 1
+#define OP_DISCARD 3
+#define OP_WRITE_ZEROES 9
 #define MAX_PAGES_PER_BIO 512
 
 struct zram_entry {
@@ -29,6 +31,16 @@ static inline bool read_entry(u64 table, u64 index, struct event *event)
 	event->size = (flags & ((1U << ZRAM_FLAG_SHIFT) - 1)) * !(same | written_back);
 	return (handle != 0) | same | written_back;
 }
+
+#ifdef ZRAM_UNDER_WB
+static inline bool under_writeback(u64 table, u64 index)
+{
+	u32 flags = 0;
+
+	READ(flags, table + index * SIZE_ZRAM_ENTRY + OFF_ZRAM_FLAGS);
+	return flags >> ZRAM_UNDER_WB & 1;
+}
+#endif
 
 struct zram_io {
 	u64 table;
@@ -145,8 +157,10 @@ int zram_bio_enter(void *ctx)
 
 	READ(operation, bio + OFF_BIO_OPF);
 	io.operation = operation & 0xff;
-	if (io.operation != OP_READ && io.operation != OP_WRITE)
-		return 0; /* discards end in dropped entries, which are seen as such */
+	if (io.operation == OP_WRITE_ZEROES)
+		io.operation = OP_DISCARD;
+	if (io.operation != OP_READ && io.operation != OP_WRITE && io.operation != OP_DISCARD)
+		return 0;
 #ifdef OFF_BIO_DISK
 	READ(disk, bio + OFF_BIO_DISK);
 #else
@@ -157,6 +171,11 @@ int zram_bio_enter(void *ctx)
 	READ(bytes, bio + OFF_BIO_SIZE);
 	io.index = sector >> (PAGE_SHIFT - 9);
 	io.pages = (((sector << 9) & (PAGE_SIZE - 1)) + bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	if (io.operation == OP_DISCARD) {
+		/* whole pages only */
+		io.index = (sector + (PAGE_SIZE >> 9) - 1) >> (PAGE_SHIFT - 9);
+		io.pages = (((sector << 9) + bytes) >> PAGE_SHIFT) - io.index;
+	}
 	zram_of_disk(disk, &io);
 	if (io.operation == OP_WRITE) {
 		READ(pages, bio + OFF_BIO_VECTORS);
@@ -260,6 +279,20 @@ static inline void pages_loaded(struct zram_io *io)
 	emit(&event, io->pages);
 }
 
+static inline void pages_discarded(struct zram_io *io)
+{
+	struct event event = {};
+
+	event.tgid = current_task();
+	event.time = bpf_ktime_get_ns();
+	event.slot = io->index;
+	event.run = 1;
+	event.arg = io->pages;
+	event.kind = EVENT_DISCARD;
+	event.device = io->store;
+	emit(&event, 1);
+}
+
 static inline int zram_io_return(bool failed)
 {
 	u64 id = bpf_get_current_pid_tgid();
@@ -274,8 +307,10 @@ static inline int zram_io_return(bool failed)
 		return 0; /* a huge page, for instance, which then comes as a bio */
 	if (io.operation == OP_WRITE)
 		pages_stored(&io);
-	else
+	else if (io.operation == OP_READ)
 		pages_loaded(&io);
+	else if (io.operation == OP_DISCARD && (s32)io.pages > 0)
+		pages_discarded(&io);
 	return 0;
 }
 
@@ -367,16 +402,22 @@ int entry_dropped(void *ctx)
 	}
 	if (!held)
 		return 0;
+	event.kind = EVENT_DROP;
 	running = zram_io_running.lookup(&id);
 	if (running && running->operation == OP_WRITE)
 		event.flags |= FLAG_REPLACED;
+#ifdef ZRAM_UNDER_WB
+	/* writeback_store() frees the object, and then says where the page is now. Another task that drops an entry
+	 * under writeback does so for a write or a discard, or is a notification. */
+	else if (!running && under_writeback(table, index))
+		event.kind = EVENT_MOVED;
+#endif
 	READ(disk, zram + OFF_ZRAM_DISK);
 	READ(minor, disk + OFF_DISK_MINOR);
 	event.tgid = current_task();
 	event.time = bpf_ktime_get_ns();
 	event.slot = index;
 	event.run = 1;
-	event.kind = EVENT_DROP;
 	event.device = minor;
 	emit(&event, 1);
 	return 0;

@@ -16,10 +16,13 @@ tables below, so they cannot differ. What each field means for each kind:
 | TASK    | the 16 bytes of slot, size, arg and flags hold the command name of `tgid`                             |||||
 | PRESENT | store      | store index    | pages | 0: not known, or SAME | 0                      | SAME, HUGE, ... |
 | RESET   | store      | 0              | 0     | 0                     | 0                      |                 |
+| MOVED   | store      | store index    | 1     | compressed, until now | 0                      | HUGE, until now |
+| DISCARD | store      | store index    | 1     | 0                     | pages                  |                 |
 
 `time` is CLOCK_MONOTONIC in ns. A *store* is a zram device, by its minor number; a *store index* is a page of it. A
 memory cgroup is the inode number of its directory (0: none, or not known). PRESENT is no event of the kernel: it says
-that the store held an entry when the recording began.
+that the store held an entry when the recording began. MOVED: the entry stays, but its object goes from memory to zram's
+backing device. DISCARD is the request; what it drops has DROP events of its own, which come first.
 """
 
 from __future__ import annotations
@@ -59,6 +62,8 @@ class EventKind(IntEnum):
     PRESENT = 9
     RESET = 10
     ALLOC = 11
+    MOVED = 12
+    DISCARD = 13
 
 
 class EventFlag(IntFlag):

@@ -329,7 +329,7 @@ class Analysis:
             swap_header=dict(zip(("pages", "compr_bytes"), replay.header(model.map), strict=True)),
             model=content,
             kernel=_counters(_store_in(kernel, model.store), self.header.page_size),
-            kernel_counts={name: self._kernel_delta(model, kernel, name) for name in ("notify_free", "miss_free")},
+            kernel_counts=self._kernel_counts(model, area, kernel),
             policies={name: _policy(replay, number, name) for name in POLICIES},
             recovered=_both(replay, number, Quantity.RECOVERED, "none"),
             leaked=_both(replay, number, Quantity.LEAKED, "observed"),
@@ -350,6 +350,8 @@ class Analysis:
             free_path=self._free_path,
             what_if={},
             left_censored=lives.count(number, Count.LEFT_CENSORED),
+            moved=lives.count(number, Count.MOVED),
+            used_slots=area.used + lives.given_out(number) if self._allocations_told() else None,
         )
 
     def _leaks(self, model: _StoreModel, number: int) -> list[Leak]:
@@ -369,7 +371,7 @@ class Analysis:
     def _content(self, model: _StoreModel) -> Content:
         """What the store holds at the end: what the kernel said at the start, and every change since."""
         if model.store is None:
-            return Content(None, None, None, None, None, None)
+            return Content(None, None, None, None, None, None, None)
         start = self._stores[model.store.id].counters if model.store.id in self._stores else {}
         total = model.replay.total
         pages = start.get("pages_stored", 0) + total(Total.PAGES)
@@ -380,7 +382,19 @@ class Analysis:
             orig_data_size=pages * self.header.page_size,
             compr_data_size=start.get("compr_data_size", 0) + total(Total.COMPR),
             mem_used_total=model.replay.pools.held(_POOL["observed"]).end if model.replay.pools else None,
+            bd_count=start.get("bd_count", 0) + total(Total.WRITTEN_BACK),
         )
+
+    def _allocations_told(self) -> bool:
+        """Whether this trace says which slots were allocated."""
+        told = (probe["functions"] for probe in self.header.probes if probe["event"] == "slot allocated")
+        return any(told)
+
+    def _kernel_counts(self, model: _StoreModel, area: SwapArea, kernel: Snapshot | None) -> dict[str, int | None]:
+        counts = {name: self._kernel_delta(model, kernel, name) for name in ("notify_free", "miss_free")}
+        on = model.map.type_area[area.swap_type] == model.areas.index(area)
+        found = [end.used for end in kernel.areas if end.swap_type == area.swap_type] if kernel and on else []
+        return {**counts, "used_slots": found[0] if found else None}
 
     def _kernel_delta(self, model: _StoreModel, kernel: Snapshot | None, name: str) -> int | None:
         """How far a counter of the kernel's moved while recording; None where the kernel does not tell."""

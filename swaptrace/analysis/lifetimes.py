@@ -2,7 +2,7 @@
 
 One pass over the events, state per page of the store. A lifetime begins with the first store of a slot that was free
 and ends with its free; storing it again in between (the page was changed and written back to the same slot) goes on
-with the same life.
+with the same life. A disk tells of no stores: there, a life begins when the slot is allocated.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Count(IntEnum):
     DROPS = 7
     LEFT_CENSORED = 8
     FREED_LEFT_CENSORED = 9
+    ALLOCATED = 10
+    MOVED = 11
 
 
 # phases of a slot
@@ -42,9 +44,11 @@ _UNKNOWN, _USED, _USED_BEFORE, _FREE = 0, 1, 2, 3
 
 _STORE, _LOAD, _FREED = int(EventKind.STORE), int(EventKind.LOAD), int(EventKind.FREE)
 _DROP, _NOTIFY, _PRESENT = int(EventKind.DROP), int(EventKind.NOTIFY), int(EventKind.PRESENT)
+_ALLOC, _MOVED = int(EventKind.ALLOC), int(EventKind.MOVED)
 _GONE, _MISSED, _REPLACED = int(EventFlag.GONE), int(EventFlag.MISSED), int(EventFlag.REPLACED)
 _REASONS = max(FreeReason) + 1
 _STORES, _LOADS, _FREES, _FREES_UNWRITTEN, _REWRITES, _NOTIFY_FREE, _MISS_FREE, _DROPS, _LEFT, _FREED_LEFT = range(10)
+_ALLOCATED, _MOVES = 10, 11
 
 
 class _State(NamedTuple):
@@ -86,11 +90,16 @@ def _stored(state: _State, area: Number, page: Number, event: Record) -> None:
     if event["flags"] & _GONE:
         return  # written and freed at once: the free came first
     state.sizes[area, min(event["size"], state.sizes.shape[1] - 1)] += 1
-    phase = state.phase[page]
-    if phase in (_USED, _USED_BEFORE):
+    if state.phase[page] in (_USED, _USED_BEFORE):
         counts[_REWRITES] += 1
         return
-    if phase == _FREE:
+    _begin(state, area, page, time)
+
+
+@njit
+def _begin(state: _State, area: Number, page: Number, time: Number) -> None:
+    """A life begins: that of a slot that was free, or of which nothing was known."""
+    if state.phase[page] == _FREE:
         gap = max(time - state.since[page], 0)
         state.reuse[area, _bucket(gap)] += 1
         state.totals[area, _REUSE_MAX] = max(state.totals[area, _REUSE_MAX], gap)
@@ -119,14 +128,29 @@ def _freed(state: _State, area: Number, page: Number, time: Number, reason: Numb
 
 
 @njit
+def _allocated(state: _State, pages: PageMap, area: Number, event: Record) -> None:
+    """Slots were given out. To a disk nothing else tells that they are in use from now on."""
+    state.counts[area, _ALLOCATED] += event["run"]
+    if pages.store >= 0:
+        return
+    for step in range(event["run"]):
+        page: Number = index_of(pages.extents, area, np.int64(event["slot"]) + step)[0]
+        if 0 <= page < len(state.phase) and state.phase[page] not in (_USED, _USED_BEFORE):
+            _begin(state, area, page, np.int64(event["time"]))
+
+
+@njit
 def _advance(events: Events, pages: PageMap, state: _State) -> None:
     limit = len(state.phase)
     areas = len(state.counts)
     for event in events:
         kind = event["kind"]
-        if kind == _FREED:
+        if kind in (_FREED, _ALLOC):
             area: Number = pages.type_area[event["device"]] if event["device"] < 32 else NO_AREA
             if area == NO_AREA:
+                continue
+            if kind == _ALLOC:
+                _allocated(state, pages, area, event)
                 continue
             reason = min(event["flags"] >> REASON_SHIFT & 0xF, _REASONS - 1)
             state.counts[area, _FREES] += event["run"]
@@ -156,6 +180,8 @@ def _advance(events: Events, pages: PageMap, state: _State) -> None:
             state.notification[area, _bucket(np.int64(event["arg"]))] += 1
             state.totals[area, _NOTIFY_SUM] += event["arg"]
             state.totals[area, _NOTIFY_MAX] = max(state.totals[area, _NOTIFY_MAX], event["arg"])
+        elif kind == _MOVED:
+            state.counts[area, _MOVES] += 1
         elif kind == _DROP and not event["flags"] & _REPLACED:
             state.counts[area, _DROPS] += 1
         elif kind == _PRESENT:
@@ -173,6 +199,7 @@ class Lifetimes:
         self._page_size = page_size
         self._state = _State(np.zeros(pages, np.uint8), np.zeros(pages, np.int64), *self._statistics(0))
         self._cut_off: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}  # by area that is off: used, free
+        self._given_out_before: dict[int, int] = {}  # slots, by area: before counting began
 
     def _statistics(self, areas: int) -> tuple[NDArray[np.int64], ...]:
         shapes: tuple[tuple[int, ...], ...] = (
@@ -214,6 +241,7 @@ class Lifetimes:
 
     def reset_statistics(self) -> None:
         """Forget all counts, but not the slots' states: what follows is counted from here."""
+        self._given_out_before = {area: self.given_out(area) for area in range(len(self._state.counts))}
         for array in self._state[2:]:
             array[:] = 0
         for cut_off in self._cut_off.values():
@@ -224,6 +252,11 @@ class Lifetimes:
 
     def count(self, area: int, what: Count) -> int:
         return int(self._state.counts[area, what])
+
+    def given_out(self, area: int) -> int:
+        """Slots that were allocated and not freed since the recording began; less than 0 if more were freed."""
+        before = self._given_out_before.get(area, 0)
+        return before + self.count(area, Count.ALLOCATED) - self.count(area, Count.FREES)
 
     def reasons(self, area: int) -> dict[str, int]:
         return {reason.name.lower(): int(self._state.reasons[area, reason]) for reason in FreeReason}

@@ -56,6 +56,7 @@ class Content:
     orig_data_size: int | None
     compr_data_size: int | None
     mem_used_total: int | None
+    bd_count: int | None  # on the backing device
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class AreaResult:
     swap_header: dict[str, int]  # mkswap's own page: pages and bytes of it that the store holds
     model: Content
     kernel: Content
-    kernel_counts: dict[str, int | None]  # notify_free, miss_free: how far the kernel's own counters moved
+    kernel_counts: dict[str, int | None]  # notify_free, miss_free: how far they moved; used_slots of /proc/swaps
     policies: dict[str, PolicyResult]
     recovered: dict[str, Integral | None]  # compr_bytes, pool_bytes: stale under none minus stale under notify
     leaked: dict[str, Integral | None]  # stale under observed minus stale under notify
@@ -149,6 +150,8 @@ class AreaResult:
     free_path: dict[str, int] | None  # calls, slots, ns of the kernel's slot-free function, for all areas together
     what_if: dict[str, WhatIf]  # by specification
     left_censored: int  # entries that the store held before the recording began
+    moved: int  # entries that went to the backing device
+    used_slots: int | None  # at the end: in use when the area was first seen, plus allocated, minus freed
 
 
 @dataclass(frozen=True)

@@ -197,7 +197,5 @@ def _zram_flags(module: Btf) -> dict[str, int]:
     missing = [name for name in ("ZRAM_SAME", "ZRAM_HUGE", "ZRAM_WB") if name not in flags]
     if missing:
         raise MissingLayout(missing)
-    return {
-        "ZRAM_FLAG_SHIFT": min(flags.values()),
-        **{name: flags[name] for name in ("ZRAM_SAME", "ZRAM_HUGE", "ZRAM_WB")},
-    }
+    known = ("ZRAM_SAME", "ZRAM_HUGE", "ZRAM_WB", "ZRAM_UNDER_WB")  # the last one until 6.13
+    return {"ZRAM_FLAG_SHIFT": min(flags.values()), **{name: flags[name] for name in known if name in flags}}

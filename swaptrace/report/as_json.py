@@ -45,6 +45,8 @@ _AREA = (
     "miss_free",
     "discarded",
     "left_censored",
+    "moved",
+    "used_slots",
     "live_slots_end",
     "live_compr_bytes_end",
     "ramzswap",

@@ -96,17 +96,19 @@ def _is_bytes(name: str) -> bool:
 
 
 def content_table(area: AreaResult, duration_s: float | None) -> Table | None:
-    """What the store holds at the end: the model beside the kernel's own counters."""
-    names = [field.name for field in fields(Content)]
-    numbers = pd.DataFrame({"model": astuple(area.model), "kernel": astuple(area.kernel)}, index=names, dtype=object)
-    if numbers.isna().all(axis=None):
-        return None
+    """What the store holds at the end, and the swap map: the model beside the kernel's own counters."""
+    names = [*(field.name for field in fields(Content)), "used_slots"]
+    ours = (*astuple(area.model), area.used_slots)
+    theirs = (*astuple(area.kernel), area.kernel_counts.get("used_slots"))
     rows = {}
-    for name, model, kernel in numbers.itertuples():
+    for name, model, kernel in zip(names, ours, theirs, strict=True):
+        if (model is None and kernel is None) or (name == "bd_count" and not model and not kernel):
+            continue  # nobody tells; there is no backing device
         show = units.size if _is_bytes(name) else units.count
         apart = shares.difference(model, kernel)
         rows[name] = [show(model), show(kernel), EQUAL if apart == 0 else units.signed(show(apart))]
-    return Table("content", "What the store holds at the end", _frame(rows, _CONTENT), _header_note(area.swap_header))
+    title = "Slots in use at the end" if list(rows) == ["used_slots"] else "What the store holds at the end"
+    return Table("content", title, _frame(rows, _CONTENT), _header_note(area.swap_header))
 
 
 def _header_note(header: dict[str, int]) -> str:

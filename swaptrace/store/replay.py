@@ -70,6 +70,7 @@ class Total(IntEnum):
     GONE = 5
     PRESENT = 6
     UNSIZED = 7  # entries from before the recording whose size was not known then
+    WRITTEN_BACK = 8  # on zram's backing device: bd_count in bd_stat
 
 
 _QUANTITIES = len(Quantity)
@@ -84,7 +85,8 @@ _ALL_BITS = 2047
 
 _STORE, _LOAD, _FREED = int(EventKind.STORE), int(EventKind.LOAD), int(EventKind.FREE)
 _DROP, _NOTIFY, _PRESENT = int(EventKind.DROP), int(EventKind.NOTIFY), int(EventKind.PRESENT)
-_RESET, _ALLOC = int(EventKind.RESET), int(EventKind.ALLOC)
+_RESET, _ALLOC, _MOVED = int(EventKind.RESET), int(EventKind.ALLOC), int(EventKind.MOVED)
+_DISCARD = int(EventKind.DISCARD)
 _SWAPOFF = int(FreeReason.SWAPOFF)
 _GONE, _DROPPED = int(EventFlag.GONE), int(EventFlag.DROPPED)
 _REPLACED, _MISSED_FLAG = int(EventFlag.REPLACED), int(EventFlag.MISSED)
@@ -259,7 +261,9 @@ def _count(state: _State, pages: PageMap, sign: Number, size: Number, flags: Num
     totals = state.totals
     totals[0] += sign
     totals[1] += sign * size
-    if flags & _SAME:
+    if flags & _WRITTEN_BACK:
+        totals[8] += sign
+    elif flags & _SAME:
         totals[2] += sign
     elif flags & _HUGE:
         totals[3] += sign
@@ -420,10 +424,20 @@ def _drop(state: _State, pages: PageMap, page: Number, event: Record) -> None:
 
 
 @njit
+def _write_back(state: _State, pages: PageMap, page: Number, event: Record) -> None:
+    """writeback_store(): the entry's object goes, the entry stays: its page is on the backing device now."""
+    _count(state, pages, -1, np.int64(event["size"]), np.int64(event["flags"]))
+    _count(state, pages, 1, 0, _WRITTEN_BACK)
+    _operate(state, _ALL_POOLS, page, 0)
+    bits, holder = np.int64(state.page[page]["bits"]), np.int64(state.page[page]["holder"])
+    _change(state, pages, page, _was(bits, 0) & ~_UNSIZED, 0, holder)
+
+
+@njit
 def _present(state: _State, pages: PageMap, first: Number, event: Record) -> None:
     """An entry from before the recording, held under every policy. Without a size, that is known when it is dropped."""
     size, flags = np.int64(event["size"]), np.int64(event["flags"])
-    unsized = size == 0 and not flags & _SAME
+    unsized = size == 0 and not flags & (_SAME | _WRITTEN_BACK)
     for page in range(first, min(first + event["run"], len(state.page))):
         area = np.int64(pages.owner[page])
         used = area < len(state.classes)
@@ -475,7 +489,7 @@ def _advance(events: Events, told: NDArray[np.bool_], pages: PageMap, state: _St
                     _slot_free(state, pages, freed, told[number])
                 _release(state, pages, area, slot, reason)
             continue
-        if event["device"] != pages.store or kind < _STORE:
+        if event["device"] != pages.store or kind < _STORE or kind == _DISCARD:
             continue
         if kind == _RESET:  # of the whole store: its slot means nothing
             _tick(state, time)
@@ -494,6 +508,8 @@ def _advance(events: Events, told: NDArray[np.bool_], pages: PageMap, state: _St
                 _drop(state, pages, page, event)
         elif kind == _DROP:
             _drop(state, pages, page, event)
+        elif kind == _MOVED:
+            _write_back(state, pages, page, event)
         elif kind == _LOAD:
             for loaded in range(page, min(page + event["run"], limit)):
                 _loaded(state, pages, loaded)

@@ -83,7 +83,10 @@ def header(areas: Sequence[SwapArea] = (), stores: Sequence[Store] = (), **chang
         "command": ("stress", "--vm", "1"),
         "start_realtime": 1_700_000_000_000_000_000,
         "start": Snapshot(START, tuple(areas), tuple(stores)),
-        "probes": ({"event": "slot freed", "functions": ["swap_range_free"]},),
+        "probes": (
+            {"event": "slot freed", "functions": ["swap_range_free"]},
+            {"event": "slot allocated", "functions": ["swap_range_alloc"]},
+        ),
         "missing": ("store reset",),
         "recorder_tgid": 77,
         "cluster_slots": CLUSTER_SLOTS,

@@ -53,6 +53,7 @@ class Area:
     stale_slots: set[int] = field(default_factory=set)  # under the policy none
     live_slots: set[int] = field(default_factory=set)
     allocated: set[int] = field(default_factory=set)  # slots that the swap map has given out
+    given_out: int = 0  # slots: allocations minus frees, from the start
 
     def index_of(self, slot: int) -> int | None:
         """The page that a slot is; None for a slot that the area does not have."""
@@ -110,7 +111,9 @@ class Pages:
         """mm_stat: an entry came or went."""
         self.totals["pages"] += sign
         self.totals["compr"] += sign * size
-        if flags & EventFlag.SAME:
+        if flags & EventFlag.WRITTEN_BACK:  # which counts nothing else: no object is in memory
+            self.totals["written back"] += sign
+        elif flags & EventFlag.SAME:
             self.totals["same"] += sign
         elif flags & EventFlag.HUGE:
             self.totals["huge"] += sign
@@ -291,10 +294,14 @@ class Reference:
             if area is not None:
                 area.pages.tick(event.time)
                 if event.kind == EventKind.FREE:
+                    area.given_out -= event.run
                     self._free(area, event)
                 else:
-                    area.allocated |= set(range(event.slot, min(event.slot + event.run, area.area.slots)))
+                    area.given_out += event.run
+                    self._allocated(area, event)
                 area.pages.sum_up()
+            return
+        if event.kind == EventKind.DISCARD:  # what it dropped was told, entry by entry
             return
         pages = self._pages(event.device)
         pages.tick(event.time)
@@ -305,8 +312,21 @@ class Reference:
             EventKind.NOTIFY: self._notified,
             EventKind.PRESENT: self._present,
             EventKind.RESET: self._reset,
+            EventKind.MOVED: self._moved,
         }[event.kind](pages, event)
         pages.sum_up()
+
+    @staticmethod
+    def _allocated(area: Area, event: Event) -> None:
+        """Slots are given out. A disk's are in use from then on; a store tells of that itself."""
+        slots = set(range(event.slot, min(event.slot + event.run, area.area.slots)))
+        area.allocated |= slots
+        for slot in slots if area.area.store is None else ():
+            phase, since = area.pages.phase.get(slot, ("unknown", 0))
+            if phase == "free":
+                area.reuses.append(max(event.time - since, 0))
+            if phase in ("unknown", "free"):
+                area.pages.phase[slot] = "used", event.time
 
     def _free(self, area: Area, event: Event) -> None:
         """The swap map's side; under the policy notify, the store drops the entry at once."""
@@ -354,7 +374,7 @@ class Reference:
         if event.flags & EventFlag.GONE:
             # Written, freed and dropped before the event could tell its size. The drop, which has told it, and the
             # free came first; without the notification the entry would have stayed.
-            pages.count(1, last.size, last.flags)
+            pages.count(1, last.size, last.flags & ~EventFlag.WRITTEN_BACK)
             pages.entry[page] = Entry(area, last.size, last.flags)
             for policy in POLICIES:
                 if policy in ("notify", "observed"):
@@ -364,7 +384,7 @@ class Reference:
             pages.put(set(POLICIES) - {"notify", "observed"}, page, last.size)
         else:
             if page in pages.holds["observed"]:  # overwritten, and its drop was not seen
-                pages.count(-1, last.size, last.flags)
+                pages.count(-1, last.size, last.flags & ~EventFlag.WRITTEN_BACK)
             pages.count(1, event.size, event.flags)
             pages.entry[page] = Entry(area, event.size, event.flags)
             pages.put(POLICIES, page, event.size)
@@ -415,6 +435,15 @@ class Reference:
         if event.slot in pages.owner and not event.flags & EventFlag.REPLACED:
             pages.owner[event.slot].counts["discarded"] += 1
         self._drop(pages, event)
+
+    def _moved(self, pages: Pages, event: Event) -> None:
+        """The entry is on the backing device now: it takes no memory, whoever holds it."""
+        if event.slot in pages.owner:
+            pages.owner[event.slot].counts["moved"] += 1
+        pages.count(-1, event.size, event.flags)
+        pages.count(1, 0, EventFlag.WRITTEN_BACK)
+        last = pages.at(event.slot)
+        last.size, last.flags = 0, int(EventFlag.WRITTEN_BACK)
 
     def _notified(self, pages: Pages, event: Event) -> None:
         area = pages.owner.get(event.slot)

@@ -35,7 +35,7 @@ from reference import POLICIES, QUANTITIES, Area, Reference
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.analysis.histogram import BUCKETS, bucket_of
 from swaptrace.analysis.results import AreaResult, Integral, TraceResult
-from swaptrace.areas import Store, SwapArea
+from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 from swaptrace.store import zsmalloc
 
@@ -114,6 +114,7 @@ class Kernel:
             compr_data_size=sum(size for size, _ in entries.values()),
             same_pages=sum(bool(flags & EventFlag.SAME) for _, flags in entries.values()),
             huge_pages=sum(bool(flags & EventFlag.HUGE) for _, flags in entries.values()),
+            bd_count=sum(bool(flags & EventFlag.WRITTEN_BACK) for _, flags in entries.values()),
         )
 
     def area(self, swap_type: int) -> SwapArea:
@@ -180,6 +181,15 @@ class Kernel:
         size, flags = _entry(how)
         self.held[place[0]][place[1]] = size, flags
         self.emit(store(self.time, *place, size, flags))
+
+    def write_back(self, swap_type: int, slot: int, how: int) -> None:
+        """zram's writeback: the entry stays, its object goes. Same-filled pages have none."""
+        place = self._page(swap_type, slot)
+        size, flags = self.held[place[0]].get(place[1], (0, int(EventFlag.SAME))) if place else (0, 1)
+        if place and not flags & (EventFlag.SAME | EventFlag.WRITTEN_BACK):
+            self.cases["written back"] += 1
+            self.emit(Event(self.time, EventKind.MOVED, *place, size=size, flags=flags))
+            self.held[place[0]][place[1]] = 0, int(EventFlag.WRITTEN_BACK)
 
     # -- actions
 
@@ -353,7 +363,7 @@ def _entry(how: int) -> tuple[int, int]:
 
 ACTIONS = (
     *["store"] * 6, *["take"] * 2, *["free"] * 4, *["free_run"] * 2, "free_past_end", "gone", *["load"] * 2, "discard",
-    "step_back", *["swapon"] * 2, "swapoff", "failed call", *["reset"] * 2, *["foreign"] * 2,
+    "write_back", "step_back", *["swapon"] * 2, "swapoff", "failed call", *["reset"] * 2, *["foreign"] * 2,
 )  # fmt: skip
 
 
@@ -501,8 +511,9 @@ def check_map(found: AreaResult, area: Area) -> None:
 def check_area(found: AreaResult, area: Area) -> None:
     counts = area.counts
     names = ("stores", "loads", "frees", "frees_unwritten", "rewrites", "notify_free", "miss_free", "discarded")
-    names += ("left_censored",)
+    names += ("left_censored", "moved")
     assert {name: getattr(found, name) for name in names} == {name: counts[name] for name in names}
+    assert found.used_slots == area.area.used + area.given_out
     assert found.free_reasons == {reason.name.lower(): area.reasons[reason.name.lower()] for reason in FreeReason}
     assert {size: int(found.sizes[size]) for size in np.flatnonzero(found.sizes)} == dict(area.sizes)
 
@@ -550,6 +561,7 @@ def check_store(found: AreaResult, area: Area, stores: Sequence[Store]) -> None:
     assert model.compr_data_size == start.get("compr_data_size", 0) + totals["compr"]
     assert model.same_pages == start.get("same_pages", 0) + totals["same"]
     assert model.huge_pages == start.get("huge_pages", 0) + totals["huge"]
+    assert model.bd_count == start.get("bd_count", 0) + totals["written back"]
 
 
 def check(result: TraceResult, reference: Reference, trace: Trace) -> None:
@@ -650,7 +662,7 @@ def test_agrees_with_the_kernels_counters(trace: Trace) -> None:
         if area.zram is not None:
             number = next(s.id for s in KNOWN_STORES.values() if s.name == area.zram)
             expected = Kernel.counters(trace.held[number])
-            names = ("pages_stored", "compr_data_size", "same_pages", "huge_pages")
+            names = ("pages_stored", "compr_data_size", "same_pages", "huge_pages", "bd_count")
             assert {name: getattr(area.model, name) for name in names} == {name: expected[name] for name in names}
         for policy in area.policies.values():
             assert policy.stale_slots_end <= area.policies["none"].stale_slots_end
@@ -691,7 +703,7 @@ CASES = (
     "free past the end", "gone", "duplicate", "discard", "time steps back", "mkswap while recording", "type reused",
     "late store", "swapon over stale entries", "swapoff with stale entries left", "failed call", "reset", "not a slot",
     "overwritten after swapoff", "missed", "not notified", "left-censored", "allocated, not written",
-    "allocation not seen", "free of a slot never written",
+    "allocation not seen", "free of a slot never written", "written back",
 )  # fmt: skip
 
 
@@ -744,6 +756,61 @@ def test_one_life_by_hand() -> None:
     assert area.leaked["compr_bytes"] == area.policies["observed"].stale_compr_bytes == none.stale_compr_bytes
     assert (area.lifetime.count, area.lifetime.largest) == (1, 200)
     assert area.free_reasons["exit"] == 1
+
+
+def test_disk_by_hand() -> None:
+    """A disk's slots live from their allocation on: 3 of 4 are freed, and one of these is given out again."""
+    disk = SwapArea(**{**CATALOG[5].__dict__, "swap_type": 0, "used": 9})
+    alloc = EventKind.ALLOC
+    area = run(
+        [
+            Event(START + 100, alloc, 0, 2, 4),
+            free(START + 300, 0, 3, 3, FreeReason.EXIT),
+            Event(START + 350, alloc, 0, 4),
+            free(START + 360, 0, 11),  # in use before the recording
+        ],
+        [disk],
+    ).areas[0]
+    assert (area.lifetime.count, area.lifetime.largest, area.frees, area.frees_unwritten) == (3, 200, 4, 1)
+    assert (area.time_to_reuse.count, area.time_to_reuse.largest) == (1, 50)
+    assert area.used_slots == 9 + 5 - 4
+
+
+def test_use_is_not_known_without_allocations() -> None:
+    analysis = Analysis(header([CATALOG[5]], probes=({"event": "slot allocated", "functions": []},)))
+    analysis.feed(batch([free(START + 1, 0, 3)]))
+    assert analysis.finish(trailer(START + 2)).areas[0].used_slots is None
+
+
+def test_use_is_compared_with_the_area_that_is_on() -> None:
+    """What /proc/swaps says of a type at the end is the last area's."""
+    again = SwapArea(**{**CATALOG[5].__dict__, "swap_type": 0})
+    analysis = Analysis(header([again]))
+    calls = [swap_call(START + 1, "swapoff", again), swap_call(START + 2, "swapon", again)]
+    analysis.feed(batch([*calls, Event(START + 3, EventKind.ALLOC, 0, 3, 2)]))
+    end = Snapshot(START + 9, (SwapArea(**{**again.__dict__, "used": 2}),))
+    first, second = analysis.finish(trailer(0, end=end)).areas
+    assert (first.used_slots, first.kernel_counts["used_slots"]) == (0, None)
+    assert (second.used_slots, second.kernel_counts["used_slots"]) == (2, 2)
+
+
+def test_moved_to_the_backing_device_by_hand() -> None:
+    """The entry's bytes go, the entry stays, stale or not; it is dropped in the end."""
+    back = int(EventFlag.WRITTEN_BACK)
+    events = [
+        store(START + 1, 0, 3, PAGE_SIZE, int(EventFlag.HUGE)),
+        store(START + 2, 0, 4, 100),
+        Event(START + 100, EventKind.MOVED, 0, 3, size=PAGE_SIZE, flags=int(EventFlag.HUGE)),
+        free(START + 200, 0, 3),
+    ]
+    area = run(events).areas[0]
+    model = area.model
+    assert (model.pages_stored, model.huge_pages, model.compr_data_size, model.bd_count) == (2, 0, 100, 1)
+    none = area.policies["none"]
+    assert (none.stale_slots_end, none.stale_compr_bytes.end, area.live_slots_end, area.moved) == (1, 0, 1, 1)
+    dropped = Event(START + 201, EventKind.NOTIFY, 0, 3, flags=int(EventFlag.DROPPED) | back)
+    model = run([*events, dropped]).areas[0].model
+    assert (model.pages_stored, model.compr_data_size, model.bd_count) == (1, 100, 0)
 
 
 def test_gone_over_a_stale_entry() -> None:

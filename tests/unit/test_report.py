@@ -93,7 +93,7 @@ def zram_area(device: str = "/dev/zram0") -> AreaResult:
     reason = np.where(by_exit, 0, rng.choice([1, 2, 4], used, p=[0.7, 0.25, 0.05]))[begun]
     pages, same = int(slots["live"][-1] + missed[-1]), 2900
     pool = int(pages * 1290 * 1.08) // PAGE * PAGE
-    content = Content(pages, same, 900, pages * PAGE, pages * 1290, pool)
+    content = Content(pages, same, 900, pages * PAGE, pages * 1290, pool, 0)
     policies = {name: policy(slots[name], held[name]) for name in ("none", "notify", "observed")}
     done = ended[begun]
     return AreaResult(
@@ -125,7 +125,7 @@ def zram_area(device: str = "/dev/zram0") -> AreaResult:
         swap_header={"pages": 1, "compr_bytes": 74},
         model=content,
         kernel=dataclasses.replace(content, huge_pages=None, mem_used_total=pool + 3 * PAGE),
-        kernel_counts={"notify_free": 33_035, "miss_free": 2},
+        kernel_counts={"notify_free": 33_035, "miss_free": 2, "used_slots": 1200},
         policies=policies,
         recovered={"compr_bytes": integral(held["none"]), "pool_bytes": integral(held["none"])},
         leaked={"compr_bytes": integral(held["observed"]), "pool_bytes": None},
@@ -146,12 +146,14 @@ def zram_area(device: str = "/dev/zram0") -> AreaResult:
         series=Series((np.arange(1, BINS + 1) * SECONDS / BINS * 1e9).astype(np.int64), slots, held, held),
         slot_map=SlotMap(live, stale, SLOTS // ROWS, SLOTS),
         left_censored=12,
+        moved=3,
+        used_slots=1201,
     )
 
 
 def disk_area(device: str = "/swap.img") -> AreaResult:
     """A disk that nothing is known of but a few slots in use."""
-    unknown, nothing = Content(*[None] * 6), np.zeros(BUCKETS, dtype=np.int64)
+    unknown, nothing = Content(*[None] * 7), np.zeros(BUCKETS, dtype=np.int64)
     live = np.minimum(np.arange(3) * 5, 8)
     never: dict[str, Integral | None] = {"compr_bytes": None, "pool_bytes": None}
     return AreaResult(
@@ -166,7 +168,7 @@ def disk_area(device: str = "/swap.img") -> AreaResult:
         free_reasons=dict.fromkeys(REASONS, 0), notification=Histogram(nothing), sizes=np.zeros(PAGE + 1, np.int64),
         series=Series(np.array([1, 2, 3]) * 80_000_000_000, {"live": live}, {}),
         slot_map=SlotMap(np.zeros((3, 4), np.int32), np.zeros((3, 4), np.int32), 250_000, 1_000_000),
-        left_censored=0,
+        left_censored=0, moved=0, used_slots=8,
     )  # fmt: skip
 
 
@@ -225,7 +227,7 @@ AREA = [
 EXTRA = [
     *["slots", "frees_unwritten", "rewrites", "discarded", "ramzswap", "swap_header", "leaked", "left_censored"],
     *["live_slots_end", "live_compr_bytes_end", "lifetime_by_reason_ns", "censored"],
-    *["pool", "duplicate", "leaks", "what_if", "slot_free_path"],
+    *["pool", "duplicate", "leaks", "what_if", "slot_free_path", "bd_count", "moved", "used_slots"],
 ]
 INTEGRAL = {"end", "peak", "mean", "byte_seconds"}
 
@@ -302,6 +304,14 @@ def test_text_compares_the_model_with_the_kernel(whole: TraceResult) -> None:
     assert rows["pages_stored"][-1] == "✓"
     assert rows["huge_pages"] == ["900", DASH, DASH]
     assert rows["mem_used_total"][-2:] == ["-12.0", "KiB"]
+    assert rows["used_slots"][-1] == "+1"
+    assert "bd_count" not in rows  # there is no backing device
+
+
+def test_text_compares_the_use_of_a_disk() -> None:
+    area = dataclasses.replace(disk_area(), kernel_counts={"used_slots": 8})
+    table = text_of(result(area)).split("Slots in use at the end")[1]
+    assert re.search(r"used_slots +8 +8 +✓", table)
 
 
 def test_headline_answers_the_question(whole: TraceResult) -> None:
