@@ -11,6 +11,7 @@ PYTHON := $(VENV)/bin/python
 VM := tests/vm/run
 
 PACKAGES := \
+	btrfs-progs \
 	busybox-static \
 	clang-format \
 	debian-archive-keyring \

@@ -266,6 +266,11 @@ class Analysis:
                 return model.replay.held()
         return np.zeros(0, np.int64)
 
+    def content(self, store: str) -> Content | None:
+        """What a store (by its name) holds now, with or without a swap area on it; None if it was never seen."""
+        found = (model for model in self._models.values() if model.store is not None and model.store.name == store)
+        return next((self._content(model) for model in found), None)
+
     def what_if(self) -> list[WhatIf | None]:
         """The pools of each area's store, in the order of the result's areas; after finish()."""
         found: list[WhatIf | None] = []

@@ -23,7 +23,7 @@ __all__ = ["OPERATION", "Pools"]
 #: bits are set in `pools`.
 OPERATION = np.dtype([("time", "i8"), ("page", "u4"), ("size", "u4"), ("pools", "u4"), ("unused", "u4")])
 
-_MOST_SLOTS = 1 << 20  # of a store whose size is not known when its first event comes
+_MOST_SLOTS = 1 << 20  # room for at least that many: a store may get its size, or another one, while recording
 _PAGES = int(zsmalloc.Total.PAGES)
 _PEAK, _PEAK_STALE, _MOMENT = range(3)
 
@@ -108,7 +108,7 @@ class Pools:
         self.page_size = geometry.page_size
         self._geometry = geometry
         self._least = least
-        self._slots = slots or _MOST_SLOTS
+        self._slots = max(slots, _MOST_SLOTS)  # a reset may give it another size; what is not used costs nothing
         first = _Pool(
             zsmalloc.new_pool(self._slots, geometry),
             np.zeros(3, np.int64),

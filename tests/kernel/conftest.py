@@ -132,20 +132,24 @@ def _warm_numba(cache: Path) -> dict[str, str]:
     return environment
 
 
-def _run_guest(kernel: str) -> Guest:
-    """Boot once and do all of the kernel's scenarios."""
-    scenarios = () if kernel in WHOLE_KERNELS else FIGURES
-    folder = CHECKOUT / "build" / "kernel" / kernel
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+def run_in_guest(kernel: str, folder: Path, script: str, timeout: int, *arguments: str) -> None:
+    """Run a script in a virtual machine; what it leaves is in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     environment = _warm_numba(folder / "numba")
-    command = ["tests/vm/run", "--kernel", kernel, "--timeout", str(TIMEOUT), "--out", str(folder), "--"]
+    command = ["tests/vm/run", "--kernel", kernel, "--timeout", str(timeout), "--out", str(folder), "--"]
     with (folder / "guest.log").open("w") as log:
         status = subprocess.call(
-            [*command, sys.executable, "tests/kernel/guest.py", str(folder), *scenarios],
+            [*command, sys.executable, script, str(folder), *arguments],
             cwd=CHECKOUT, env=environment, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     assert status == 0, f"exit status {status}: {(folder / 'guest.log').read_text()[-2000:]}"
+
+
+def _run_guest(kernel: str) -> Guest:
+    """Boot once and do all of the kernel's scenarios."""
+    folder = CHECKOUT / "build" / "kernel" / kernel
+    shutil.rmtree(folder, ignore_errors=True)
+    run_in_guest(kernel, folder, "tests/kernel/guest.py", TIMEOUT, *(() if kernel in WHOLE_KERNELS else FIGURES))
     return Guest(kernel, folder)
 
 

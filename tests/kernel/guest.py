@@ -16,10 +16,12 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 import numpy as np
+from scenarios import SWAPTRACE, analysis_environment, run_all, says, wait_for
 from zram import run, zram_swap
 
 from swaptrace.degradation import NOTIFICATION, STORED
@@ -37,7 +39,6 @@ PRIME = 4099
 HUGE_PAGES, HUGE_BYTES = 11, 2 << 20
 MADV_PAGEOUT = 21
 CGROUPS = Path("/sys/fs/cgroup")
-SWAPTRACE = [sys.executable, "-m", "swaptrace"]
 WORKLOAD = [sys.executable, __file__]
 
 
@@ -313,32 +314,10 @@ def other_machine() -> list[str]:
 
 def commands(folder: Path) -> None:
     """check and selftest; an output that cannot be written; lost events are counted when the ring is too small."""
-    environment = {
-        **os.environ,
-        "NUMBA_CPU_NAME": "generic",
-        "NUMBA_CPU_FEATURES": "",
-        "NUMBA_CACHE_DIR": os.environ["SWAPTRACE_NUMBA"],
-    }
     call(folder, "check", *SWAPTRACE, "check")
     call(folder, "unwritable", *SWAPTRACE, "record", "-o", "/proc/trace", "--", "true")
-    call(folder, "selftest", *SWAPTRACE, "selftest", env=environment)
+    call(folder, "selftest", *SWAPTRACE, "selftest", env=analysis_environment())
     (folder / "swaps").write_text(Path("/proc/swaps").read_text())
-
-
-def says(path: Path, text: str) -> bool:
-    """Whether a file on the shared folder holds that text already."""
-    try:
-        return text in path.read_text()
-    except OSError:  # 9p may say so of a file that grows between two looks at its size
-        return False
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError("the recorder did not start")
-        time.sleep(0.1)
 
 
 SCENARIOS = {
@@ -351,6 +330,11 @@ SCENARIOS = {
     "degraded": degraded,
     "commands": commands,
 }
+
+
+def in_its_folder(folder: Path, scenario: Callable[[Path], None]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    scenario(folder)
 
 
 def main() -> None:
@@ -368,11 +352,7 @@ def main() -> None:
         case ["churn"]:
             churn(folder)
         case names:
-            for name in names or SCENARIOS:
-                start = time.monotonic()
-                (folder / name).mkdir(parents=True, exist_ok=True)
-                SCENARIOS[name](folder / name)
-                print(f"{name}: {time.monotonic() - start:.1f} s", flush=True)
+            run_all(names, {name: partial(in_its_folder, folder / name, do) for name, do in SCENARIOS.items()})
 
 
 if __name__ == "__main__":

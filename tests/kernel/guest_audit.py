@@ -12,14 +12,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 from rich.console import Console
+from scenarios import SWAPTRACE, analysis_environment, run_all, wait_for
 from zram import run
 
 from swaptrace.audit.as_json import as_json
@@ -31,7 +32,6 @@ PAGES = 1499
 MOUNT = "/tmp/mnt"
 DEVICE = Path("/sys/block/zram0")
 ZSWAP = Path("/sys/module/zswap/parameters/enabled")
-SWAPTRACE = [sys.executable, "-m", "swaptrace"]
 
 
 @dataclass
@@ -75,7 +75,7 @@ def workload() -> int:
     """
     process = Process(PAGES, "compressible", 3)
     swapped = process.page_out()
-    wait_for(lambda: "\nnr_writeback 0\n" in Path("/proc/vmstat").read_text())
+    wait_for(lambda: "\nnr_writeback 0\n" in Path("/proc/vmstat").read_text(), what="pages are still being written")
     process.exit()
     run("sync")
     return swapped
@@ -235,16 +235,10 @@ def traced(rig: Rig) -> None:
     Path(f"/sys/block/zram{second}/disksize").write_text("64M")
     run("mkswap", f"/dev/zram{second}")
     stem = rig.folder / rig.name
-    environment = {
-        **os.environ,
-        "NUMBA_CPU_NAME": "generic",
-        "NUMBA_CPU_FEATURES": "",
-        "NUMBA_CACHE_DIR": os.environ["SWAPTRACE_NUMBA"],
-    }
     run("swapon", "-p", "50", f"/dev/zram{second}")
     with stem.with_suffix(".out").open("w") as out, stem.with_suffix(".err").open("w") as err:
         command = [*SWAPTRACE, "audit", "--trace", "240", "--format", "json"]
-        tracer = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
+        tracer = subprocess.Popen(command, stdout=out, stderr=err, env=analysis_environment())
         wait_for(lambda: "tracing for" in stem.with_suffix(".err").read_text() or tracer.poll() is not None)
         paged_out = workload()
         rest = Process(3001, "random", 7)
@@ -256,14 +250,6 @@ def traced(rig: Rig) -> None:
     rig.audit("before", **facts)
     run("swapoff", f"/dev/zram{second}")
     Path(f"/sys/block/zram{second}/reset").write_text("1")
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError("this took too long")
-        time.sleep(0.1)
 
 
 RIGS: dict[str, Callable[[Rig], None]] = {
@@ -283,13 +269,16 @@ RIGS: dict[str, Callable[[Rig], None]] = {
 }
 
 
+def on_a_clean_slate(rig: Rig, do: Callable[[Rig], None]) -> None:
+    with clean_slate():
+        do(rig)
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
-    for name in sys.argv[2:] or RIGS:
-        start = time.monotonic()
-        with clean_slate():
-            (traced if name == "traced" else RIGS[name])(Rig(folder, name))
-        print(f"{name}: {time.monotonic() - start:.1f} s", flush=True)
+    rigs = {**RIGS, "traced": traced}
+    names = sys.argv[2:] or RIGS
+    run_all(names, {name: partial(on_a_clean_slate, Rig(folder, name), do) for name, do in rigs.items()})
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from scenarios import says, wait_for
 from zram import run, zram_swap
 
 from swaptrace.live.workload import Process
-from tests.kernel.guest import PRIME, call, save, says, wait_for
+from tests.kernel.guest import PRIME, call, save
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 BLAS = "/usr/lib/x86_64-linux-gnu/blas:/usr/lib/x86_64-linux-gnu/lapack"  # alternatives, which are not set up there

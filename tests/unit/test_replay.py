@@ -38,6 +38,7 @@ from swaptrace.analysis.results import AreaResult, Integral, TraceResult
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 from swaptrace.store import zsmalloc
+from swaptrace.trace.header import Trailer
 
 reproducible = settings(
     max_examples=150,
@@ -789,7 +790,7 @@ def test_use_is_compared_with_the_area_that_is_on() -> None:
     calls = [swap_call(START + 1, "swapoff", again), swap_call(START + 2, "swapon", again)]
     analysis.feed(batch([*calls, Event(START + 3, EventKind.ALLOC, 0, 3, 2)]))
     end = Snapshot(START + 9, (SwapArea(**{**again.__dict__, "used": 2}),))
-    first, second = analysis.finish(trailer(0, end=end)).areas
+    first, second = analysis.finish(Trailer(end)).areas
     assert (first.used_slots, first.kernel_counts["used_slots"]) == (0, None)
     assert (second.used_slots, second.kernel_counts["used_slots"]) == (2, 2)
 
