@@ -180,7 +180,7 @@ def huge(session: Session) -> None:
     process.step(), process.step()
     session.check("huge again")
     process.exit()
-    session.check("huge exited")
+    session.check("huge exited", mthp=MTHP.exists())
     if MTHP.exists():
         enabled = Path("/sys/kernel/mm/transparent_hugepage/enabled")
         before = {path: path.read_text().split("[")[1].split("]")[0] for path in (enabled, MTHP)}
@@ -246,8 +246,9 @@ def several(session: Session) -> None:
 def partition(session: Session) -> None:
     """zram itself takes no partitions; a loop device on it does, and a disk."""
     refused = run("addpart", set_up(64), "1", "2048", "65536", check=False).returncode
-    run("modprobe", "loop", "max_part=4")
-    loop = run("losetup", "--find", "--show", "--direct-io=on", "--sector-size=4096", "/dev/zram0").stdout.strip()
+    run("modprobe", "loop")
+    options = ("--find", "--show", "--partscan", "--direct-io=on", "--sector-size=4096")
+    loop = run("losetup", *options, "/dev/zram0").stdout.strip()
     run("addpart", loop, "1", "2048", "65536")
     swap_on(f"{loop}p1")
     session.check("on", refused=refused)
@@ -324,7 +325,6 @@ def type_reused(session: Session) -> None:
     session.check("on a disk")
     run("swapoff", "/dev/ram0")
     swap_on(set_up(160, 0))
-    process.step()
     process.exit()
     session.check("a new size")
     work(session)
@@ -340,8 +340,9 @@ def writeback(session: Session) -> None:
     session.check("out")
     (device / "writeback").write_text("huge")
     session.check("huge written back")
-    first = subprocess.check_output(["cat", "/sys/kernel/debug/zram/zram0/block_state"]).split(b"\n")[40].split()[0]
-    (device / "writeback").write_text(f"page_index={int(first)}")
+    state = subprocess.check_output(["cat", "/sys/kernel/debug/zram/zram0/block_state"], text=True)
+    plain = [words[0] for words in map(str.split, state.splitlines()) if not set("wsh") & set(words[2])]
+    (device / "writeback").write_text(f"page_index={plain[-1]}")
     session.check("one written back")
     (device / "idle").write_text("all")
     (device / "writeback").write_text("idle")

@@ -22,12 +22,12 @@ import pytest
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.analysis.results import AreaResult, Content, TraceResult
 from swaptrace.areas import Snapshot
-from swaptrace.events import EventBatch, EventFlag, EventKind
+from swaptrace.events import REASON_SHIFT, EventBatch, EventFlag, EventKind, FreeReason
 from swaptrace.live.sysfs import SwapsLine, read_block_state, read_swaps
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.reader import TraceReader
 from tests.kernel.conftest import CHECKOUT, KERNELS, run_in_guest
-from tests.kernel.guest_areas import RIGS
+from tests.kernel.guest_areas import RIGS, WRITTEN_BACK
 
 PAGE = 4096
 TIMEOUT = 900
@@ -215,7 +215,220 @@ class TestEveryRig:
 MM_STAT = ("orig_data_size", "compr_data_size", "mem_used_total", "", "", "same_pages", "", "huge_pages")
 
 
+def of_kind(moment: Moment, kind: EventKind) -> np.ndarray:
+    return moment.events[moment.events["kind"] == kind]
+
+
+def slots_of(events: np.ndarray) -> list[int]:
+    """Slots or store indexes, runs spelled out."""
+    return [slot for event in events for slot in range(event["slot"], event["slot"] + event["run"])]
+
+
+def reasons(moment: Moment) -> Counter[str]:
+    """Slots freed since the moment before, by reason."""
+    found: Counter[str] = Counter()
+    for event in of_kind(moment, EventKind.FREE):
+        found[FreeReason(event["flags"] >> REASON_SHIFT & 0xF).name.lower()] += int(event["run"])
+    return found
+
+
+def used(moment: Moment, path: str) -> int:
+    """By /proc/swaps, pages."""
+    return next(line.used for line in moment.swaps if line.path == path)
+
+
 def test_nothing_was_lost(areas: Areas) -> None:
     assert (areas.folder / "record.status").read_text() == "0"
     assert areas.result.trace["complete"]
     assert areas.result.lost == {}
+
+
+def test_end_snapshot_agrees(areas: Areas) -> None:
+    """The report's own comparison: two areas are on when the recording ends, one of them full."""
+    on = [area for area in areas.result.areas if area.kernel_counts["used_slots"] is not None]
+    assert [(area.device, area.used_slots) for area in on] == [
+        (line.path, line.used) for line in areas.at("end", "end").swaps
+    ]
+    assert [area.kernel_counts["used_slots"] for area in on] == [area.used_slots for area in on]
+    zram, disk = on
+    assert zram.model == zram.kernel
+    assert zram.used_slots == zram.slots - 1
+    assert disk.used_slots is not None and disk.used_slots > 0
+
+
+class TestPages:
+    def test_contents_are_stored_as_what_they_are(self, areas: Areas) -> None:
+        """Each step adds its own pages, but for those of zeros where the swap map keeps them (6.10 and later)."""
+        before = areas.at("start", "start").content["zram0"]
+        assert before.pages_stored == 1
+        for step, kind in (("compressible", 0), ("random", EventFlag.HUGE), ("same", EventFlag.SAME)):
+            moment = areas.at("pages", step)
+            stored = of_kind(moment, EventKind.STORE)["flags"][-moment.facts["pages"] :]
+            assert moment.facts["swapped"] == moment.facts["pages"] == len(stored)
+            assert set(stored.tolist()) == {int(kind)}
+
+    def test_zeros_are_allocated_whether_stored_or_not(self, areas: Areas) -> None:
+        moment = areas.at("pages", "zero")
+        stored = of_kind(moment, EventKind.STORE)
+        assert len(stored) in (0, moment.facts["pages"])
+        assert set(stored["flags"].tolist()) <= {int(EventFlag.SAME)}
+        pages = sum(areas.at("pages", step).facts["swapped"] for step in ("compressible", "random", "same", "zero"))
+        assert pages <= used(moment, "/dev/zram0") <= pages + SLOT_CACHE
+
+    def test_huge_pages_are_runs(self, areas: Areas) -> None:
+        moment = areas.at("huge", "huge")
+        assert moment.facts["swapped"] == 3 * 512
+        assert [int(run) for run in of_kind(moment, EventKind.ALLOC)["run"]] == [512] * 3
+        assert len(of_kind(moment, EventKind.STORE)) - 1 == 3 * 512  # and mkswap's page
+
+    def test_those_of_64_kib_too(self, areas: Areas) -> None:
+        """Where the kernel has them."""
+        if areas.at("huge", "huge exited").facts["mthp"]:
+            moment = areas.at("huge", "64k")
+            assert moment.facts["swapped"] == 40 * 16
+            assert [int(run) for run in of_kind(moment, EventKind.ALLOC)["run"]] == [16] * 40
+
+    def test_slot_goes_with_its_last_reference(self, areas: Areas) -> None:
+        moment = areas.at("shared", "one of two gone")
+        touched = 1024 // 8  # they are in the other's memory: of these, the swap cache alone may hold the slot
+        assert sum(reasons(moment).values()) <= touched
+        assert used(moment, "/dev/zram0") >= 1024 - touched
+        after = areas.at("shared", "exited")
+        assert used(after, "/dev/zram0") <= SLOT_CACHE
+
+    def test_duplicates_are_the_swap_cache(self, areas: Areas) -> None:
+        """Pages that were read ahead are live and in memory as well: SwapCached of /proc/meminfo, in pages."""
+        moment = areas.at("shared", "read ahead")
+        cached = next(line.split()[1] for line in moment.facts["meminfo"].splitlines() if "SwapCached" in line)
+        assert moment.areas["/dev/zram0"].duplicate_slots_end == int(cached) // 4 > 1024 // 8
+
+    @pytest.mark.parametrize("kind", ["shmem", "tmpfs"])
+    def test_files_give_their_slots_back(self, areas: Areas, kind: str) -> None:
+        gone = [areas.at("files", f"{kind} {step}") for step in ("half gone", "all gone", "exited")]
+        found = sum((reasons(moment) for moment in gone), Counter[str]())
+        assert set(found) <= {"unmap", "exit"}
+        assert found["unmap"] > 0
+        assert used(gone[-1], "/dev/zram0") <= SLOT_CACHE
+
+    def test_compressors(self, areas: Areas) -> None:
+        """The same pages, compressed by all of them that this kernel offers; no two alike."""
+        moments = areas.of("compressors")
+        offered = moments[-1].facts["offered"]
+        tested = [moment for moment in moments if not moment.step.endswith(" off")]
+        assert [m.step for m in tested] == [name for name in ("lzo-rle", "lz4", "zstd") if name in offered]
+        sizes = {moment.content["zram0"].compr_data_size for moment in tested}
+        assert len(sizes) == len(tested) >= 2
+
+
+class TestAreas:
+    def test_filled_by_priority(self, areas: Areas) -> None:
+        moment = areas.at("several", "out")
+        first, second, disk = (moment.areas[path] for path in ("/dev/zram0", "/dev/zram1", "/dev/ram0"))
+        assert first.used_slots == first.slots - 1
+        assert second.used_slots == second.slots - 1
+        assert disk.used_slots is not None and disk.used_slots > 0
+        assert {first.zram, second.zram, disk.zram} == {"zram0", "zram1", None}
+
+    def test_partition_shifts_the_index(self, areas: Areas) -> None:
+        """zram itself refuses partitions; those of a loop device on it begin at 1 MiB."""
+        assert areas.at("partition", "on").facts["refused"] != 0
+        moment = areas.at("partition", "out")
+        area = moment.areas["/dev/loop0p1"]
+        assert (area.backing, area.zram, area.notified) == ("zram", "zram0", False)
+        allocated = {slot + 256 for slot in slots_of(of_kind(moment, EventKind.ALLOC))}
+        stored = set(slots_of(of_kind(moment, EventKind.STORE)))
+        assert len(stored) == moment.facts["swapped"]
+        assert stored <= allocated
+
+    @pytest.mark.parametrize(("rig", "path", "zram"), [
+        ("ext4-zram", "/tmp/areas/swap", "zram0"),
+        ("ext4-disk", "/tmp/areas/swap", None),
+        ("btrfs-zram", "/tmp/areas/swap", None),  # whose extents have addresses of the filesystem's own
+        ("btrfs-disk", "/tmp/areas/swap", None),
+        ("dm", "/dev/dm-0", "zram0"),
+        ("disk", "/dev/ram0", None),
+    ])  # fmt: skip
+    def test_store_behind_it(self, areas: Areas, rig: str, path: str, zram: str | None) -> None:
+        out = areas.at(rig, "out")
+        area = out.areas[path]
+        assert area.zram == zram and area.backing == ("zram" if zram else "disk")
+        assert not area.notified
+        swapped = out.facts["swapped"]
+        assert area.used_slots is not None and swapped <= area.used_slots <= swapped + SLOT_CACHE
+        assert area.live_slots_end == (swapped if zram else 0)
+
+    @pytest.mark.parametrize(("rig", "path"), [("ext4-zram", "/tmp/areas/swap"), ("dm", "/dev/dm-0")])
+    def test_all_is_stale_without_notifications(self, areas: Areas, rig: str, path: str) -> None:
+        area = areas.at(rig, "exited").areas[path]
+        assert area.policies["observed"].stale_slots_end >= areas.at(rig, "out").facts["swapped"] - SLOT_CACHE
+        assert area.policies["notify"].stale_slots_end == 0
+
+    def test_lives_on_a_disk_begin_with_the_allocation(self, areas: Areas) -> None:
+        area = areas.at("disk", "exited").areas["/dev/ram0"]
+        assert area.lifetime.count == area.frees > 2003 - SLOT_CACHE
+        assert (area.frees_unwritten, area.stores) == (0, 0)
+
+    def test_discards_are_counted(self, areas: Areas) -> None:
+        for step in ("on zram", "on a file"):
+            assert of_kind(areas.at("discard", step), EventKind.DISCARD)["arg"].sum() > 0
+
+    def test_swapoff_frees_what_is_in_use(self, areas: Areas) -> None:
+        found = reasons(areas.at("type", "off in use"))
+        assert 907 <= found["swapoff"] <= 907 + SLOT_CACHE
+        assert set(found) == {"swapoff"}
+
+    def test_type_is_used_again(self, areas: Areas) -> None:
+        """By a disk, then by the first device with another size: three areas, told apart by their generation."""
+        last = areas.at("type", "a new size")
+        first, disk = (areas.at("type", step).areas for step in ("out", "on a disk"))
+        three = [first["/dev/zram0"], disk["/dev/ram0"], last.areas["/dev/zram0"]]
+        assert len({area.swap_type for area in three}) == 1
+        assert [area.generation - three[0].generation for area in three] == [0, 1, 2]
+        assert (three[0].slots, three[2].slots) == (32 * 256, 160 * 256)
+
+
+class TestWriteback:
+    def test_huge_pages_move(self, areas: Areas) -> None:
+        moved = of_kind(areas.at("writeback", "huge written back"), EventKind.MOVED)
+        assert len(moved) == WRITTEN_BACK["random"]
+        assert set(moved["size"].tolist()) == {PAGE}
+
+    def test_all_others_move_but_same_filled_ones(self, areas: Areas) -> None:
+        one, others = (areas.at("writeback", step) for step in ("one written back", "idle written back"))
+        assert len(of_kind(one, EventKind.MOVED)) == 1
+        model = others.content["zram0"]
+        assert (model.compr_data_size, model.mem_used_total) == (0, 0)
+        assert model.bd_count == model.pages_stored - WRITTEN_BACK["same"]
+
+    def test_blocks_are_given_back(self, areas: Areas) -> None:
+        assert areas.at("writeback", "exited").content["zram0"].bd_count in (0, 1)  # 1: mkswap's page
+
+
+class TestPressure:
+    def test_pages_count_towards_their_cgroup(self, areas: Areas) -> None:
+        """Whoever pages out: a process that allocates makes room in its own cgroup."""
+        moment = areas.at("cgroups", "pressed")
+        inodes = {int(pid): inode for pid, inode in moment.facts["inodes"].items()}
+        for events in (of_kind(areas.at("cgroups", "filled"), EventKind.STORE)[1:], of_kind(moment, EventKind.STORE)):
+            assert set(events["arg"].tolist()) == set(inodes.values())
+            for pid, inode in inodes.items():
+                assert set(events["arg"][events["tgid"] == pid].tolist()) == {inode}
+
+    def test_reclaim_went_on_all_the_time(self, areas: Areas) -> None:
+        """Both at once, each more than all of its memory."""
+        stores = of_kind(areas.at("cgroups", "pressed"), EventKind.STORE)
+        for pid in areas.at("cgroups", "pressed").facts["inodes"]:
+            assert np.count_nonzero(stores["tgid"] == int(pid)) > 10_007
+        assert reasons(areas.at("cgroups", "pressed"))["swapin"] > 10_007
+
+    def test_kswapd_paged_out(self, areas: Areas) -> None:
+        names = areas.result.tasks
+        stores = of_kind(areas.at("kswapd", "pressed"), EventKind.STORE)
+        by_kswapd = [tgid for tgid in stores["tgid"].tolist() if names[tgid].startswith("kswapd")]
+        assert len(by_kswapd) > 1000
+
+    @pytest.mark.parametrize("rig", ["cgroups", "kswapd"])
+    def test_every_freed_slot_is_notified(self, areas: Areas, rig: str) -> None:
+        for moment in areas.of(rig):
+            freed = slots_of(of_kind(moment, EventKind.FREE))
+            assert sorted(freed) == sorted(of_kind(moment, EventKind.NOTIFY)["slot"].tolist())
