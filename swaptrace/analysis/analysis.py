@@ -320,8 +320,9 @@ class Analysis:
             backing=area.backing,
             zram=model.store.name if model.store else None,
             slots=area.slots,
-            # where nothing was freed, nothing shows it: a zram device itself is notified, a file on one is not
-            notified=notifications > 0 or (frees == 0 and area.backing == "zram" and area.path.startswith("/dev/")),
+            # where nothing was freed, nothing shows it: a zram device itself is notified, what lies on one is not
+            notified=notifications > 0
+            or (frees == 0 and model.store is not None and area.path == f"/dev/{model.store.name}"),
             stores=stores,
             loads=lives.count(number, Count.LOADS),
             frees=frees,

@@ -31,6 +31,8 @@ from tests.kernel.guest_areas import RIGS, WRITTEN_BACK
 
 PAGE = 4096
 TIMEOUT = 900
+CONCURRENT = ("cgroups", "kswapd")
+ASIDE = 0.01
 SLOT_CACHE = 2 * 2 * 64  # two of 64 slots (SWAP_SLOTS_CACHE_SIZE) for each of the guest's CPUs, up to 6.12
 
 
@@ -177,9 +179,17 @@ class TestEveryRig:
                 assert {n: getattr(model, n) for n in names} == {n: told[n] for n in names}, (moment.step, device)
 
     def test_pool_equals_mem_used_total(self, areas: Areas, rig: str) -> None:
+        """To the page. Where several CPUs store and free at once, to ASIDE of it.
+
+        Which group of pages an object goes to depends on what else was freed just before, and an object is allocated
+        a while before its store is told: between these moments the other CPU may free another one.
+        """
         for moment in areas.of(rig):
             for device, files in moment.zram.items():
-                assert moment.content[device].mem_used_total == int(files["mm_stat"][2]), (moment.step, device)
+                model, kernel = moment.content[device].mem_used_total, int(files["mm_stat"][2])
+                assert model is not None
+                apart = ASIDE * kernel if rig in CONCURRENT else 0
+                assert abs(model - kernel) <= apart, (moment.step, device, model, kernel)
 
     def test_backing_device_equals_bd_stat(self, areas: Areas, rig: str) -> None:
         for moment in areas.of(rig):
@@ -265,11 +275,11 @@ class TestPages:
         """Each step adds its own pages, but for those of zeros where the swap map keeps them (6.10 and later)."""
         before = areas.at("start", "start").content["zram0"]
         assert before.pages_stored == 1
-        for step, kind in (("compressible", 0), ("random", EventFlag.HUGE), ("same", EventFlag.SAME)):
+        for step, kinds in (("compressible", {0, 2}), ("random", {2}), ("same", {1})):
             moment = areas.at("pages", step)
             stored = of_kind(moment, EventKind.STORE)["flags"][-moment.facts["pages"] :]
             assert moment.facts["swapped"] == moment.facts["pages"] == len(stored)
-            assert set(stored.tolist()) == {int(kind)}
+            assert set(stored.tolist()) <= kinds  # EventFlag.SAME and HUGE: not every compressor gets below the limit
 
     def test_zeros_are_allocated_whether_stored_or_not(self, areas: Areas) -> None:
         moment = areas.at("pages", "zero")
@@ -405,7 +415,9 @@ class TestWriteback:
         assert model.bd_count == model.pages_stored - WRITTEN_BACK["same"]
 
     def test_blocks_are_given_back(self, areas: Areas) -> None:
-        assert areas.at("writeback", "exited").content["zram0"].bd_count in (0, 1)  # 1: mkswap's page
+        """All but that of mkswap's page."""
+        model = areas.at("writeback", "off").content["zram0"]
+        assert (model.pages_stored, model.bd_count, model.compr_data_size) == (1, 1, 0)
 
 
 class TestPressure:

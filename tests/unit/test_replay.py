@@ -814,6 +814,13 @@ def test_moved_to_the_backing_device_by_hand() -> None:
     assert (model.pages_stored, model.compr_data_size, model.bd_count) == (1, 100, 0)
 
 
+def test_only_zram_itself_is_notified() -> None:
+    """As long as nothing was freed, which would show it."""
+    areas = [CATALOG[0], zram_area("/dev/dm-0", 1, 12, 1)]
+    result = run([store(START + 1, 0, 3, 100)], areas)
+    assert [area.notified for area in result.areas] == [True, False]
+
+
 def test_gone_over_a_stale_entry() -> None:
     """The drop of an entry whose store was not seen yet has another size than the stale one it replaced."""
     dropped = int(EventFlag.DROPPED)
