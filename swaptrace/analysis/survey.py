@@ -15,6 +15,7 @@ __all__ = ["Survey", "survey"]
 _STORES = 256  # `device` has 8 bits
 _STORE, _LOAD, _DROP = int(EventKind.STORE), int(EventKind.LOAD), int(EventKind.DROP)
 _NOTIFY, _PRESENT, _RESET = int(EventKind.NOTIFY), int(EventKind.PRESENT), int(EventKind.RESET)
+_MOVED = int(EventKind.MOVED)
 
 
 class Survey(NamedTuple):
@@ -41,7 +42,7 @@ def _look(events: Events, ends: NDArray[np.int64]) -> tuple[Number, Number]:
         kind, device = event["kind"], event["device"]
         slots += np.int64(event["run"])
         last = max(last, np.int64(event["time"]))
-        if kind in (_STORE, _LOAD, _DROP, _NOTIFY, _PRESENT):
+        if kind in (_STORE, _LOAD, _DROP, _NOTIFY, _PRESENT, _MOVED):
             ends[device] = max(ends[device], np.int64(event["slot"]) + event["run"])
         elif kind == _RESET:  # of the whole store: its slot means nothing
             ends[device] = max(ends[device], 0)

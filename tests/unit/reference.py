@@ -442,6 +442,7 @@ class Reference:
             pages.owner[event.slot].counts["moved"] += 1
         pages.count(-1, event.size, event.flags)
         pages.count(1, 0, EventFlag.WRITTEN_BACK)
+        pages.put(POLICIES, event.slot, 0)
         last = pages.at(event.slot)
         last.size, last.flags = 0, int(EventFlag.WRITTEN_BACK)
 
