@@ -331,7 +331,7 @@ def type_reused(session: Session) -> None:
 
 def writeback(session: Session) -> None:
     """zram's backing device: huge pages, idle ones, single ones; read back, freed, overwritten."""
-    swap_on(set_up(64, backing=disk()))
+    swap_on(set_up(64, algorithm="zstd", backing=disk()))  # with which only random pages are huge
     device = BLOCK / "zram0"
     processes = [Child(anonymous(number, content, number)) for content, number in WRITTEN_BACK.items()]
     for process in processes:
@@ -407,6 +407,8 @@ def kswapd(session: Session) -> None:
     taken = huge_pages.read_text().strip()
     swappiness.write_text("200")
     scale.write_text("1500")
+    processes.append(Child(anonymous_filled(20_011, "random")))
+    processes[-1].step()  # kswapd is woken by who allocates
     for process in processes:
         process.ask()
     swapped = [process.answer() for process in processes]
