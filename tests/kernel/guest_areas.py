@@ -62,20 +62,23 @@ class Session:
     def check(self, step: str, **facts: object) -> None:
         """Note the counters at a moment when they do not change."""
         wait_for(lambda: "\nnr_writeback 0\n" in Path("/proc/vmstat").read_text(), what="pages are still being written")
-        for _ in range(100):
-            before, now, after = counters(), time.clock_gettime_ns(time.CLOCK_MONOTONIC), counters()
-            if before == after:
+        for _ in range(100):  # a filesystem may write something of its own at any time
+            before, now = counters(), time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+            states = {device: block_state(device) for device in before["zram"]}
+            if before == counters():
                 break
             time.sleep(0.05)
         else:
             raise TimeoutError(f"{self.rig}: the counters never stood still")
-        number = len(self.checks)
-        for device in after["zram"]:
-            # cat asks for as much as the kernel gives at once; Python's read() would end too early
-            state = subprocess.check_output(["cat", f"/sys/kernel/debug/zram/{device}/block_state"])
-            (self.folder / f"{number}-{device}").write_bytes(state)
-        self.checks.append({"rig": self.rig, "step": step, "time": now, **after, "facts": facts})
+        for device, state in states.items():
+            (self.folder / f"{len(self.checks)}-{device}").write_bytes(state)
+        self.checks.append({"rig": self.rig, "step": step, "time": now, **before, "facts": facts})
         (self.folder / "checks.json").write_text(json.dumps(self.checks))
+
+
+def block_state(device: str) -> bytes:
+    # cat asks for as much as the kernel gives at once; Python's read() would end too early
+    return subprocess.check_output(["cat", f"/sys/kernel/debug/zram/{device}/block_state"])
 
 
 def counters() -> dict[str, Any]:
@@ -339,8 +342,8 @@ def writeback(session: Session) -> None:
     session.check("out")
     (device / "writeback").write_text("huge")
     session.check("huge written back")
-    state = subprocess.check_output(["cat", "/sys/kernel/debug/zram/zram0/block_state"], text=True)
-    plain = [words[0] for words in map(str.split, state.splitlines()) if not set("wsh") & set(words[2])]
+    lines = block_state("zram0").decode().splitlines()
+    plain = [words[0] for words in map(str.split, lines) if not set("wsh") & set(words[2])]
     (device / "writeback").write_text(f"page_index={plain[-1]}")
     session.check("one written back")
     (device / "idle").write_text("all")
