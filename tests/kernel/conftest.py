@@ -14,8 +14,9 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ KERNELS = list(table.KERNELS) if _CHOSEN in ([], ["all"]) else _CHOSEN
 # Unless kernels are chosen, some tests run on two only, or they would take too long. What is not about figures: the
 # oldest and the newest. What audit finds hangs on the block layer more than on functions that differ.
 WHOLE_KERNELS = KERNELS if _CHOSEN else ["5.10", "7.3"]
-AUDIT_KERNELS = KERNELS if _CHOSEN else ["6.1", "6.12"]
+AUDIT_KERNELS = AREA_KERNELS = KERNELS if _CHOSEN else ["6.1", "6.12"]
 FIGURES = ("mixed", "exact", "huge", "earlier")  # the scenarios of every kernel
 TIMEOUT = 1200  # seconds, for all scenarios of one kernel
 
@@ -118,18 +119,30 @@ class Guest:
         return Scenario(folder)
 
 
-def _warm_numba(cache: Path) -> dict[str, str]:
-    """Compile the analysis here, for any processor: in the emulated guest that would take minutes."""
-    environment = {
-        **os.environ,
-        "NUMBA_CPU_NAME": "generic",
-        "NUMBA_CPU_FEATURES": "",
-        "NUMBA_CACHE_DIR": str(cache),
-        "SWAPTRACE_NUMBA": str(cache),
-    }
+_COMPILING = Lock()
+
+
+@cache
+def _compiled() -> Path:
+    """A folder with the analysis compiled, for any processor: in an emulated guest that would take minutes."""
+    folder = CHECKOUT / "build" / "kernel-numba"
+    shutil.rmtree(folder, ignore_errors=True)
     code = "from tests.kernel.warm import compile_all; compile_all()"
+    environment = {**os.environ, **_numba(folder)}
     subprocess.run([sys.executable, "-c", code], check=True, cwd=CHECKOUT, env=environment)
-    return environment
+    return folder
+
+
+def _numba(folder: Path) -> dict[str, str]:
+    return {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(folder)}
+
+
+def _warm_numba(cache: Path) -> dict[str, str]:
+    """Give a guest a copy, for numba wants to write to it; the environment that makes use of it."""
+    with _COMPILING:
+        compiled = _compiled()
+    shutil.copytree(compiled, cache)
+    return {**os.environ, **_numba(cache), "SWAPTRACE_NUMBA": str(cache)}
 
 
 def run_in_guest(kernel: str, folder: Path, script: str, timeout: int, *arguments: str) -> None:
@@ -187,7 +200,7 @@ def whole_guest(request: pytest.FixtureRequest) -> Guest:
 # -- a table of kernels and tests, at the end
 
 _OUTCOMES = pytest.StashKey[dict[tuple[str, str], str]]()
-_MACHINES = {"guest", "whole_guest", "audited", "traced"}  # the fixtures whose parameter is a kernel
+_MACHINES = {"guest", "whole_guest", "audited", "traced", "areas"}  # the fixtures whose parameter is a kernel
 
 
 def pytest_configure(config: pytest.Config) -> None:

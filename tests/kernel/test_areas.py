@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,11 +27,11 @@ from swaptrace.events import REASON_SHIFT, EventBatch, EventFlag, EventKind, Fre
 from swaptrace.live.sysfs import SwapsLine, read_block_state, read_swaps
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.reader import TraceReader
-from tests.kernel.conftest import CHECKOUT, KERNELS, run_in_guest
+from tests.kernel.conftest import AREA_KERNELS, CHECKOUT, run_in_guest
 from tests.kernel.guest_areas import RIGS, WRITTEN_BACK
 
 PAGE = 4096
-TIMEOUT = 900
+TIMEOUT = 1200  # seconds
 CONCURRENT = ("cgroups", "kswapd")
 ASIDE = 0.01
 SLOT_CACHE = 2 * 2 * 64  # two of 64 slots (SWAP_SLOTS_CACHE_SIZE) for each of the guest's CPUs, up to 6.12
@@ -157,13 +158,24 @@ def _follow(stores: dict[str, Store], batch: EventBatch) -> None:
         stores.setdefault(f"zram{device}", Store()).feed(kind, slot, run, arg, flags)
 
 
-@pytest.fixture(scope="session", params=KERNELS)
-def areas(request: pytest.FixtureRequest) -> Areas:
-    folder = CHECKOUT / "build" / "areas" / request.param
+def boot(kernel: str) -> Areas:
+    """Boot once and make one recording of all rigs."""
+    folder = CHECKOUT / "build" / "areas" / kernel
     if not os.environ.get("SWAPTRACE_KEEP"):
         shutil.rmtree(folder, ignore_errors=True)
-        run_in_guest(request.param, folder, "tests/kernel/guest_areas.py", TIMEOUT)
+        run_in_guest(kernel, folder, "tests/kernel/guest_areas.py", TIMEOUT)
     return Areas(folder)
+
+
+@pytest.fixture(scope="module")
+def boots(machines: ThreadPoolExecutor) -> dict[str, Future[Areas]]:
+    """All machines of these tests."""
+    return {kernel: machines.submit(boot, kernel) for kernel in AREA_KERNELS}
+
+
+@pytest.fixture(scope="module", params=AREA_KERNELS)
+def areas(request: pytest.FixtureRequest, boots: dict[str, Future[Areas]]) -> Areas:
+    return boots[request.param].result()
 
 
 @pytest.mark.parametrize("rig", [*RIGS, "end"])
