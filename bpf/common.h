@@ -6,11 +6,29 @@
  * the OFF_, SIZE_ and other upper-case constants come from the running kernel's BTF (swaptrace/live/layout.py).
  */
 
-/* One argument of the probed function, or its return value: places in pt_regs are per architecture. */
+/*
+ * One argument of the probed function, or its return value, which comes after all `arguments` of them. A trampoline
+ * (fentry, fexit) hands them over one after the other; a kprobe's places in pt_regs are per architecture.
+ */
+#ifdef TRAMPOLINES
+#define ARG(ctx, n) (((u64 *)(ctx))[n])
+#define RETURN_VALUE(ctx, arguments) (((u64 *)(ctx))[arguments])
+#else
 #define ARG(ctx, n) (*(u64 *)((void *)(ctx) + REGS_ARG##n))
-#define RETURN_VALUE(ctx) (*(u64 *)((void *)(ctx) + REGS_RETURN))
+#define RETURN_VALUE(ctx, arguments) (*(u64 *)((void *)(ctx) + REGS_RETURN))
+#endif
 
 #define READ(variable, address) bpf_probe_read_kernel(&(variable), sizeof(variable), (void *)(address))
+
+/*
+ * A field behind a pointer that a trampoline's program got as an argument, or from such a field: the verifier knows its
+ * type, so that a plain load does.
+ */
+#ifdef TRAMPOLINES
+#define LOAD(variable, address) ((variable) = *(typeof(variable) *)(address))
+#else
+#define LOAD(variable, address) READ(variable, address)
+#endif
 
 struct task_name {
 	char comm[16];
@@ -19,23 +37,61 @@ struct task_name {
 BPF_RINGBUF_OUTPUT(ring, RING_PAGES);
 BPF_PERCPU_ARRAY(lost, u64, EVENT_KINDS);
 BPF_TABLE("lru_hash", u32, u8, known_tasks, 16384);
-BPF_PERCPU_ARRAY(last_task, u32, 1);
+
+/*
+ * What each processor is at. Arrays of one element a processor, of a cache line's size, not per-CPU arrays: only a
+ * plain array's lookup is compiled into the program, on all kernels.
+ */
+struct processor {
+	u32 last_tgid;
+	u32 padding[15];
+};
+
+BPF_ARRAY(processors, struct processor, PROCESSORS);
+
+static inline struct processor *this_processor(void)
+{
+	u32 number = bpf_get_smp_processor_id();
+
+	return processors.lookup(&number);
+}
+
+/*
+ * A pointer as a number: the verifier lets nothing be computed with what it knows to point to one structure. What was
+ * read by a helper is a number to it.
+ */
+static inline u64 as_number(u64 pointer)
+{
+#ifdef TRAMPOLINES
+	u64 number = 0;
+
+	READ(number, &pointer);
+	return number;
+#else
+	return pointer;
+#endif
+}
+
+/* What nobody will tell of: counted in slots, by event kind. */
+static inline void count_lost(u32 kind, u32 pages)
+{
+	u64 *count = lost.lookup(&kind);
+
+	if (count)
+		*count += pages;
+}
 
 static inline void emit(struct event *event, u32 pages)
 {
 	/* The reader looks at the ring by itself, often enough: a wake-up for every event would cost the most of all.
 	 */
-	if (ring.ringbuf_output(event, sizeof(*event), BPF_RB_NO_WAKEUP)) {
-		u32 kind = event->kind;
-		u64 *count = lost.lookup(&kind);
-		if (count)
-			*count += pages;
-	}
+	if (ring.ringbuf_output(event, sizeof(*event), BPF_RB_NO_WAKEUP))
+		count_lost(event->kind, pages);
 }
 
 /*
  * A kretprobe's return may be missed: the kernel keeps a limited number of calls in mind. What was entered and has not
- * returned is counted in slots, by event kind.
+ * returned is counted in slots, by event kind. A trampoline misses none.
  */
 struct calls {
 	u64 entered;
@@ -46,32 +102,36 @@ BPF_PERCPU_ARRAY(calls, struct calls, EVENT_KINDS);
 
 static inline void call_entered(u32 kind, u32 pages)
 {
+#ifndef TRAMPOLINES
 	struct calls *count = calls.lookup(&kind);
 
 	if (count)
 		count->entered += pages;
+#endif
 }
 
 static inline void call_returned(u32 kind, u32 pages)
 {
+#ifndef TRAMPOLINES
 	struct calls *count = calls.lookup(&kind);
 
 	if (count)
 		count->returned += pages;
+#endif
 }
 
 /* Tell the name of each process once; as a rule, the last one on this CPU was the same. */
 static inline u32 current_task(void)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32, zero = 0;
-	u32 *last = last_task.lookup(&zero);
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct processor *here = this_processor();
 	struct event event = {};
 	u8 yes = 1;
 
-	if (last && *last == tgid)
+	if (here && here->last_tgid == tgid)
 		return tgid;
-	if (last)
-		*last = tgid;
+	if (here)
+		here->last_tgid = tgid;
 	if (known_tasks.lookup(&tgid))
 		return tgid;
 	known_tasks.update(&tgid, &yes);

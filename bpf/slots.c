@@ -20,23 +20,28 @@ static inline s32 current_syscall(u64 task)
 	u64 regs;
 	s32 number = -1; /* the low half of orig_ax, all of syscallno */
 #ifdef HAVE_TASK_PT_REGS
-	regs = (u64)get_task_pt_regs(get_current_task_btf());
+	regs = (u64)get_task_pt_regs((void *)task);
+	LOAD(number, regs + REGS_SYSCALL);
 #else
 	u64 stack = 0;
 
 	READ(stack, task + OFF_TASK_STACK);
 	regs = stack + THREAD_SIZE - SIZE_PT_REGS;
-#endif
 	READ(number, regs + REGS_SYSCALL);
+#endif
 	return number;
 }
 
 static inline u32 free_reason(void)
 {
+#ifdef HAVE_TASK_PT_REGS
+	u64 task = (u64)get_current_task_btf();
+#else
 	u64 task = bpf_get_current_task();
+#endif
 	u32 flags = 0;
 
-	READ(flags, task + OFF_TASK_FLAGS);
+	LOAD(flags, task + OFF_TASK_FLAGS);
 	if (flags & (PF_MEMALLOC | PF_KSWAPD))
 		return REASON_RECLAIM;
 	if (flags & PF_EXITING)
@@ -114,7 +119,7 @@ int slots_freed_by_offset(void *ctx)
 {
 	u8 type = 0;
 
-	READ(type, ARG(ctx, 0) + OFF_SWAP_TYPE);
+	LOAD(type, ARG(ctx, 0) + OFF_SWAP_TYPE);
 	slots_freed(type, ARG(ctx, 1), ARG(ctx, 2));
 	return 0;
 }
@@ -123,7 +128,6 @@ static inline void slots_allocated(u8 type, u64 offset, u32 count)
 {
 	struct event event = {};
 
-	event.tgid = current_task();
 	event.time = bpf_ktime_get_ns();
 	event.slot = offset;
 	event.run = count;
@@ -137,7 +141,7 @@ int slots_allocated_by_offset(void *ctx)
 {
 	u8 type = 0;
 
-	READ(type, ARG(ctx, 0) + OFF_SWAP_TYPE);
+	LOAD(type, ARG(ctx, 0) + OFF_SWAP_TYPE);
 	slots_allocated(type, ARG(ctx, 1), ARG(ctx, 2));
 	return 0;
 }
@@ -180,7 +184,7 @@ static inline u64 cluster_offset(u64 area, u64 cluster)
 	u64 clusters = 0;
 
 	READ(clusters, area + OFF_SWAP_CLUSTERS);
-	return (cluster - clusters) / SIZE_SWAP_CLUSTER * CLUSTER_SLOTS;
+	return (as_number(cluster) - clusters) / SIZE_SWAP_CLUSTER * CLUSTER_SLOTS;
 }
 
 /* __swap_cluster_free_entries(struct swap_info_struct *, struct swap_cluster_info *, unsigned int start, unsigned int
@@ -238,7 +242,7 @@ int slot_search_enter(void *ctx)
 
 int slot_search_return(void *ctx)
 {
-	u32 zero = 0, offset = RETURN_VALUE(ctx);
+	u32 zero = 0, offset = RETURN_VALUE(ctx, 5);
 	u8 type = 0;
 	struct slot_search *search = slot_searches.lookup(&zero);
 

@@ -104,7 +104,7 @@ static inline int swap_call_return(void *ctx, u8 kind)
 		return 0;
 	call_returned(kind, 1);
 	call->flags = running->flags;
-	call->result = RETURN_VALUE(ctx);
+	call->result = RETURN_VALUE(ctx, 1);
 	call->path[0] = 0;
 	/* Now, not at the call's start: by now the kernel itself has touched the path, so it is there to be read. */
 	bpf_probe_read_user_str(call->path, PATH_LENGTH, (void *)running->path_pointer);

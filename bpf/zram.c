@@ -10,19 +10,15 @@
 #define OP_WRITE_ZEROES 9
 #define MAX_PAGES_PER_BIO 512
 
-struct zram_entry {
-	u64 handle;
-	u32 flags;
-};
-
 /* Read zram->table[index] into event->size and event->flags; returns whether it holds anything. */
 static inline bool read_entry(u64 table, u64 index, struct event *event)
 {
-	u64 entry = table + index * SIZE_ZRAM_ENTRY, handle = 0;
-	u32 flags = 0, same, huge, written_back;
+	u64 entry[SIZE_ZRAM_ENTRY / 8] = {}, handle;
+	u32 flags, same, huge, written_back;
 
-	READ(flags, entry + OFF_ZRAM_FLAGS);
-	READ(handle, entry + OFF_ZRAM_HANDLE);
+	READ(entry, table + index * SIZE_ZRAM_ENTRY); /* all at once: the call costs more than what it copies */
+	handle = entry[OFF_ZRAM_HANDLE / 8];
+	flags = ((u32 *)entry)[OFF_ZRAM_FLAGS / 4];
 	same = flags >> ZRAM_SAME & 1;
 	huge = flags >> ZRAM_HUGE & 1;
 	written_back = flags >> ZRAM_WB & 1;
@@ -43,6 +39,7 @@ static inline bool under_writeback(u64 table, u64 index)
 #endif
 
 struct zram_io {
+	u64 thread; /* 0: none is running */
 	u64 table;
 	u64 index;
 	u32 pages;
@@ -52,7 +49,19 @@ struct zram_io {
 	u8 same_disk;
 };
 
-BPF_HASH(zram_io_running, u64, struct zram_io, 4096);
+/*
+ * What each thread is at, by its number's low bits: an array, since a hash table's lookups would cost more than all
+ * the rest. Where two threads at once have the same bits, the first one's event is lost, and counted.
+ */
+#define MAX_RUNNING 16384
+BPF_ARRAY(zram_io_running, struct zram_io, MAX_RUNNING);
+
+static inline struct zram_io *running_io(u64 thread)
+{
+	u32 place = thread & (MAX_RUNNING - 1);
+
+	return zram_io_running.lookup(&place);
+}
 
 #ifdef OFF_POOL_CLASSES
 /* The chain length of each size class of a pool, in pages: what the recorder needs to model it. */
@@ -84,8 +93,8 @@ static inline void zram_of_disk(u64 disk, struct zram_io *io)
 	u64 zram = 0;
 	u32 minor = 0;
 
-	READ(zram, disk + OFF_DISK_PRIVATE);
-	READ(minor, disk + OFF_DISK_MINOR);
+	LOAD(zram, disk + OFF_DISK_PRIVATE);
+	LOAD(minor, disk + OFF_DISK_MINOR);
 #ifdef OFF_POOL_CLASSES
 	if (bpf_get_current_pid_tgid() >> 32 == RECORDER) {
 		u32 zero = 0;
@@ -100,6 +109,19 @@ static inline void zram_of_disk(u64 disk, struct zram_io *io)
 	io->same_disk = zram == disk;
 #endif
 }
+
+/*
+ * The memory cgroup whose page was stored last on each processor. Serial numbers are never used again. Programs may be
+ * preempted: the id is read before, and written after, what tells that it is the right one.
+ */
+struct last_cgroup {
+	u64 memcg;
+	u64 serial;
+	u32 id;
+	u32 padding[11];
+};
+
+BPF_ARRAY(last_cgroups, struct last_cgroup, PROCESSORS);
 
 #ifdef OFF_PAGE_MEMCG
 /* A mem_cgroup tells what it is: its subsystem is the memory controller. */
@@ -117,13 +139,21 @@ static inline bool is_memory_cgroup(u64 memcg)
  */
 static inline u32 memory_cgroup_of(u64 page)
 {
-	u64 memcg = 0, cgroup = 0, node = 0, id = 0;
+	u32 processor = bpf_get_smp_processor_id();
+	volatile struct last_cgroup *last = last_cgroups.lookup(&processor);
+	u64 memcg = 0, serial = 0, cgroup = 0, node = 0, id = 0;
+	bool direct;
 
 	READ(memcg, page + OFF_PAGE_MEMCG);
 	memcg &= ~7ULL; /* flags (include/linux/memcontrol.h) */
-	if (!memcg)
+	if (!memcg || !last)
 		return 0;
-	if (!is_memory_cgroup(memcg)) {
+	READ(serial, memcg + OFF_MEMCG_SERIAL);
+	id = last->id;
+	if (last->serial == serial && last->memcg == memcg)
+		return id;
+	direct = is_memory_cgroup(memcg);
+	if (!direct) {
 		READ(memcg, memcg + OFF_OBJCG_MEMCG);
 		if (!is_memory_cgroup(memcg))
 			return 0;
@@ -131,6 +161,12 @@ static inline u32 memory_cgroup_of(u64 page)
 	READ(cgroup, memcg + OFF_MEMCG_CGROUP);
 	READ(node, cgroup + OFF_CGROUP_NODE);
 	READ(id, node + OFF_NODE_ID);
+	if (direct) {
+		last->memcg = 0;
+		last->serial = serial;
+		last->id = id;
+		last->memcg = memcg;
+	}
 	return id;
 }
 #else
@@ -140,12 +176,27 @@ static inline u32 memory_cgroup_of(u64 page)
 }
 #endif
 
+static inline u32 io_kind(struct zram_io *io)
+{
+	if (io->operation == OP_DISCARD)
+		return EVENT_DISCARD;
+	return io->operation == OP_WRITE ? EVENT_STORE : EVENT_LOAD;
+}
+
 static inline void zram_io_enter(struct zram_io *io)
 {
-	u64 id = bpf_get_current_pid_tgid();
+	struct zram_io *running;
 
-	zram_io_running.update(&id, io);
-	call_entered(io->operation == OP_WRITE ? EVENT_STORE : EVENT_LOAD, io->pages);
+	io->thread = bpf_get_current_pid_tgid();
+	running = running_io(io->thread);
+	if (!running)
+		return;
+#ifdef TRAMPOLINES
+	if (running->thread && running->thread != io->thread)
+		count_lost(io_kind(running), running->pages);
+#endif
+	*running = *io;
+	call_entered(io_kind(io), io->pages);
 }
 
 /* zram_submit_bio(struct bio *) */
@@ -155,20 +206,20 @@ int zram_bio_enter(void *ctx)
 	u32 operation = 0, bytes = 0, first = 0;
 	struct zram_io io = {};
 
-	READ(operation, bio + OFF_BIO_OPF);
+	LOAD(operation, bio + OFF_BIO_OPF);
 	io.operation = operation & 0xff;
 	if (io.operation == OP_WRITE_ZEROES)
 		io.operation = OP_DISCARD;
 	if (io.operation != OP_READ && io.operation != OP_WRITE && io.operation != OP_DISCARD)
 		return 0;
 #ifdef OFF_BIO_DISK
-	READ(disk, bio + OFF_BIO_DISK);
+	LOAD(disk, bio + OFF_BIO_DISK);
 #else
-	READ(disk, bio + OFF_BIO_BDEV);
-	READ(disk, disk + OFF_BDEV_DISK);
+	LOAD(disk, bio + OFF_BIO_BDEV);
+	LOAD(disk, disk + OFF_BDEV_DISK);
 #endif
-	READ(sector, bio + OFF_BIO_SECTOR);
-	READ(bytes, bio + OFF_BIO_SIZE);
+	LOAD(sector, bio + OFF_BIO_SECTOR);
+	LOAD(bytes, bio + OFF_BIO_SIZE);
 	io.index = sector >> (PAGE_SHIFT - 9);
 	io.pages = (((sector << 9) & (PAGE_SIZE - 1)) + bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
 	if (io.operation == OP_DISCARD) {
@@ -178,8 +229,8 @@ int zram_bio_enter(void *ctx)
 	}
 	zram_of_disk(disk, &io);
 	if (io.operation == OP_WRITE) {
-		READ(pages, bio + OFF_BIO_VECTORS);
-		READ(first, bio + OFF_BIO_FIRST);
+		LOAD(pages, bio + OFF_BIO_VECTORS);
+		LOAD(first, bio + OFF_BIO_FIRST);
 		READ(page, pages + SIZE_BIO_VECTOR * first);
 		io.memory_cgroup = memory_cgroup_of(page);
 	}
@@ -193,7 +244,7 @@ int zram_page_enter(void *ctx)
 	u64 disk = 0;
 	struct zram_io io = {};
 
-	READ(disk, ARG(ctx, 0) + OFF_BDEV_DISK);
+	LOAD(disk, ARG(ctx, 0) + OFF_BDEV_DISK);
 	io.operation = ARG(ctx, 3) & 0xff;
 	io.index = ARG(ctx, 1) >> (PAGE_SHIFT - 9);
 	io.pages = 1;
@@ -228,13 +279,8 @@ static inline void pages_stored(struct zram_io *io)
 		event.flags |= gone * FLAG_GONE;
 		emit(&event, 1);
 	}
-	if (pages > MAX_PAGES_PER_BIO) {
-		u32 kind = EVENT_STORE;
-		u64 *count = lost.lookup(&kind);
-
-		if (count)
-			*count += pages - MAX_PAGES_PER_BIO;
-	}
+	if (pages > MAX_PAGES_PER_BIO)
+		count_lost(EVENT_STORE, pages - MAX_PAGES_PER_BIO);
 }
 
 #ifdef ASSUMED_ZRAM
@@ -295,22 +341,21 @@ static inline void pages_discarded(struct zram_io *io)
 
 static inline int zram_io_return(bool failed)
 {
-	u64 id = bpf_get_current_pid_tgid();
-	struct zram_io *running = zram_io_running.lookup(&id), io;
+	u64 thread = bpf_get_current_pid_tgid();
+	struct zram_io *running = running_io(thread);
 
-	if (!running)
+	if (!running || running->thread != thread)
 		return 0;
-	io = *running;
-	zram_io_running.delete(&id);
-	call_returned(io.operation == OP_WRITE ? EVENT_STORE : EVENT_LOAD, io.pages);
+	call_returned(io_kind(running), running->pages);
 	if (failed)
-		return 0; /* a huge page, for instance, which then comes as a bio */
-	if (io.operation == OP_WRITE)
-		pages_stored(&io);
-	else if (io.operation == OP_READ)
-		pages_loaded(&io);
-	else if (io.operation == OP_DISCARD && (s32)io.pages > 0)
-		pages_discarded(&io);
+		; /* a huge page, for instance, which then comes as a bio */
+	else if (running->operation == OP_WRITE)
+		pages_stored(running);
+	else if (running->operation == OP_READ)
+		pages_loaded(running);
+	else if (running->operation == OP_DISCARD && (s32)running->pages > 0)
+		pages_discarded(running);
+	running->thread = 0;
 	return 0;
 }
 
@@ -321,7 +366,7 @@ int zram_bio_return(void *ctx)
 
 int zram_page_return(void *ctx)
 {
-	return zram_io_return((s32)RETURN_VALUE(ctx) != 0);
+	return zram_io_return((s32)RETURN_VALUE(ctx, 4) != 0);
 }
 
 /* A notification under way on this CPU: the swap code calls it under a spinlock, so it stays here until it returns. */
@@ -333,21 +378,29 @@ struct notification {
 	u32 flags;
 	u8 store;
 	u8 running;
+	u64 padding[4];
 };
 
-BPF_PERCPU_ARRAY(notifications, struct notification, 1);
+BPF_ARRAY(notifications, struct notification, PROCESSORS);
+
+static inline struct notification *notification_here(void)
+{
+	u32 processor = bpf_get_smp_processor_id();
+
+	return notifications.lookup(&processor);
+}
 
 /* zram_slot_free_notify(struct block_device *, unsigned long index) */
 int notification_enter(void *ctx)
 {
-	u32 zero = 0, minor = 0;
+	u32 minor = 0;
 	u64 disk = 0;
-	struct notification *now = notifications.lookup(&zero);
+	struct notification *now = notification_here();
 
 	if (!now)
 		return 0;
-	READ(disk, ARG(ctx, 0) + OFF_BDEV_DISK);
-	READ(minor, disk + OFF_DISK_MINOR);
+	LOAD(disk, ARG(ctx, 0) + OFF_BDEV_DISK);
+	LOAD(minor, disk + OFF_DISK_MINOR);
 	now->store = minor;
 	now->index = ARG(ctx, 1);
 	now->size = 0;
@@ -361,9 +414,8 @@ int notification_enter(void *ctx)
 
 int notification_return(void *ctx)
 {
-	u32 zero = 0;
 	u64 end = bpf_ktime_get_ns();
-	struct notification *now = notifications.lookup(&zero);
+	struct notification *now = notification_here();
 	struct event event = {};
 
 	if (!now || !now->running)
@@ -386,16 +438,18 @@ int notification_return(void *ctx)
 /* zram_free_page(struct zram *, size_t index), or slot_free(): called for entries that hold nothing, too */
 int entry_dropped(void *ctx)
 {
-	u32 zero = 0, minor = 0;
-	u64 zram = ARG(ctx, 0), index = ARG(ctx, 1), table = 0, disk = 0, id = bpf_get_current_pid_tgid();
-	struct notification *now = notifications.lookup(&zero);
+	u32 minor = 0;
+	u64 zram = ARG(ctx, 0), index = ARG(ctx, 1), table = 0, disk = 0, thread = bpf_get_current_pid_tgid();
+	struct notification *now = notification_here();
 	struct zram_io *running;
 	struct event event = {};
 	bool held;
 
-	READ(table, zram + OFF_ZRAM_TABLE);
+	READ(table, zram + OFF_ZRAM_TABLE); /* a number, not a pointer, see as_number() */
+	if (!now)
+		return 0;
 	held = read_entry(table, index, &event);
-	if (now && now->running && now->index == index && now->task == id) {
+	if (now->running && now->index == index && now->task == thread) {
 		now->flags = event.flags | held * FLAG_DROPPED;
 		now->size = event.size;
 		return 0;
@@ -403,7 +457,9 @@ int entry_dropped(void *ctx)
 	if (!held)
 		return 0;
 	event.kind = EVENT_DROP;
-	running = zram_io_running.lookup(&id);
+	running = running_io(thread);
+	if (running && running->thread != thread)
+		running = 0;
 	if (running && running->operation == OP_WRITE)
 		event.flags |= FLAG_REPLACED;
 #ifdef ZRAM_UNDER_WB
@@ -412,8 +468,8 @@ int entry_dropped(void *ctx)
 	else if (!running && under_writeback(table, index))
 		event.kind = EVENT_MOVED;
 #endif
-	READ(disk, zram + OFF_ZRAM_DISK);
-	READ(minor, disk + OFF_DISK_MINOR);
+	LOAD(disk, zram + OFF_ZRAM_DISK);
+	LOAD(minor, disk + OFF_DISK_MINOR);
 	event.tgid = current_task();
 	event.time = bpf_ktime_get_ns();
 	event.slot = index;
@@ -430,8 +486,8 @@ int store_reset(void *ctx)
 	u32 minor = 0;
 	struct event event = {};
 
-	READ(disk, ARG(ctx, 0) + OFF_ZRAM_DISK);
-	READ(minor, disk + OFF_DISK_MINOR);
+	LOAD(disk, ARG(ctx, 0) + OFF_ZRAM_DISK);
+	LOAD(minor, disk + OFF_DISK_MINOR);
 	event.tgid = current_task();
 	event.time = bpf_ktime_get_ns();
 	event.kind = EVENT_RESET;

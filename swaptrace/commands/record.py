@@ -15,6 +15,7 @@ __all__ = ["command"]
 @click.option("--force", is_flag=True, help="Overwrite the output file.")
 @click.option("--ring", "ring_mib", type=click.IntRange(1, 1024), help="Ring buffer, MiB.  [default: by memory size]")
 @click.option("--time-frees", is_flag=True, help="Time the kernel's slot-free path, too (costs a further probe).")
+@click.option("--kprobes", is_flag=True, help="Use kprobes even where BPF trampolines, which cost less, would do.")
 @click.argument("arguments", metavar="[-- COMMAND ARGS...]", nargs=-1, type=click.UNPROCESSED)
 def command(
     output: Path,
@@ -22,6 +23,7 @@ def command(
     force: bool,
     ring_mib: int | None,
     time_frees: bool,
+    kprobes: bool,
     arguments: tuple[str, ...],
 ) -> int:
     """Record swap events: until COMMAND ends, for a time (-d), or until Ctrl-C.
@@ -31,4 +33,12 @@ def command(
     from swaptrace.live.recorder import record
 
     ring_bytes = ring_mib << 20 if ring_mib else None
-    return record(output, arguments, duration=duration, force=force, ring_bytes=ring_bytes, time_frees=time_frees)
+    return record(
+        output,
+        arguments,
+        duration=duration,
+        force=force,
+        ring_bytes=ring_bytes,
+        time_frees=time_frees,
+        kprobes=kprobes,
+    )

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from swaptrace.errors import EnvironmentProblem
 
-__all__ = ["Btf", "Field", "KernelTypes"]
+__all__ = ["Btf", "Field", "KernelTypes", "libbpf"]
 
 KERNEL_BTF = Path("/sys/kernel/btf")
 
@@ -68,7 +68,8 @@ class Field:
     size: int
 
 
-def _libbpf() -> ctypes.CDLL:
+def libbpf() -> ctypes.CDLL:
+    """The library, with the types of the calls for BTF. Raises EnvironmentProblem if it is not there."""
     for name in ("libbpf.so.1", "libbpf.so.0"):
         try:
             lib = ctypes.CDLL(name, use_errno=True)
@@ -105,7 +106,7 @@ class Btf:
     _handle: int
 
     def __init__(self, path: Path, base: Btf | None = None) -> None:
-        self._lib = base._lib if base else _libbpf()
+        self._lib = base._lib if base else libbpf()
         self._base = base  # a module's BTF points into its base: keep that alive
         name = os.fsencode(path)
         handle = self._lib.btf__parse_split(name, base._handle) if base else self._lib.btf__parse(name, None)
@@ -187,6 +188,10 @@ class Btf:
             return {self._name(e.name_off): int(e.value) for e in (_Pair * kind.vlen).from_address(after)}
         wide = (_Enum64 * kind.vlen).from_address(after)
         return {self._name(e.name_off): int(e.high) << 32 | int(e.low) for e in wide}
+
+    def function(self, name: str) -> int | None:
+        """The number of a kernel function in this BTF; None if it has none of that name."""
+        return self._find(name, _FUNC)
 
     def parameters(self, function: str) -> tuple[str, ...] | None:
         """The parameters of a kernel function: `struct NAME *`, `struct NAME`, a typedef's name, or `intBITS`.

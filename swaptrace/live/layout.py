@@ -44,6 +44,7 @@ _MEMORY_CGROUP: dict[str, tuple[str, ...]] = {
     "OFF_OBJCG_MEMCG": ("obj_cgroup.memcg",),
     "OFF_MEMCG_SUBSYSTEM": ("mem_cgroup.css.ss",),
     "OFF_MEMCG_CGROUP": ("mem_cgroup.css.cgroup",),
+    "OFF_MEMCG_SERIAL": ("mem_cgroup.css.serial_nr",),
     "OFF_CGROUP_NODE": ("cgroup.kn",),
     "OFF_NODE_ID": ("kernfs_node.id",),
 }

@@ -20,8 +20,9 @@ from swaptrace.events import EventFlag, EventKind, c_definitions
 from swaptrace.live.arch import Architecture
 from swaptrace.live.btf import KernelTypes
 from swaptrace.live.layout import MAX_SWAP_TYPES, MissingLayout, layout
-from swaptrace.live.probes import SLOT_FREED, Choice, Symbols
+from swaptrace.live.probes import SLOT_FREED, Candidate, Choice, Symbols
 from swaptrace.live.ring import Ring
+from swaptrace.live.trampolines import Attachment, Trampolines
 
 __all__ = ["EntrySeen", "Programs", "compile_programs", "import_bcc", "read_directly"]
 
@@ -127,63 +128,108 @@ class Programs:
         arch: Architecture,
         ring_bytes: int,
         time_frees: bool = False,
+        kprobes: bool = False,
     ) -> None:
-        self._bcc = import_bcc()
+        """time_frees: time the slot-free function, too. kprobes: use them even where trampolines would do."""
         self._ring_bytes = ring_bytes
         self._time_frees = time_frees
-        self._attached: list[dict[str, Any]] = []
         self._choices = choices
+        self._types = types
+        self._attachments: dict[str, Attachment] = {}  # trampolines, by program
+        self._trampolines = None if kprobes or not self._all_typed() else Trampolines.find(symbols)
         zram = any(c.module == "zram" for choice in choices for c in choice.chosen)
-        constants: dict[str, str | int] = {
+        self._constants: dict[str, str | int] = {
             **_layout(types, zram=zram),
             **_memory_subsystem(symbols),
             **arch.definitions(),
             "RECORDER": os.getpid(),
+            "PROCESSORS": os.sysconf("SC_NPROCESSORS_CONF"),
             "RING_PAGES": ring_bytes // _PAGE_SIZE,
             **({"TIME_FREES": 1} if time_frees else {}),
             "SWAP_INFO": f"{_swap_info(symbols):#x}ULL",
         }
-        if "MEMORY_SUBSYSTEM" not in constants:
-            constants.pop("OFF_PAGE_MEMCG", None)
-        files = ["common.h", "slots.c"] + ["zram.c"] * zram + ["swap_calls.c"]
-        self._pools = "OFF_POOL_CLASSES" in constants
-        self._bpf = self._compile(files, constants)
+        if "MEMORY_SUBSYSTEM" not in self._constants:
+            self._constants.pop("OFF_PAGE_MEMCG", None)
+        self._files = ["common.h", "slots.c"] + ["zram.c"] * zram + ["swap_calls.c"]
+        self._pools = "OFF_POOL_CLASSES" in self._constants
+        self._bpf = self._compile()
 
-    def _compile(self, files: list[str], constants: dict[str, str | int]) -> Any:
+    def _all_typed(self) -> bool:
+        """Whether there is type information for all chosen functions, which trampolines need."""
+        modules = {candidate.module for choice in self._choices for candidate in choice.chosen if candidate.module}
+        return all(self._types.module(module) is not None for module in modules)
+
+    def _compile(self) -> Any:
+        constants = {**self._constants, **({"TRAMPOLINES": 1} if self._trampolines else {})}
         source = "".join(f"#define {name} {value}\n" for name, value in constants.items())
         source += c_definitions()
-        source += "".join((resources.files("swaptrace.bpf") / name).read_text() for name in files)
-        return compile_programs(self._bcc, source)
+        source += "".join((resources.files("swaptrace.bpf") / name).read_text() for name in self._files)
+        return compile_programs(import_bcc(), source)
 
-    def attach(self, choices: list[Choice]) -> list[dict[str, Any]]:
+    def attach(self) -> list[dict[str, Any]]:
         """Attach all chosen probes; what was attached, as it goes into the trace header.
 
-        Returns before any event is emitted for a slot whose probes are not all in place: the reader drops what came
-        before the recording's start. Raises EnvironmentProblem if a required event cannot be attached.
+        By trampolines, or, if the kernel refuses one, by kprobes. Returns before any event is emitted for a slot whose
+        probes are not all in place: the reader drops what came before the recording's start. Raises EnvironmentProblem
+        if a required event cannot be attached.
         """
-        for choice in choices:
-            functions = []
-            for candidate in choice.chosen:
-                try:
-                    if candidate.exit:  # first, or else an entry without its return would be counted as lost
-                        self._bpf.attach_kretprobe(event=candidate.function, fn_name=candidate.exit)
-                    if self._time_frees and choice.probe.event == SLOT_FREED:
-                        self._bpf.attach_kretprobe(event=candidate.function, fn_name="slots_freed_return")
-                    if candidate.entry:
-                        self._bpf.attach_kprobe(event=candidate.function, fn_name=candidate.entry)
-                    functions.append(candidate.function)
-                except Exception as error:  # bcc raises nothing more specific
-                    if choice.probe.required:
-                        raise _refused(candidate.function, error) from None
-            if choice.probe.every and len(functions) < len(choice.chosen):
-                functions = []  # some events would be told of, and others not
-            self._attached.append({"event": choice.probe.event, "functions": functions})
-            if choice.probe.required and not functions:
-                raise EnvironmentProblem(
-                    f"this kernel has no function that tells of: {choice.probe.event} ({'; '.join(choice.problems)})",
-                    f"without it, {choice.probe.without}; please report the output of: swaptrace check",
-                )
-        return self._attached
+        if self._trampolines is not None:
+            try:
+                return [self._attach(choice, "trampoline") for choice in self._choices]
+            except OSError:
+                self._let_go()
+                self._trampolines = None
+                self._bpf = self._compile()
+        return [self._attach(choice, "kprobe") for choice in self._choices]
+
+    def _attach(self, choice: Choice, by: str) -> dict[str, Any]:
+        """One row of the header. Raises OSError for a trampoline that the kernel refuses."""
+        functions = []
+        for candidate in choice.chosen:
+            try:
+                # the return first, or else an entry without its return would be counted as lost
+                if candidate.exit:
+                    self._run_at(candidate, candidate.exit, at_return=True)
+                if self._time_frees and choice.probe.event == SLOT_FREED:
+                    self._run_at(candidate, "slots_freed_return", at_return=True)
+                if candidate.entry:
+                    self._run_at(candidate, candidate.entry, at_return=False)
+                functions.append(candidate.function)
+            except Exception as error:  # bcc raises nothing more specific
+                if self._trampolines is not None:
+                    raise
+                if choice.probe.required:
+                    raise _refused(candidate.function, error) from None
+        if choice.probe.every and len(functions) < len(choice.chosen):
+            functions = []  # some events would be told of, and others not
+        if choice.probe.required and not functions:
+            raise EnvironmentProblem(
+                f"this kernel has no function that tells of: {choice.probe.event} ({'; '.join(choice.problems)})",
+                f"without it, {choice.probe.without}; please report the output of: swaptrace check",
+            )
+        return {"event": choice.probe.event, "functions": functions, "by": by if functions else None}
+
+    def _run_at(self, candidate: Candidate, program: str, *, at_return: bool) -> None:
+        """Run a program at a function's entry or return."""
+        if self._trampolines is not None:
+            btf = self._types.module(candidate.module) if candidate.module else self._types.vmlinux
+            assert btf is not None  # see _all_typed
+            code = self._bpf.dump_func(program)
+            self._attachments[program] = self._trampolines.attach(
+                btf, candidate.module, candidate.function, program, code, at_return=at_return
+            )
+        elif at_return:
+            self._bpf.attach_kretprobe(event=candidate.function, fn_name=program)
+        else:
+            self._bpf.attach_kprobe(event=candidate.function, fn_name=program)
+
+    def _let_go(self) -> None:
+        for attachment in self._attachments.values():
+            attachment.close()
+        self._attachments.clear()
+        if self._trampolines is not None:
+            self._trampolines.close()
+        self._bpf.cleanup()
 
     def ring(self) -> Ring:
         return Ring(self._bpf["ring"].map_fd, self._ring_bytes)
@@ -222,16 +268,22 @@ class Programs:
         return {kind: max(entered[kind] - returned[kind], 0) for kind in kinds}
 
     def _skipped(self) -> dict[EventKind, int]:
-        """Runs that the kernel skipped of programs on functions' entries; those on returns count as not returned."""
+        """Runs that the kernel skipped of programs; kprobes' on returns count as not returned, see _running."""
         counts: dict[EventKind, int] = {}
         for choice in self._choices:
-            for name in {candidate.entry for candidate in choice.chosen if candidate.entry}:
-                program = self._bpf.funcs.get(name.encode())
-                if program is not None:
-                    text = Path(f"/proc/self/fdinfo/{program.fd}").read_text()
-                    found = re.search(r"^recursion_misses:\s*(\d+)", text, re.MULTILINE)
-                    counts[choice.probe.kind] = counts.get(choice.probe.kind, 0) + (int(found[1]) if found else 0)
+            names = {candidate.entry for candidate in choice.chosen}
+            if self._trampolines is not None:
+                names |= {candidate.exit for candidate in choice.chosen}
+            skipped = sum(_recursion_misses(self._descriptor(name)) for name in names if name)
+            counts[choice.probe.kind] = counts.get(choice.probe.kind, 0) + skipped
         return counts
+
+    def _descriptor(self, program: str) -> int | None:
+        """Of a loaded program; None if it was not attached."""
+        if program in self._attachments:
+            return self._attachments[program].program
+        loaded = self._bpf.funcs.get(program.encode())
+        return int(loaded.fd) if loaded is not None else None
 
     def entry_seen(self) -> EntrySeen:
         """What the program saw in zram's table when this process last read a page of a zram device."""
@@ -278,7 +330,15 @@ class Programs:
             return None
 
     def close(self) -> None:
-        self._bpf.cleanup()
+        self._let_go()
+
+
+def _recursion_misses(program: int | None) -> int:
+    """Runs of a program that the kernel skipped, as it ran on that CPU already; 0 before 5.12, which does not count."""
+    if program is None:
+        return 0
+    found = re.search(r"^recursion_misses:\s*(\d+)", Path(f"/proc/self/fdinfo/{program}").read_text(), re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def read_directly(device: Path, page: int) -> None:

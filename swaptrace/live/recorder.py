@@ -96,6 +96,7 @@ def record(
     force: bool,
     ring_bytes: int | None,
     time_frees: bool = False,
+    kprobes: bool = False,
 ) -> int:
     """Record until the command ends, the duration is over, or a signal comes; returns the exit status.
 
@@ -106,7 +107,7 @@ def record(
     if os.path.lexists(output) and not force:  # TraceWriter would say so, but only after seconds of compiling
         raise already_there(output)
     _say("compiling and attaching BPF programs ...")
-    with LiveSource(command, ring_bytes, time_frees=time_frees) as source:
+    with LiveSource(command, ring_bytes, time_frees=time_frees, kprobes=kprobes) as source:
         writer = TraceWriter(output, source.header, force=force)
         for event in source.header.missing:
             _say(f"not recorded, as this kernel does not tell: {event} (see: swaptrace check)")

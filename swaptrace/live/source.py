@@ -41,14 +41,24 @@ class LiveSource:
     Use: `with LiveSource(command) as source`, then poll() again and again, then finish() once.
     """
 
-    def __init__(self, command: tuple[str, ...], ring_bytes: int | None = None, *, time_frees: bool = False) -> None:
-        """time_frees: time the kernel's slot-free function as well, which costs each free a further probe."""
+    def __init__(
+        self,
+        command: tuple[str, ...],
+        ring_bytes: int | None = None,
+        *,
+        time_frees: bool = False,
+        kprobes: bool = False,
+    ) -> None:
+        """time_frees: time the kernel's slot-free function as well, which costs each free a further probe.
+
+        kprobes: attach by kprobes even where BPF trampolines, which cost less, would do.
+        """
         require()
         arch, types, symbols = architecture(), KernelTypes(), Symbols()
         self._types = types
         self._choices = choose(types, symbols, arch)
         self._ring_bytes = ring_bytes or default_ring_bytes()
-        self._programs = Programs(self._choices, types, symbols, arch, self._ring_bytes, time_frees)
+        self._programs = Programs(self._choices, types, symbols, arch, self._ring_bytes, time_frees, kprobes)
         self._command = command
         self._tgid = os.getpid()
         self._wait = _LONGEST_WAIT
@@ -57,7 +67,7 @@ class LiveSource:
 
     def __enter__(self) -> LiveSource:
         try:
-            attached = self._programs.attach(self._choices)
+            attached = self._programs.attach()
             self._ring = self._programs.ring()
             if assumed_zram(self._types) is not None and Path("/sys/module/zram").exists():
                 self.compared = compare(sysfs.read_stores(), self._programs.entry_seen)

@@ -183,7 +183,7 @@ def earlier(folder: Path) -> None:
             run("umount", mount)
         (folder / "commands").write_text(str(old.pid))
         recorder = subprocess.Popen(
-            [*SWAPTRACE, "record", "-o", str(folder / "trace"), "-d", "600", "--time-frees"],
+            [*SWAPTRACE, "record", "-o", str(folder / "trace"), "-d", "600", "--time-frees", "--kprobes"],
             stderr=(folder / "record.err").open("w"),
         )
         wait_for(lambda: says(folder / "record.err", "recording to"))
@@ -249,7 +249,7 @@ def degraded(folder: Path) -> None:
     # forked first: a process that holds a copy of a probe's file descriptor keeps the probe alive
     told, missed = Process(907, "compressible", 1), Process(503, "random", 2)
     probes.PROBES, all_probes = without_notifications, probes.PROBES
-    with zram_swap(megabytes=64) as device, LiveSource(()) as source:
+    with zram_swap(megabytes=64) as device, LiveSource((), kprobes=True) as source:
         probes.PROBES = all_probes
         writer = TraceWriter(folder / "trace", source.header)
         told.page_out()
@@ -305,7 +305,7 @@ def other_machine() -> list[str]:
     """Compile all programs for arm64's registers; the names of those that the verifier takes. They are not attached."""
     types, symbols, arm = KernelTypes(), probes.Symbols(), architecture("aarch64")
     choices = probes.choose(types, symbols, architecture())
-    bpf = Programs(choices, types, symbols, arm, 1 << 20)._bpf
+    bpf = Programs(choices, types, symbols, arm, 1 << 20, kprobes=True)._bpf
     names = {name for choice in choices for c in choice.chosen for name in (c.entry, c.exit) if name}
     for name in names:
         bpf.load_func(name, bpf.KPROBE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -198,10 +199,10 @@ def test_every_event_without_its_candidates(event: str, monkeypatch: pytest.Monk
     required = {probe.event for probe in PROBES if probe.required}
     if event in required:
         with pytest.raises(EnvironmentProblem, match=f"no function that tells of: {event}") as raised:
-            programs(FakeBpf()).attach(choices)
+            programs(choices, FakeBpf()).attach()
         assert WITHOUT[event].sentence in raised.value.remedy
     else:
-        attached = programs(FakeBpf()).attach(choices)
+        attached = programs(choices, FakeBpf()).attach()
         assert [row["event"] for row in attached if not row["functions"]] == [event]
         assert WITHOUT[event].sentence
     assert required == {"slot freed", "swapon"}
@@ -230,27 +231,78 @@ class FakeBpf:
 
     attach_kretprobe = attach_kprobe
 
+    def dump_func(self, program: str) -> bytes:
+        return program.encode()
 
-def programs(bpf: FakeBpf) -> Programs:
+    def cleanup(self) -> None:
+        self.attached.clear()
+
+
+class FakeTrampolines:
+    """Like live.trampolines.Trampolines: notes what is attached, refuses what it is told to."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = refused
+        self.attached: list[tuple[str, str, bool]] = []
+        self.closed = 0
+
+    def attach(
+        self, btf: FakeBtf, module: str | None, function: str, program: str, code: bytes, *, at_return: bool
+    ) -> SimpleNamespace:
+        if function in self.refused:
+            raise OSError(22, "Invalid argument")
+        assert btf.parameters(function) is not None and code == program.encode()
+        self.attached.append((function, program, at_return))
+        return SimpleNamespace(close=self.close)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def programs(
+    choices: Iterable[Choice], bpf: FakeBpf, trampolines: FakeTrampolines | None = None, types: object = None
+) -> Programs:
     """Without compiling anything."""
     made = Programs.__new__(Programs)
-    made.__dict__.update(_bcc=SimpleNamespace(), _bpf=bpf, _attached=[], _ring_bytes=4096, _time_frees=False)
+    made.__dict__.update(
+        _bpf=bpf, _choices=list(choices), _types=types, _trampolines=trampolines, _attachments={},
+        _ring_bytes=4096, _time_frees=False, _compile=lambda: bpf,
+    )  # fmt: skip
     return made
 
 
 def test_attach_tells_what_was_attached() -> None:
     bpf = FakeBpf()
-    attached = programs(bpf).attach(list(chosen(OLD, ZRAM).values()))
-    assert attached[0] == {"event": "slot freed", "functions": ["swap_range_free"]}
+    attached = programs(chosen(OLD, ZRAM).values(), bpf).attach()
+    assert attached[0] == {"event": "slot freed", "functions": ["swap_range_free"], "by": "kprobe"}
     assert [row["event"] for row in attached] == [probe.event for probe in PROBES]
     returns = bpf.attached.index(("zram_submit_bio", "zram_bio_return"))
     assert returns < bpf.attached.index(("zram_submit_bio", "zram_bio_enter"))  # or else a first store would be lost
 
 
+def test_trampolines_are_taken_where_there_are_some() -> None:
+    bpf, trampolines = FakeBpf(), FakeTrampolines()
+    attached = programs(chosen(OLD, ZRAM).values(), bpf, trampolines, FakeTypes(OLD, ZRAM)).attach()
+    assert attached[0] == {"event": "slot freed", "functions": ["swap_range_free"], "by": "trampoline"}
+    assert {row["by"] for row in attached} == {"trampoline"}
+    assert bpf.attached == []
+    returns = trampolines.attached.index(("zram_submit_bio", "zram_bio_return", True))
+    assert returns < trampolines.attached.index(("zram_submit_bio", "zram_bio_enter", False))
+
+
+def test_one_refused_trampoline_and_all_are_kprobes() -> None:
+    """The programs take their arguments from other places then, so that there is no mixture."""
+    bpf, trampolines = FakeBpf(), FakeTrampolines("zram_submit_bio")
+    attached = programs(chosen(OLD, ZRAM).values(), bpf, trampolines, FakeTypes(OLD, ZRAM)).attach()
+    assert {row["by"] for row in attached} == {"kprobe"}
+    assert trampolines.closed == len(trampolines.attached) + 1
+    assert ("swap_range_free", "slots_freed_by_offset") in bpf.attached
+
+
 def test_kernel_without_any_slot_free_function() -> None:
     choices = chosen({**SYSCALLS, "swap_range_free": (AREA,)}, ZRAM)
     with pytest.raises(EnvironmentProblem) as raised:
-        programs(FakeBpf()).attach(list(choices.values()))
+        programs(choices.values(), FakeBpf()).attach()
     problem = raised.value
     assert problem.exit_status == 3
     assert problem.what.startswith("this kernel has no function that tells of: slot freed (")
@@ -261,19 +313,19 @@ def test_kernel_without_any_slot_free_function() -> None:
 
 def test_refused_kprobe_on_what_is_required() -> None:
     with pytest.raises(EnvironmentProblem, match="refused a kprobe on swap_range_free") as raised:
-        programs(FakeBpf("swap_range_free")).attach(list(chosen(OLD, ZRAM).values()))
+        programs(chosen(OLD, ZRAM).values(), FakeBpf("swap_range_free")).attach()
     assert "\n" not in raised.value.what
 
 
 def test_refused_kprobe_on_one_of_two_ways() -> None:
     both: Functions = {**ZRAM, "zram_rw_page": ("struct block_device *", "int64", "struct page *", "int32")}
-    attached = programs(FakeBpf("zram_rw_page")).attach(list(chosen(OLD, both).values()))
+    attached = programs(chosen(OLD, both).values(), FakeBpf("zram_rw_page")).attach()
     assert {row["event"]: row["functions"] for row in attached}["slot stored and loaded"] == []
 
 
 def test_refused_kprobe_on_what_is_not() -> None:
     """Recording goes on, and its header does not claim the function."""
-    attached = programs(FakeBpf("zram_slot_free_notify")).attach(list(chosen(OLD, ZRAM).values()))
+    attached = programs(chosen(OLD, ZRAM).values(), FakeBpf("zram_slot_free_notify")).attach()
     assert {row["event"]: row["functions"] for row in attached}["notification"] == []
 
 

@@ -73,6 +73,7 @@ class Request:
     cpus: int
     memory: str
     timeout: float
+    count_instructions: bool = False
 
 
 def run(request: Request) -> int:
@@ -183,7 +184,7 @@ def _shares(request: Request) -> list[_Share]:
 
 def _vng_command(request: Request, control: Path) -> list[str]:
     command = [str(VENV / "bin" / "vng"), "--run", str(request.kernel.image)]
-    if not _kvm_usable():
+    if request.count_instructions or not _kvm_usable():
         command.append("--disable-kvm")
     # The shares are PCI devices, which a microvm does not have.
     command += ["--disable-microvm", "--force-9p", "--user", "root"]
@@ -195,6 +196,8 @@ def _vng_command(request: Request, control: Path) -> list[str]:
         command += ["--append", parameter]
     command += [f"--rwdir={GUEST_CONTROL}={control}", "--exec", f"bash {GUEST_CONTROL}/script"]
     options = [option for share in _shares(request) for option in share.qemu_options()]
+    if request.count_instructions:  # the guest's clocks count the instructions that it has executed, one a nanosecond
+        options += ["-icount", "shift=0,sleep=off"]
     return [*command, f"--qemu-opts={' '.join(options)}"]
 
 
