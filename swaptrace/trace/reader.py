@@ -90,7 +90,9 @@ class TraceReader:
                 continue
             events = np.empty(record.num_rows, EVENT)
             for name, column in zip(record.schema.names, record.columns, strict=True):
-                events[name] = column.to_numpy()
+                # what to_numpy() does, but that imports pandas
+                _, values = column.buffers()
+                events[name] = np.frombuffer(values, EVENT[name], len(column), column.offset * EVENT[name].itemsize)
             yield _with_notes(events, json.loads(metadata.get(NOTES_KEY, b"{}")))
 
 
