@@ -142,3 +142,87 @@ static inline u32 current_task(void)
 	emit(&event, 1);
 	return tgid;
 }
+
+/*
+ * The memory cgroup whose page was stored last on each processor. Serial numbers are never used again. Programs may be
+ * preempted: the id is read before, and written after, what tells that it is the right one.
+ */
+struct last_cgroup {
+	u64 memcg;
+	u64 serial;
+	u32 id;
+	u32 padding[11];
+};
+
+BPF_ARRAY(last_cgroups, struct last_cgroup, PROCESSORS);
+
+#ifdef OFF_PAGE_MEMCG
+/* A mem_cgroup tells what it is: its subsystem is the memory controller. */
+static inline bool is_memory_cgroup(u64 memcg)
+{
+	u64 subsystem = 0;
+
+	READ(subsystem, memcg + OFF_MEMCG_SUBSYSTEM);
+	return subsystem == MEMORY_SUBSYSTEM;
+}
+
+/*
+ * The inode number of the memory cgroup that a page is charged to: 0 if it is charged to none. The page has a pointer
+ * to the group, or (7.x; before that for the kernel's own pages) to an obj_cgroup that has it: looking tells which.
+ */
+static inline u32 memory_cgroup_of(u64 page)
+{
+	u32 processor = bpf_get_smp_processor_id();
+	volatile struct last_cgroup *last = last_cgroups.lookup(&processor);
+	u64 memcg = 0, serial = 0, cgroup = 0, node = 0, id = 0;
+	bool direct;
+
+	READ(memcg, page + OFF_PAGE_MEMCG);
+	memcg &= ~7ULL; /* flags (include/linux/memcontrol.h) */
+	if (!memcg || !last)
+		return 0;
+	READ(serial, memcg + OFF_MEMCG_SERIAL);
+	id = last->id;
+	if (last->serial == serial && last->memcg == memcg)
+		return id;
+	direct = is_memory_cgroup(memcg);
+	if (!direct) {
+		READ(memcg, memcg + OFF_OBJCG_MEMCG);
+		if (!is_memory_cgroup(memcg))
+			return 0;
+	}
+	READ(cgroup, memcg + OFF_MEMCG_CGROUP);
+	READ(node, cgroup + OFF_CGROUP_NODE);
+	READ(id, node + OFF_NODE_ID);
+	if (direct) {
+		last->memcg = 0;
+		last->serial = serial;
+		last->id = id;
+		last->memcg = memcg;
+	}
+	return id;
+}
+#else
+static inline u32 memory_cgroup_of(u64 page)
+{
+	return 0;
+}
+#endif
+
+#ifdef OFF_POOL_CLASSES
+/* The chain length of each size class of a zsmalloc pool, in pages: what the recorder needs to model it. */
+BPF_ARRAY(pool_classes, u32, POOL_CLASSES);
+
+static inline void read_pool_classes(u64 pool)
+{
+	for (u32 i = 0; i < POOL_CLASSES; i++) {
+		u32 index = i, pages = 0;
+		u64 size_class = 0;
+
+		READ(size_class, pool + OFF_POOL_CLASSES + 8 * i);
+		if (size_class)
+			READ(pages, size_class + OFF_CLASS_PAGES);
+		pool_classes.update(&index, &pages);
+	}
+}
+#endif

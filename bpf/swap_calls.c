@@ -110,9 +110,13 @@ static inline int swap_call_return(void *ctx, u8 kind)
 	bpf_probe_read_user_str(call->path, PATH_LENGTH, (void *)running->path_pointer);
 	swap_calls_running.delete(&id);
 	call->type = look_at_areas(&call->area);
-#ifdef OFF_POOL_CLASSES
+#ifdef OFF_ZRAM_POOL
 	if (id >> 32 == RECORDER)
 		look_at_pool();
+#endif
+#ifdef ZSWAP_POOLS
+	if (id >> 32 == RECORDER)
+		look_at_zswap_pools();
 #endif
 	event.slot = bpf_get_prandom_u32();
 	swap_calls.update(&event.slot, call);

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Snapshot", "Store", "SwapArea"]
+__all__ = ["ZSWAP_STORES", "Snapshot", "Store", "SwapArea"]
+
+#: Ids of stores from here on are zswap's, one for each swap area that it is in front of: this plus the swap type.
+ZSWAP_STORES = 128
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,12 @@ class SwapArea:
 
 @dataclass(frozen=True)
 class Store:
-    """A compressed store (zram device): id is its minor number, pages its disksize.
+    """A compressed store: a zram device (id is its minor number, pages its disksize), or zswap in front of an area.
 
     counters: every number that sysfs tells, by name: those of mm_stat (orig_data_size ... in bytes, same_pages and
-    huge_pages in pages), io_stat, debug_stat (miss_free) and bd_stat. `pages_stored` is orig_data_size in pages.
+    huge_pages in pages), io_stat, debug_stat (miss_free) and bd_stat. `pages_stored` is orig_data_size in pages. Those
+    of zswap are for the whole machine: there are none if it has another area to serve. allocator: where the compressed
+    bytes are; "" if in several pools.
     """
 
     id: int
@@ -39,6 +44,11 @@ class Store:
     pages: int
     algorithm: str = ""
     counters: dict[str, int] = field(default_factory=dict)
+    allocator: str = "zsmalloc"
+
+    @property
+    def is_zswap(self) -> bool:
+        return self.id >= ZSWAP_STORES
 
 
 @dataclass(frozen=True)

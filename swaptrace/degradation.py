@@ -19,6 +19,13 @@ __all__ = [
     "SWAPOFF",
     "SWAPON",
     "WITHOUT",
+    "ZSWAP_DROPPED",
+    "ZSWAP_LOADED",
+    "ZSWAP_MEMORY",
+    "ZSWAP_NOTIFICATION",
+    "ZSWAP_STORED",
+    "ZSWAP_WRITEBACK",
+    "ZSWAP_WRITEBACK_ENTRY",
     "Without",
     "unknown_figures",
 ]
@@ -45,6 +52,13 @@ STORED = "slot stored and loaded"
 DROPPED = "store entry dropped"
 NOTIFICATION = "notification"
 RESET = "store reset"
+ZSWAP_STORED = "page stored in zswap"
+ZSWAP_MEMORY = "memory for a page in zswap"
+ZSWAP_LOADED = "page loaded from zswap"
+ZSWAP_NOTIFICATION = "notification of zswap"
+ZSWAP_DROPPED = "zswap entry dropped"
+ZSWAP_WRITEBACK = "zswap entry written back"
+ZSWAP_WRITEBACK_ENTRY = "which entry zswap writes back"
 SWAPON = "swapon"
 SWAPOFF = "swapoff"
 
@@ -62,6 +76,13 @@ WITHOUT: dict[str, Without] = {
     ),
     NOTIFICATION: Without("whether the store is told of freed slots, and what that costs, is not seen", _NOTIFICATIONS),
     RESET: Without("after a reset of the device, what would be stale under `none` is counted on"),
+    ZSWAP_STORED: Without("what zswap holds is not seen"),
+    ZSWAP_MEMORY: Without("what zswap holds is not seen, for the sizes are not told"),
+    ZSWAP_LOADED: Without("what zswap holds is not seen, for it gives up entries that are read"),
+    ZSWAP_NOTIFICATION: Without("what zswap holds is not seen, for it gives up entries of free slots"),
+    ZSWAP_DROPPED: Without("what zswap holds is not seen, for it gives up entries"),
+    ZSWAP_WRITEBACK: Without("what zswap holds is not seen, for it writes entries back"),
+    ZSWAP_WRITEBACK_ENTRY: Without("what zswap holds is not seen, for it writes entries back"),
     SWAPON: Without("which swap type an area has, and hence which slots are its, is not known"),
     SWAPOFF: Without("areas switched off while recording are not noticed"),
 }

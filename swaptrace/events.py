@@ -11,7 +11,8 @@ tables below, so they cannot differ. What each field means for each kind:
 | LOAD    | store      | store index    | pages | 0                     | 0                      |                 |
 | ALLOC   | swap type  | swap offset    | slots | 0                     | 0                      |                 |
 | FREE    | swap type  | swap offset    | slots | 0                     | 0                      | reason          |
-| DROP    | store      | store index    | 1     | compressed            | 0                      | SAME, REPLACED  |
+| DROP    | store      | store index    | 1     | compressed            | 0                      | SAME, REPLACED, |
+|         |            |                |       |                       |                        | ANY_POLICY, ... |
 | NOTIFY  | store      | store index    | 1     | compressed, dropped   | duration (ns)          | DROPPED, MISSED |
 | TASK    | the 16 bytes of slot, size, arg and flags hold the command name of `tgid`                             |||||
 | PRESENT | store      | store index    | pages | 0: not known, or SAME | 0                      | SAME, HUGE, ... |
@@ -19,10 +20,11 @@ tables below, so they cannot differ. What each field means for each kind:
 | MOVED   | store      | store index    | 1     | compressed, until now | 0                      | HUGE, until now |
 | DISCARD | store      | store index    | 1     | 0                     | pages                  |                 |
 
-`time` is CLOCK_MONOTONIC in ns. A *store* is a zram device, by its minor number; a *store index* is a page of it. A
-memory cgroup is the inode number of its directory (0: none, or not known). PRESENT is no event of the kernel: it says
-that the store held an entry when the recording began. MOVED: the entry stays, but its object goes from memory to zram's
-backing device. DISCARD is the request; what it drops has DROP events of its own, which come first.
+`time` is CLOCK_MONOTONIC in ns. A *store* is a zram device, by its minor number, or zswap in front of a swap area, by
+ZSWAP_STORES + swap type; a *store index* is a page of it, for zswap the swap offset. A memory cgroup is the inode
+number of its directory (0: none, or not known). PRESENT is no event of the kernel: it says that the store held an entry
+when the recording began. MOVED: the entry stays, but its object goes from memory to zram's backing device. DISCARD is
+the request; what it drops has DROP events of its own, which come first.
 """
 
 from __future__ import annotations
@@ -71,12 +73,15 @@ class EventFlag(IntFlag):
 
     SAME = 1  # same-filled: the store keeps one word and no object
     HUGE = 2  # incompressible: stored as a whole page
-    WRITTEN_BACK = 4  # moved to zram's backing device: no object in memory
+    WRITTEN_BACK = 4  # moved to zram's backing device: no object in memory; DROP by zswap: to the swap area
     GONE = 8  # STORE: the entry was dropped again before its size could be read
     DROPPED = 16  # NOTIFY: the store held an entry and dropped it
     MISSED = 32  # NOTIFY: the store could not take the entry's lock (zram counts it in miss_free)
     SELF = 64  # caused by the recorder itself
     REPLACED = 128  # DROP: by a store of the same page, which follows
+    # DROP: not for want of a user, so under every policy: zswap wrote the entry back (WRITTEN_BACK), gave it up when it
+    # was read, or before the slot is written again (REPLACED). Above the reason, which a FREE carries.
+    ANY_POLICY = 1 << 16
 
 
 class FreeReason(IntEnum):

@@ -25,7 +25,7 @@ from swaptrace.analysis.results import (
 )
 from swaptrace.analysis.survey import Survey, survey
 from swaptrace.analysis.worker import Worker
-from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
 from swaptrace.degradation import BLIND
 from swaptrace.events import EventBatch
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
@@ -36,6 +36,7 @@ from swaptrace.trace.header import Header, Trailer
 __all__ = ["Analysis", "Machine", "machine_of"]
 
 _POOL = {name: number for number, name in enumerate(POLICIES)}
+_KERNEL_COUNTS = ("notify_free", "miss_free", "written_back_pages")
 
 
 class _StoreModel:
@@ -58,7 +59,8 @@ class _StoreModel:
         self.areas: list[SwapArea] = []
         self.map = mapping.empty_map(store.id if store else -1, pages, machine.page_size)
         self.lifetimes = Lifetimes(pages, machine.page_size)
-        self.replay = Replay(pages, now, machine.geometry if store else None, machine.cluster_slots, worker)
+        geometry = _pool_geometry(store, machine)
+        self.replay = Replay(pages, now, geometry, machine.cluster_slots, worker)
         self._notifiers = notifiers
         self._told: NDArray[np.bool_] = np.zeros(0, np.bool_)
 
@@ -106,6 +108,17 @@ class Machine:
 def machine_of(header: Header) -> Machine:
     """The machine that a trace was recorded on."""
     return Machine(header.page_size, _geometry(header), header.cluster_slots)
+
+
+def _pool_geometry(store: Store | None, machine: Machine) -> zsmalloc.Geometry | None:
+    """The geometry of a store's pool; None where there is none, or where it cannot be followed from here on.
+
+    That is so with an allocator that is not modelled, and with what zswap held already: unlike zram, it does not tell
+    which pages those are.
+    """
+    if store is None or store.allocator != "zsmalloc":
+        return None
+    return None if store.is_zswap and store.counters.get("pages_stored") else machine.geometry
 
 
 def _geometry(header: Header) -> zsmalloc.Geometry | None:
@@ -200,6 +213,10 @@ class Analysis:
         key = ("store", store.id, 0)
         if key not in self._models:
             self._models[key] = self._new_model(store, store.pages)
+            fronted = [model for model in self._models.values() if model.store is not None and model.store.is_zswap]
+            if len(fronted) > 1:  # zswap keeps the pages of all swap areas in one pool
+                for model in fronted:
+                    model.replay.forget_pools()
         return self._models[key]
 
     # -- events
@@ -251,7 +268,8 @@ class Analysis:
             return
         for number in found.stores:
             if ("store", number, 0) not in self._models:
-                self._model_of(Store(number, f"zram{number}", 0))
+                name = "zswap" if number >= ZSWAP_STORES else f"zram{number}"
+                self._model_of(Store(number, name, 0))
 
     # -- results
 
@@ -318,10 +336,12 @@ class Analysis:
             swap_type=area.swap_type,
             generation=area.generation,
             backing=area.backing,
-            zram=model.store.name if model.store else None,
+            zram=model.store.name if model.store and area.backing == "zram" else None,
+            store=model.store.name if model.store else None,
             slots=area.slots,
             # where nothing was freed, nothing shows it: a zram device itself is notified, what lies on one is not
             notified=notifications > 0
+            or area.backing == "zswap"
             or (frees == 0 and model.store is not None and area.path == f"/dev/{model.store.name}"),
             stores=stores,
             loads=lives.count(number, Count.LOADS),
@@ -331,6 +351,7 @@ class Analysis:
             notify_free=notifications,
             miss_free=lives.count(number, Count.MISS_FREE),
             discarded=lives.count(number, Count.DROPS),
+            written_back=lives.count(number, Count.WRITTEN_BACK),
             ramzswap=self._ramzswap(model, number, kernel),
             swap_header=dict(zip(("pages", "compr_bytes"), replay.header(model.map), strict=True)),
             model=content,
@@ -381,14 +402,16 @@ class Analysis:
         start = self._stores[model.store.id].counters if model.store.id in self._stores else {}
         total = model.replay.total
         pages = start.get("pages_stored", 0) + total(Total.PAGES)
+        # of what it held before, zswap does not tell the compressed size
+        sized = "compr_data_size" in start or not start.get("pages_stored")
         return Content(
             pages_stored=pages,
             same_pages=start.get("same_pages", 0) + total(Total.SAME),
             huge_pages=start.get("huge_pages", 0) + total(Total.HUGE),
             orig_data_size=pages * self.header.page_size,
-            compr_data_size=start.get("compr_data_size", 0) + total(Total.COMPR),
+            compr_data_size=start.get("compr_data_size", 0) + total(Total.COMPR) if sized else None,
             mem_used_total=model.replay.pools.held(_POOL["observed"]).end if model.replay.pools else None,
-            bd_count=start.get("bd_count", 0) + total(Total.WRITTEN_BACK),
+            bd_count=None if model.store.is_zswap else start.get("bd_count", 0) + total(Total.WRITTEN_BACK),
         )
 
     def _allocations_told(self) -> bool:
@@ -397,7 +420,7 @@ class Analysis:
         return any(told)
 
     def _kernel_counts(self, model: _StoreModel, area: SwapArea, kernel: Snapshot | None) -> dict[str, int | None]:
-        counts = {name: self._kernel_delta(model, kernel, name) for name in ("notify_free", "miss_free")}
+        counts = {name: self._kernel_delta(model, kernel, name) for name in _KERNEL_COUNTS}
         on = model.map.type_area[area.swap_type] == model.areas.index(area)
         found = [end.used for end in kernel.areas if end.swap_type == area.swap_type] if kernel and on else []
         return {**counts, "used_slots": found[0] if found else None}
@@ -408,6 +431,8 @@ class Analysis:
         if after is None or name not in after.counters:
             return None
         before = self._stores.get(model.map.store)
+        if before is None and after.is_zswap:  # whose counters are older than this area
+            return None
         return after.counters[name] - (before.counters.get(name, 0) if before else 0)
 
     def _ramzswap(self, model: _StoreModel, number: int, kernel: Snapshot | None) -> dict[str, int | float | None]:

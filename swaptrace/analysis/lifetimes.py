@@ -37,6 +37,7 @@ class Count(IntEnum):
     FREED_LEFT_CENSORED = 9
     ALLOCATED = 10
     MOVED = 11
+    WRITTEN_BACK = 12  # by zswap, to the swap area
 
 
 # phases of a slot
@@ -49,6 +50,8 @@ _GONE, _MISSED, _REPLACED = int(EventFlag.GONE), int(EventFlag.MISSED), int(Even
 _REASONS = max(FreeReason) + 1
 _STORES, _LOADS, _FREES, _FREES_UNWRITTEN, _REWRITES, _NOTIFY_FREE, _MISS_FREE, _DROPS, _LEFT, _FREED_LEFT = range(10)
 _ALLOCATED, _MOVES = 10, 11
+_WRITTEN_BACK = int(Count.WRITTEN_BACK)
+_BY_ZSWAP = int(EventFlag.ANY_POLICY | EventFlag.WRITTEN_BACK)
 
 
 class _State(NamedTuple):
@@ -184,6 +187,8 @@ def _advance(events: Events, pages: PageMap, state: _State) -> None:
             state.counts[area, _MOVES] += 1
         elif kind == _DROP and not event["flags"] & _REPLACED:
             state.counts[area, _DROPS] += 1
+            if event["flags"] & _BY_ZSWAP == _BY_ZSWAP:
+                state.counts[area, _WRITTEN_BACK] += 1
         elif kind == _PRESENT:
             for page in range(event["slot"], min(event["slot"] + event["run"], limit)):
                 owner = pages.owner[page]

@@ -129,7 +129,7 @@ class AreaResult:
     swap_header: dict[str, int]  # mkswap's own page: pages and bytes of it that the store holds
     model: Content
     kernel: Content
-    kernel_counts: dict[str, int | None]  # notify_free, miss_free: how far they moved; used_slots of /proc/swaps
+    kernel_counts: dict[str, int | None]  # notify_free ...: how far they moved; used_slots of /proc/swaps
     policies: dict[str, PolicyResult]
     recovered: dict[str, Integral | None]  # compr_bytes, pool_bytes: stale under none minus stale under notify
     leaked: dict[str, Integral | None]  # stale under observed minus stale under notify
@@ -152,6 +152,8 @@ class AreaResult:
     left_censored: int  # entries that the store held before the recording began
     moved: int  # entries that went to the backing device
     used_slots: int | None  # at the end: in use when the area was first seen, plus allocated, minus freed
+    store: str | None = None  # the store's name: that of the zram device, or zswap
+    written_back: int = 0  # of `discarded`: by zswap, to the swap area
 
 
 @dataclass(frozen=True)

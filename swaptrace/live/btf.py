@@ -204,6 +204,11 @@ class Btf:
         proto, after, _ = self._resolve(int(self._type(number)[0].size))
         return tuple(self._spell(int(p.value)) for p in (_Pair * proto.vlen).from_address(after))
 
+    def returns(self, function: str) -> str | None:
+        """What a kernel function returns, spelt as parameters() does; None as there."""
+        number = self._find(function, _FUNC)
+        return None if number is None else self._spell(int(self._resolve(int(self._type(number)[0].size))[0].size))
+
     def _spell(self, number: int) -> str:
         alias = self._name(self._type(number)[0].name_off)  # swp_entry_t: a typedef of a nameless structure
         kind, _, number = self._resolve(number)

@@ -13,9 +13,9 @@ from rich.text import Text
 from swaptrace.errors import Problem
 from swaptrace.live.arch import architecture
 from swaptrace.live.btf import KernelTypes
-from swaptrace.live.environment import Requirement, missing_views, requirements
+from swaptrace.live.environment import Requirement, features_off, missing_views, requirements
 from swaptrace.live.layout import MissingLayout, layout
-from swaptrace.live.probes import Choice, Symbols, choose
+from swaptrace.live.probes import ZSWAP, Choice, Symbols, choose
 
 __all__ = ["Check", "check", "print_check"]
 
@@ -43,9 +43,10 @@ def check() -> Check:
     notes = missing_views()
     try:
         types = KernelTypes()
-        choices = choose(types, Symbols(), architecture())
+        choices = choose(types, Symbols(), architecture(), off=features_off())
         zram = any(c.module == "zram" for choice in choices for c in choice.chosen)
-        if "OFF_PAGE_MEMCG" not in layout(types, zram=zram):
+        zswap = any(choice.probe.feature == ZSWAP and choice.chosen for choice in choices)
+        if "OFF_PAGE_MEMCG" not in layout(types, zram=zram, zswap=zswap):
             notes.append("which memory cgroup a page belongs to is not told: the kernel has no memory cgroups")
         if zram and types.module("zram") is None:
             notes.append(
@@ -89,6 +90,8 @@ def _probe_table(choices: list[Choice]) -> Table:
         functions = "\n".join(candidate.function for candidate in choice.chosen)
         if functions:
             probes.add_row(choice.probe.event, functions, "")
+        elif choice.off:
+            probes.add_row(choice.probe.event, Text("not now", "dim"), "; ".join(choice.problems))
         else:
             why = Text("; ".join(choice.problems)).append(f"\nwithout it, {choice.probe.without}", style="bold")
             probes.add_row(choice.probe.event, Text("none", "red"), why)

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swaptrace.errors import EnvironmentProblem, Problem
+from swaptrace.live.machine import Machine
+from swaptrace.live.probes import ZRAM, ZSWAP
+from swaptrace.live.zswap import read_zswap
 
-__all__ = ["Requirement", "missing_views", "require", "requirements"]
+__all__ = ["Requirement", "features_off", "missing_views", "require", "requirements"]
 
 _ROOT = Path("/")
 
@@ -111,12 +114,28 @@ def _tried(name: str, probe: Callable[[], str]) -> Requirement:
         return Requirement(name, problem.what, problem.remedy)
 
 
+def features_off(root: Path = _ROOT) -> dict[str, str]:
+    """What of the table of probes is of no use now, with the reason: nothing is attached for it.
+
+    zswap's functions are called for every page, on or off: looking costs something then, too. Without any zram device,
+    its functions are not missed if zswap is what there is to see.
+    """
+    zswap = read_zswap(Machine(root))
+    if not zswap.in_use:
+        return {ZSWAP: zswap.why_off}
+    return {} if (root / "sys/module/zram").exists() else {ZRAM: "the zram module is not loaded"}
+
+
 def missing_views(root: Path = _ROOT) -> list[str]:
     """What recording can do without, but not as well: sentences."""
     missing = []
-    if not (root / "sys/module/zram").exists():
-        missing.append("the zram module is not loaded: only slot frees can be seen (modprobe zram, then record again)")
-    elif not list((root / "sys/kernel/debug/zram").glob("zram*/block_state")):
+    zram = (root / "sys/module/zram").exists()
+    if not zram and read_zswap(Machine(root)).why_off:
+        missing.append(
+            "the zram module is not loaded and zswap is off: only slot frees can be seen "
+            "(modprobe zram, then record again)"
+        )
+    elif zram and not list((root / "sys/kernel/debug/zram").glob("zram*/block_state")):
         missing.append(
             "which pages zram holds already cannot be seen: mount -t debugfs none /sys/kernel/debug "
             "(and the kernel needs CONFIG_ZRAM_MEMORY_TRACKING=y)"

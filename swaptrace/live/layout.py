@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
+from swaptrace.areas import ZSWAP_STORES
 from swaptrace.live.btf import Btf, KernelTypes
 
 __all__ = ["MAX_SWAP_TYPES", "MissingLayout", "assumed_zram", "fullness_rule", "layout"]
@@ -61,9 +62,6 @@ _ZRAM: dict[str, tuple[str, ...]] = {
     "OFF_ZRAM_FLAGS": ("zram_table_entry.flags", "zram_table_entry.attr.flags"),  # attr since 6.19 or so
     "OFF_ZRAM_HANDLE": ("zram_table_entry.handle",),
 }
-# The pool's size classes: without them, pools are not modelled, and all else is as it was.
-_ZRAM_POOL = "zram.mem_pool"
-_POOL = {"OFF_POOL_CLASSES": "zs_pool.size_class", "OFF_CLASS_PAGES": "size_class.pages_per_zspage"}
 _ZRAM_SIZES = {"SIZE_ZRAM_ENTRY": "zram_table_entry"}
 
 # drivers/block/zram/zram_drv.h of 5.10, with CONFIG_ZRAM_MEMORY_TRACKING, on 64-bit machines with pages of 4 KiB
@@ -81,6 +79,21 @@ _ASSUMED_ZRAM = {
 # mm/zsmalloc.c of 5.10; size_class begins with a spinlock, which debugging options make larger
 _ASSUMED_POOL = {"OFF_ZRAM_POOL": 8, "OFF_POOL_CLASSES": 8, "POOL_CLASSES": 255, "OFF_CLASS_PAGES": 80}
 _ASSUMED_SPINLOCK = 4
+_ZSWAP: dict[str, tuple[str, ...]] = {
+    "OFF_SWAP_ENTRY": ("folio.swap", "page.private"),  # a field of its own since 6.6
+    "OFF_ZSWAP_LENGTH": ("zswap_entry.length",),
+    "OFF_ZSWAP_HANDLE": ("zswap_entry.handle",),
+    "OFF_ZSWAP_PLACE": ("zswap_entry.swpentry", "zswap_entry.offset"),
+}
+
+# The pool's size classes: without them, pools are not modelled, and all else is as it was.
+_POOL = {"OFF_POOL_CLASSES": "zs_pool.size_class", "OFF_CLASS_PAGES": "size_class.pages_per_zspage"}
+_ZRAM_POOL = {"OFF_ZRAM_POOL": "zram.mem_pool"}
+# zpool, a layer between zswap and its allocators, is gone since 6.18
+_ZSWAP_POOLS = (
+    {"OFF_ZSWAP_POOL_LIST": "zswap_pool.list", "OFF_ZSWAP_POOL": "zswap_pool.zs_pool"},
+    {"OFF_ZSWAP_POOL_LIST": "zswap_pool.list", "OFF_ZSWAP_POOL": "zswap_pool.zpool", "OFF_ZPOOL_POOL": "zpool.pool"},
+)
 
 
 class MissingLayout(Exception):
@@ -91,8 +104,10 @@ class MissingLayout(Exception):
         super().__init__(", ".join(self.names))
 
 
-def layout(types: KernelTypes, *, zram: bool) -> dict[str, int]:
-    """All constants for the BPF programs, by name; those of the zram module if `zram` is set.
+def layout(types: KernelTypes, *, zram: bool, zswap: bool = False, zswap_pools: int = 0) -> dict[str, int]:
+    """All constants for the BPF programs, by name; those of the zram module and of zswap if they are asked for.
+
+    zswap_pools: the address of zswap's list of pools, if they are zsmalloc's; 0 if not, or if it is not known.
 
     Raises MissingLayout if the kernel does not tell one of them.
     """
@@ -106,11 +121,29 @@ def layout(types: KernelTypes, *, zram: bool) -> dict[str, int]:
     if zram:
         module = types.module("zram")
         if module is not None:
-            constants |= _places(module, _ZRAM, _ZRAM_SIZES) | _zram_flags(module) | _pool(types, module)
+            constants |= _places(module, _ZRAM, _ZRAM_SIZES) | _zram_flags(module)
+            constants |= _pool(types, module, _ZRAM_POOL)
         elif (assumed := assumed_zram(types)) is not None:
             constants |= assumed | {"ASSUMED_ZRAM": 1}
         else:
             raise MissingLayout(_ZRAM)
+    if zswap:
+        constants |= _zswap(kernel)
+    if zswap and zswap_pools:
+        found = (_pool(types, kernel, places) for places in _ZSWAP_POOLS)
+        pools = next((places for places in found if places), {})
+        constants |= {**pools, "ZSWAP_POOLS": zswap_pools} if pools else {}
+    return constants
+
+
+def _zswap(kernel: Btf) -> dict[str, int]:
+    """zswap's entries, which have the offset alone up to 6.1 or so, and what some allocators keep before the page."""
+    constants = _places(kernel, _ZSWAP, {}) | {"ZSWAP_STORES": ZSWAP_STORES}
+    if kernel.field("zswap_entry.swpentry") is None:
+        constants["ZSWAP_PLACE_IS_OFFSET"] = 1
+    evictable, header = kernel.field("zpool.evictable"), kernel.size("zswap_header")
+    if evictable is not None and header is not None:
+        constants |= {"OFF_ZPOOL_EVICTABLE": evictable.offset, "SIZE_ZSWAP_HEADER": header}
     return constants
 
 
@@ -157,17 +190,16 @@ def _zsmalloc(types: KernelTypes) -> Btf:
     return types.module("zsmalloc") or types.vmlinux
 
 
-def _pool(types: KernelTypes, zram: Btf) -> dict[str, int]:
+def _pool(types: KernelTypes, owner: Btf, places: dict[str, str]) -> dict[str, int]:
     """Where the size classes of a store's pool are, and how many; nothing if the kernel does not tell."""
-    pool, btf = zram.field(_ZRAM_POOL), _zsmalloc(types)
+    btf = _zsmalloc(types)
     fields = {name: btf.field(path) for name, path in _POOL.items()}
     classes = fields["OFF_POOL_CLASSES"]
-    if pool is None or classes is None:
-        return {}
+    fields |= {name: owner.field(path) for name, path in places.items()}
     found = {name: field.offset for name, field in fields.items() if field is not None}
-    if len(found) != len(_POOL):
+    if classes is None or len(found) != len(fields):
         return {}
-    return {"OFF_ZRAM_POOL": pool.offset, "POOL_CLASSES": classes.size // 8, **found}
+    return {"POOL_CLASSES": classes.size // 8, **found}
 
 
 def fullness_rule(types: KernelTypes) -> str:

@@ -6,6 +6,7 @@ by version number. Releases are named only to say where a candidate was seen.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,16 +20,27 @@ from swaptrace.degradation import (
     SWAPOFF,
     SWAPON,
     WITHOUT,
+    ZSWAP_DROPPED,
+    ZSWAP_LOADED,
+    ZSWAP_MEMORY,
+    ZSWAP_NOTIFICATION,
+    ZSWAP_STORED,
+    ZSWAP_WRITEBACK,
+    ZSWAP_WRITEBACK_ENTRY,
 )
 from swaptrace.events import EventKind
 from swaptrace.live.arch import Architecture
 from swaptrace.live.btf import KernelTypes
 from swaptrace.live.layout import assumed_zram
 
-__all__ = ["PROBES", "SLOT_FREED", "Candidate", "Choice", "Probe", "Symbols", "choose"]
+__all__ = ["PROBES", "SLOT_FREED", "ZRAM", "ZSWAP", "Candidate", "Choice", "Probe", "Symbols", "choose"]
+
+ZRAM = "zram"
+ZSWAP = "zswap"
 
 _AREA = "struct swap_info_struct *"
 _CLUSTER = "struct swap_cluster_info *"
+_ZSWAP_ENTRY = "struct zswap_entry *"
 
 _COPY = "inlined, or a compiler-made copy whose parameters are not known"
 
@@ -37,7 +49,8 @@ _COPY = "inlined, or a compiler-made copy whose parameters are not known"
 class Candidate:
     """A kernel function, the parameters that it must have, and the BPF programs for its entry and return.
 
-    needs: structure fields without which the programs cannot make sense of the parameters.
+    needs: structure fields without which the programs cannot make sense of the parameters. returns: what it must give,
+    where kernels differ in that only.
     """
 
     function: str
@@ -46,6 +59,7 @@ class Candidate:
     exit: str | None = None
     module: str | None = None
     needs: tuple[str, ...] = ()
+    returns: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +67,10 @@ class Probe:
     """A logical event, and the kind of its records.
 
     The first candidate that the kernel has is taken. With `every`, each of them is, for events take one way or the
-    other: if the kernel has one that cannot serve, the event is not told of at all.
+    other: if the kernel has one that cannot serve, the event is not told of at all. A candidate without programs says
+    that what tells of another event tells of this one, too.
+
+    feature: what must be in use, or else nothing is attached: there would be no events, and looking has its cost.
     """
 
     event: str
@@ -61,6 +78,7 @@ class Probe:
     candidates: tuple[Candidate, ...]
     every: bool = False
     required: bool = False
+    feature: str = ""
 
     @property
     def without(self) -> str:
@@ -69,7 +87,16 @@ class Probe:
 
 
 def _zram(function: str, *parameters: str, entry: str, exit: str | None = None) -> Candidate:
-    return Candidate(function, parameters, entry, exit, module="zram")
+    return Candidate(function, parameters, entry, exit, module=ZRAM)
+
+
+def _page(function: str, entry: str, exit: str) -> Candidate:
+    """An operation of frontswap, whose only user is zswap: until 6.6."""
+    return Candidate(function, ("struct page *",), entry, exit)
+
+
+def _folio(function: str, entry: str, exit: str, returns: str) -> Candidate:
+    return Candidate(function, ("struct folio *",), entry, exit, returns=returns)
 
 
 def _syscall(name: str) -> Candidate:
@@ -137,6 +164,7 @@ PROBES: tuple[Probe, ...] = (
             ),
         ),
         every=True,
+        feature=ZRAM,
     ),
     Probe(
         DROPPED,
@@ -145,6 +173,7 @@ PROBES: tuple[Probe, ...] = (
             _zram("slot_free", "struct zram *", "int64", entry="entry_dropped"),  # 7.3
             _zram("zram_free_page", "struct zram *", "int64", entry="entry_dropped"),
         ),
+        feature=ZRAM,
     ),
     Probe(
         NOTIFICATION,
@@ -156,11 +185,95 @@ PROBES: tuple[Probe, ...] = (
                 entry="notification_enter", exit="notification_return",
             ),
         ),
+        feature=ZRAM,
     ),
     Probe(
         RESET,
         EventKind.RESET,
         (_zram("zram_reset_device", "struct zram *", entry="store_reset"),),
+        feature=ZRAM,
+    ),
+    Probe(
+        ZSWAP_STORED,
+        EventKind.STORE,
+        (
+            _page("__frontswap_store", "zswap_store_enter", "zswap_store_return_zero"),
+            _folio("zswap_store", "zswap_store_enter", "zswap_store_return_true", "int8"),
+        ),
+        feature=ZSWAP,
+    ),
+    Probe(
+        ZSWAP_MEMORY,
+        EventKind.STORE,
+        (
+            Candidate(
+                "zpool_malloc",
+                ("struct zpool *", "int64", "int32", "void *"),
+                "zswap_allocation_enter", "zswap_allocation_return_zero",
+            ),
+            # 6.18, where zpool is gone: zsmalloc is the only allocator
+            Candidate(
+                "zs_malloc",
+                ("struct zs_pool *", "int64", "int32", "int32"),
+                "zswap_allocation_enter", "zswap_allocation_return_handle",
+            ),
+        ),
+        feature=ZSWAP,
+    ),
+    Probe(
+        ZSWAP_LOADED,
+        EventKind.LOAD,
+        (
+            _page("__frontswap_load", "zswap_load_enter", "zswap_load_return_zero"),
+            _folio("zswap_load", "zswap_load_enter", "zswap_load_return_true", "int8"),
+            _folio("zswap_load", "zswap_load_enter", "zswap_load_return_zero", "int32"),
+        ),
+        feature=ZSWAP,
+    ),
+    Probe(
+        ZSWAP_NOTIFICATION,
+        EventKind.NOTIFY,
+        (
+            Candidate(
+                "__frontswap_invalidate_page", ("int32", "int64"), "zswap_notice_enter_offset", "zswap_notice_return"
+            ),
+            Candidate("zswap_invalidate", ("swp_entry_t",), "zswap_notice_enter_entry", "zswap_notice_return"),
+        ),
+        feature=ZSWAP,
+    ),
+    Probe(
+        ZSWAP_DROPPED,
+        EventKind.DROP,
+        (
+            Candidate("zswap_entry_free", (_ZSWAP_ENTRY,), "zswap_entry_dropped"),
+            Candidate("zswap_free_entry", (_ZSWAP_ENTRY,), "zswap_entry_dropped"),  # 5.10, 6.1
+        ),
+        feature=ZSWAP,
+    ),
+    Probe(
+        ZSWAP_WRITEBACK,
+        EventKind.DROP,
+        (
+            Candidate("zswap_entry_free", (_ZSWAP_ENTRY,), needs=("zswap_entry.swpentry",)),
+            # 5.10, 6.1: entries have no swap type, and only what is done around their end tells which area they are of
+            Candidate(
+                "zswap_writeback_entry", ("struct zpool *", "int64"), "zswap_eviction_enter", "zswap_eviction_return"
+            ),
+        ),
+        feature=ZSWAP,
+    ),
+    Probe(
+        ZSWAP_WRITEBACK_ENTRY,
+        EventKind.DROP,
+        (
+            Candidate("zswap_entry_free", (_ZSWAP_ENTRY,), needs=("zswap_entry.swpentry",)),
+            Candidate(
+                "__read_swap_cache_async",
+                ("swp_entry_t", "int32", "struct vm_area_struct *", "int64", "void *"),
+                "zswap_eviction_entry",
+            ),
+        ),
+        feature=ZSWAP,
     ),
     Probe(SWAPON, EventKind.SWAPON, (_syscall("swapon"),), required=True),
     Probe(SWAPOFF, EventKind.SWAPOFF, (_syscall("swapoff"),)),
@@ -169,11 +282,15 @@ PROBES: tuple[Probe, ...] = (
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen for one logical event: functions to attach to, or why there is none."""
+    """What was chosen for one logical event: functions to attach to, or why there is none.
+
+    off: its feature is not in use, which is no loss.
+    """
 
     probe: Probe
     chosen: tuple[Candidate, ...]
     problems: tuple[str, ...] = field(default=())
+    off: bool = False
 
 
 class Symbols:
@@ -222,12 +339,20 @@ def resolve_syscalls(candidate: Candidate, arch: Architecture) -> Candidate:
     return replace(candidate, function=name)
 
 
-def choose(types: KernelTypes, symbols: Symbols, arch: Architecture) -> list[Choice]:
-    """For each row of the table, the candidates that this kernel has. Nothing is attached yet."""
+def choose(
+    types: KernelTypes, symbols: Symbols, arch: Architecture, off: Mapping[str, str] | None = None
+) -> list[Choice]:
+    """For each row of the table, the candidates that this kernel has. Nothing is attached yet.
+
+    off: features that are not in use, with the reason.
+    """
     rows = [(probe, [resolve_syscalls(c, arch) for c in probe.candidates]) for probe in PROBES]
     symbols_alike = symbols.alike({c.function for _, candidates in rows for c in candidates})
     choices = []
     for probe, candidates in rows:
+        if off and probe.feature in off:
+            choices.append(Choice(probe, (), (off[probe.feature],), off=True))
+            continue
         chosen: list[Candidate] = []
         problems: list[str] = []
         unusable = False
@@ -271,4 +396,6 @@ def _problem(candidate: Candidate, types: KernelTypes, alike: tuple[str, ...]) -
         return (
             f"{name} has parameters ({', '.join(parameters or ('unknown',))}), not ({', '.join(candidate.parameters)})"
         )
+    if candidate.returns is not None and btf.returns(name) != candidate.returns:
+        return f"{name} returns {btf.returns(name)}, not {candidate.returns}"
     return None

@@ -20,7 +20,7 @@ from swaptrace.events import EventFlag, EventKind, c_definitions
 from swaptrace.live.arch import Architecture
 from swaptrace.live.btf import KernelTypes
 from swaptrace.live.layout import MAX_SWAP_TYPES, MissingLayout, layout
-from swaptrace.live.probes import SLOT_FREED, Candidate, Choice, Symbols
+from swaptrace.live.probes import SLOT_FREED, ZSWAP, Candidate, Choice, Symbols
 from swaptrace.live.ring import Ring
 from swaptrace.live.trampolines import Attachment, Trampolines
 
@@ -129,6 +129,7 @@ class Programs:
         ring_bytes: int,
         time_frees: bool = False,
         kprobes: bool = False,
+        zswap_in_zsmalloc: bool = False,
     ) -> None:
         """time_frees: time the slot-free function, too. kprobes: use them even where trampolines would do."""
         self._ring_bytes = ring_bytes
@@ -136,10 +137,13 @@ class Programs:
         self._choices = choices
         self._types = types
         self._attachments: dict[str, Attachment] = {}  # trampolines, by program
-        self._trampolines = None if kprobes or not self._all_typed() else Trampolines.find(symbols)
         zram = any(c.module == "zram" for choice in choices for c in choice.chosen)
+        zswap = any(choice.probe.feature == ZSWAP and choice.chosen for choice in choices)
+        # zswap's programs serve functions with different numbers of arguments, behind which trampolines have results
+        self._trampolines = None if kprobes or zswap or not self._all_typed() else Trampolines.find(symbols)
+        pools = symbols.addresses({"zswap_pools"}).get("zswap_pools", 0) if zswap_in_zsmalloc else 0
         self._constants: dict[str, str | int] = {
-            **_layout(types, zram=zram),
+            **_layout(types, zram=zram, zswap=zswap, zswap_pools=pools),
             **_memory_subsystem(symbols),
             **arch.definitions(),
             "RECORDER": os.getpid(),
@@ -150,8 +154,10 @@ class Programs:
         }
         if "MEMORY_SUBSYSTEM" not in self._constants:
             self._constants.pop("OFF_PAGE_MEMCG", None)
-        self._files = ["common.h", "slots.c"] + ["zram.c"] * zram + ["swap_calls.c"]
-        self._pools = "OFF_POOL_CLASSES" in self._constants
+        if "ZSWAP_POOLS" in self._constants:
+            self._constants["ZSWAP_POOLS"] = f"{pools:#x}ULL"
+        self._files = ["common.h", "slots.c"] + ["zram.c"] * zram + ["zswap.c"] * zswap + ["swap_calls.c"]
+        self._zram_pools, self._zswap_pools = "OFF_ZRAM_POOL" in self._constants, "ZSWAP_POOLS" in self._constants
         self._bpf = self._compile()
 
     def _all_typed(self) -> bool:
@@ -307,19 +313,28 @@ class Programs:
         table = self._bpf["swap_areas"]
         return [number for number in range(MAX_SWAP_TYPES) if table[ctypes.c_int(number)].flags & 1]
 
-    def pool_classes(self, device: Path) -> list[int]:
-        """The chain length (pages) of each size class of a zram device's pool, by class; empty if it cannot be told.
+    def zswap_pools(self) -> int:
+        """How many pools zswap has, as of the last look at the areas; 0 if they are not zsmalloc's, or not known."""
+        return int(self._bpf["zswap_pool_count"][ctypes.c_int(0)].value) if self._zswap_pools else 0
 
-        A page read from the device shows the program where it is; the next look at the areas reads the classes.
+    def pool_classes(self, device: Path | None) -> list[int]:
+        """The chain length (pages) of each size class of a store's pool, by class; empty if it cannot be told.
+
+        The next look at the areas reads them, from zswap's pool if there is one (all pools of a kernel are alike), or
+        else from a zram device's: a page read from that shows the program where it is.
         """
-        if not self._pools:
-            return []
-        try:
-            read_directly(device, 0)
-        except OSError:
+        if not self._zswap_pools and (device is None or not self._zram_pools or not self._show(device)):
             return []
         self.swap_types()
         return [int(entry.value) for entry in self._bpf["pool_classes"].values()]
+
+    def _show(self, device: Path) -> bool:
+        """Read a page of a device; whether that went well."""
+        try:
+            read_directly(device, 0)
+        except OSError:
+            return False
+        return True
 
     def swap_call(self, number: int) -> Any | None:
         """The details of a swapon or swapoff call, by the number in its event; None if they were overwritten."""
@@ -350,9 +365,9 @@ def read_directly(device: Path, page: int) -> None:
         os.close(descriptor)
 
 
-def _layout(types: KernelTypes, *, zram: bool) -> dict[str, int]:
+def _layout(types: KernelTypes, *, zram: bool, zswap: bool, zswap_pools: int) -> dict[str, int]:
     try:
-        return layout(types, zram=zram)
+        return layout(types, zram=zram, zswap=zswap, zswap_pools=zswap_pools)
     except MissingLayout as missing:
         raise EnvironmentProblem(
             f"the kernel's type information does not tell: {missing}", "please report the output of: swaptrace check"

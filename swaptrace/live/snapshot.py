@@ -6,11 +6,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
 from swaptrace.live import sysfs
 from swaptrace.live.extents import NotTold, Segment, segments, slot_extents
 from swaptrace.live.machine import Machine
 from swaptrace.live.stack import resolve
+from swaptrace.live.zswap import read_zswap, zswap_store
 
 __all__ = ["describe_area", "store_of", "take_snapshot"]
 
@@ -19,35 +20,53 @@ _HERE = Machine()
 
 
 def describe_area(
-    path: str, swap_type: int, priority: int, pages: int, used: int = 0, machine: Machine = _HERE
+    path: str,
+    swap_type: int,
+    priority: int,
+    pages: int,
+    used: int = 0,
+    machine: Machine = _HERE,
+    *,
+    zswap: bool = False,
 ) -> SwapArea:
     """What lies behind a swap area of so many pages (its header's not included).
 
     Through partitions, files, loop devices and device mapper down to zram; everything else, and whatever does not tell
-    how it maps its pages, counts as a disk, which has no store.
+    how it maps its pages, counts as a disk. That has no store, unless zswap is in front of it, whose indexes are the
+    slots themselves.
     """
     area = SwapArea(path=path, swap_type=swap_type, priority=priority, slots=pages + 1, used=used)
+    disk = area
+    if zswap:
+        disk = replace(area, backing="zswap", store=ZSWAP_STORES + swap_type, extents=((0, 0, area.slots),))
     try:
         pieces: list[Segment] = segments(machine, resolve(machine, path))
     except NotTold:
-        return area
+        return disk
     extents = slot_extents(pieces, area.slots)
     if not extents:
-        return area
+        return disk
     return replace(area, backing="zram", store=sysfs.read_store(_BLOCK / pieces[0].store).id, extents=extents)
 
 
-def store_of(area: SwapArea) -> Store | None:
-    """The store of an area, as it is now; None for a disk."""
+def store_of(area: SwapArea, pools: int = 0) -> Store | None:
+    """The store of an area, as it is now; None for a disk. pools: how many of them zswap has."""
+    if area.backing == "zswap":
+        return zswap_store(area, read_zswap(_HERE), pools=pools)
     return next((store for store in sysfs.read_stores() if store.id == area.store), None)
 
 
-def take_snapshot(types: list[int]) -> Snapshot:
-    """Areas and stores now. `types` are the swap types in use, in order, which /proc/swaps does not tell."""
+def take_snapshot(types: list[int], *, zswap: bool = False, pools: int = 0) -> Snapshot:
+    """Areas and stores now. `types` are the swap types in use, in order, which /proc/swaps does not tell.
+
+    zswap: it is recorded. pools: how many of them it has.
+    """
     now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     stores = sysfs.read_stores()
     areas = tuple(
-        describe_area(line.path, swap_type, line.priority, line.pages, line.used)
+        describe_area(line.path, swap_type, line.priority, line.pages, line.used, zswap=zswap)
         for swap_type, line in zip(types, sysfs.read_swaps(), strict=False)
     )
+    state, alone = read_zswap(_HERE), len(areas) == 1
+    stores += tuple(zswap_store(a, state, pools=pools, alone=alone) for a in areas if a.backing == "zswap")
     return Snapshot(now, areas, stores)

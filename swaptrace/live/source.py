@@ -19,12 +19,14 @@ from swaptrace.live import sysfs
 from swaptrace.live.arch import architecture
 from swaptrace.live.assumed import compare
 from swaptrace.live.btf import KernelTypes
-from swaptrace.live.environment import require
+from swaptrace.live.environment import features_off, require
 from swaptrace.live.layout import assumed_zram, fullness_rule
-from swaptrace.live.probes import Symbols, choose
+from swaptrace.live.machine import Machine
+from swaptrace.live.probes import ZSWAP, Symbols, choose
 from swaptrace.live.programs import Programs
 from swaptrace.live.ring import default_ring_bytes
 from swaptrace.live.snapshot import describe_area, store_of, take_snapshot
+from swaptrace.live.zswap import read_zswap
 from swaptrace.trace.header import Header, Trailer
 
 __all__ = ["LiveSource"]
@@ -56,9 +58,15 @@ class LiveSource:
         require()
         arch, types, symbols = architecture(), KernelTypes(), Symbols()
         self._types = types
-        self._choices = choose(types, symbols, arch)
+        zswap = read_zswap(Machine())
+        self._choices = choose(types, symbols, arch, off=features_off())
+        rows = [choice for choice in self._choices if choice.probe.feature == ZSWAP]
+        self._zswap = zswap.in_use and all(choice.chosen for choice in rows)
         self._ring_bytes = ring_bytes or default_ring_bytes()
-        self._programs = Programs(self._choices, types, symbols, arch, self._ring_bytes, time_frees, kprobes)
+        in_zsmalloc = zswap.in_use and zswap.allocator == "zsmalloc"
+        self._programs = Programs(
+            self._choices, types, symbols, arch, self._ring_bytes, time_frees, kprobes, in_zsmalloc
+        )
         self._command = command
         self._tgid = os.getpid()
         self._wait = _LONGEST_WAIT
@@ -72,7 +80,7 @@ class LiveSource:
             if assumed_zram(self._types) is not None and Path("/sys/module/zram").exists():
                 self.compared = compare(sysfs.read_stores(), self._programs.entry_seen)
             zsmalloc = self._zsmalloc()
-            start = take_snapshot(self._programs.swap_types())
+            start = self._snapshot()
             realtime = time.time_ns() - (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - start.time)
             self._start = start
             self._first = self._present(start)
@@ -88,7 +96,11 @@ class LiveSource:
             start_realtime=realtime,
             start=start,
             probes=tuple(attached),
-            missing=tuple(str(row["event"]) for row in attached if not row["functions"]),
+            missing=tuple(
+                str(row["event"])
+                for row, choice in zip(attached, self._choices, strict=True)
+                if not row["functions"] and not choice.off
+            ),
             recorder_tgid=self._tgid,
             zsmalloc=zsmalloc,
             cluster_slots=_cluster_slots(),
@@ -99,6 +111,10 @@ class LiveSource:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._programs.close()
+
+    def _snapshot(self) -> Snapshot:
+        types = self._programs.swap_types()
+        return take_snapshot(types, zswap=self._zswap, pools=self._programs.zswap_pools())
 
     def _present(self, start: Snapshot) -> list[EventBatch]:
         """What the stores hold already, and what happened while that was read.
@@ -118,7 +134,7 @@ class LiveSource:
     def _zsmalloc(self) -> dict[str, object] | None:
         """What this kernel says of its pools, for the trace header; None if it does not tell."""
         stores = sysfs.read_stores()
-        pages = self._programs.pool_classes(Path("/dev") / stores[0].name) if stores else []
+        pages = self._programs.pool_classes(Path("/dev") / stores[0].name if stores else None)
         return {"pages_per_zspage": pages, "fullness_rule": fullness_rule(self._types)} if any(pages) else None
 
     def poll(self) -> EventBatch:
@@ -135,7 +151,7 @@ class LiveSource:
 
     def finish(self, exit_status: int | None = None, reason: str = "end") -> tuple[list[EventBatch], Trailer]:
         """The end snapshot, and all batches with what happened before it."""
-        end = take_snapshot(self._programs.swap_types())
+        end = self._snapshot()
         batches, self._first = self._first, []
         while len(events := self._ring.drain()):
             batches.append(self._batch(events[events["time"] <= end.time]))
@@ -181,8 +197,8 @@ class LiveSource:
         area, store = None, None
         if details.type >= 0:
             # the area's own numbers come from the kernel's table; what lies behind it, from sysfs
-            area = describe_area(path, details.type, details.area.priority, details.area.pages)
-            store = store_of(area)
+            area = describe_area(path, details.type, details.area.priority, details.area.pages, zswap=self._zswap)
+            store = store_of(area, self._programs.zswap_pools())
         return SwapCall(row, name, path, details.flags, details.result, area, store)
 
 

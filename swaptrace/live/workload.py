@@ -100,6 +100,10 @@ class Region:
         """Touch every `step`-th page, so that it comes back from swap; the sum of the bytes touched."""
         return int(self._array[::step, 0].sum())
 
+    def write(self, step: int = 1) -> None:
+        """Change every `step`-th page, which brings it back from swap."""
+        self._array[::step, 0] += 1
+
     def slots(self) -> NDArray[np.uint64]:
         """The swap offsets of all pages that are in swap now and not in memory."""
         entries = self._pagemap()

@@ -68,7 +68,7 @@ def analyse(path: Path, selection: Selection = _EVERYTHING) -> TraceResult:
             what_if={text: found for text, each in pools.items() if (found := each[number]) is not None},
         )
         for number, area in enumerate(result.areas)
-        if selection.device in (None, area.device, area.zram)
+        if selection.device in (None, area.device, area.store)
     ]
     if not areas and selection.device is not None:
         known = ", ".join(sorted({area.path for area in analysis.areas()})) or "none"

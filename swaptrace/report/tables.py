@@ -31,6 +31,7 @@ _ACTIVITY = {
     "notify_free": "entries dropped by a notification",
     "miss_free": "notifications that found the entry busy",
     "discarded": "entries dropped in another way",
+    "written_back": "of these, by zswap to the swap area",
     "left_censored": "entries older than the recording",
     "live_slots_end": "slots live at the end",
 }
@@ -270,6 +271,8 @@ def activity_table(area: AreaResult, duration_s: float | None) -> Table | None:
     rows = {}
     for name, meaning in _ACTIVITY.items():
         number = getattr(area, name)
+        if name == "written_back" and area.backing != "zswap":
+            continue
         if not number and not area.stores:  # idle, or a store that nobody looks into: rows of zeros say nothing
             continue
         state = name in ("left_censored", "live_slots_end")  # a state has no rate

@@ -107,7 +107,7 @@ def trace_headline(result: TraceResult) -> str:
 
 def holds_memory(area: AreaResult) -> bool:
     """Whether there is anything to say about stale entries: a compressed store, or one that was seen to hold some."""
-    return area.backing == "zram" or any(policy.stale_slots_peak for policy in area.policies.values())
+    return area.backing in ("zram", "zswap") or any(policy.stale_slots_peak for policy in area.policies.values())
 
 
 def headline(area: AreaResult) -> str:

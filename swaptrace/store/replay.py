@@ -86,7 +86,7 @@ _ALL_BITS = 2047
 _STORE, _LOAD, _FREED = int(EventKind.STORE), int(EventKind.LOAD), int(EventKind.FREE)
 _DROP, _NOTIFY, _PRESENT = int(EventKind.DROP), int(EventKind.NOTIFY), int(EventKind.PRESENT)
 _RESET, _ALLOC, _MOVED = int(EventKind.RESET), int(EventKind.ALLOC), int(EventKind.MOVED)
-_DISCARD = int(EventKind.DISCARD)
+_DISCARD, _ANY_POLICY = int(EventKind.DISCARD), int(EventFlag.ANY_POLICY)
 _SWAPOFF = int(FreeReason.SWAPOFF)
 _GONE, _DROPPED = int(EventFlag.GONE), int(EventFlag.DROPPED)
 _REPLACED, _MISSED_FLAG = int(EventFlag.REPLACED), int(EventFlag.MISSED)
@@ -267,7 +267,7 @@ def _count(state: _State, pages: PageMap, sign: Number, size: Number, flags: Num
         totals[2] += sign
     elif flags & _HUGE:
         totals[3] += sign
-    if not flags & (_WRITTEN_BACK | _SAME) and 2 * size <= pages.page_size:
+    if 0 < 2 * size <= pages.page_size:  # 0: same-filled, or on the backing device
         totals[4] += sign
 
 
@@ -408,17 +408,21 @@ def _discard_area(state: _State, pages: PageMap, area: Number) -> None:
 
 @njit
 def _drop(state: _State, pages: PageMap, page: Number, event: Record) -> None:
-    """zram_free_page(): the driver really dropped an entry."""
+    """zram_free_page(), zswap_entry_free(): the driver really dropped an entry."""
     size, flags = np.int64(event["size"]), np.int64(event["flags"])
     bits, holder = _was(np.int64(state.page[page]["bits"]), flags), np.int64(state.page[page]["holder"])
+    if flags & _ANY_POLICY:  # what zswap writes back was in memory until now
+        flags &= ~_WRITTEN_BACK
     _count(state, pages, -1, size, flags)
     # An entry that was not seen stored yet (see _store) has overwritten what other policies hold there still: that has
     # its size, too.
     no_slot = holder >= len(state.classes)
-    if bits & _HELD_OBSERVED and no_slot:
+    if (bits & _HELD_OBSERVED and no_slot) or flags & _ANY_POLICY:
         bits &= ~_HELD  # there is no policy about it
     bits &= ~(_HELD_OBSERVED | _UNSIZED)
-    if not flags & _REPLACED:  # the store that replaces it finds the old object still there
+    if flags & _ANY_POLICY:
+        _operate(state, _ALL_POOLS, page, 0)
+    elif not flags & _REPLACED:  # the store that replaces it finds the old object still there
         _operate(state, _ALL_POOLS if no_slot else _POOL_OBSERVED, page, 0)
     _change(state, pages, page, bits, size, holder)
 
@@ -431,6 +435,13 @@ def _write_back(state: _State, pages: PageMap, page: Number, event: Record) -> N
     _operate(state, _ALL_POOLS, page, 0)
     bits, holder = np.int64(state.page[page]["bits"]), np.int64(state.page[page]["holder"])
     _change(state, pages, page, _was(bits, 0) & ~_UNSIZED, 0, holder)
+
+
+@njit
+def _told_early(state: _State, pages: PageMap, page: Number) -> None:
+    """zswap_invalidate(): newer kernels tell zswap first, and free the slot later (up to 6.12, from a slot cache)."""
+    if state.page[page]["bits"] & _IN_USE:
+        _take_away(state, pages, page, _HELD_NOTIFY, _POOL_NOTIFY)
 
 
 @njit
@@ -506,6 +517,7 @@ def _advance(events: Events, told: NDArray[np.bool_], pages: PageMap, state: _St
                 state.page[page]["bits"] |= _MISSED
             if event["flags"] & _DROPPED:
                 _drop(state, pages, page, event)
+                _told_early(state, pages, page)
         elif kind == _DROP:
             _drop(state, pages, page, event)
         elif kind == _MOVED:
@@ -640,6 +652,10 @@ class Replay:
 
     def _peak(self, area: int, quantity: Quantity, which: int) -> int:
         return int(self._state.sums[area, _PEAKS.index(quantity), which]) if quantity in _PEAKS else 0
+
+    def forget_pools(self) -> None:
+        """The store's pool holds what is not its own: there is no telling its size."""
+        self._pools = None
 
     @property
     def pools(self) -> Pools | None:

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * zswap (mm/zswap.c), which keeps compressed pages in memory, in front of a swap area: what it takes with which size,
+ * what is read back from it, and why its entries go.
+ *
+ * An entry's index is the swap offset, and the store is the area's (ZSWAP_STORES + swap type). Entries are freed by
+ * one function only. What the task is doing then says why: it told zswap of a free slot, it reads the page (newer
+ * kernels give up the entry then), it writes the page again, or else the entry is being written back to the area.
+ *
+ * None of these functions runs under a lock that keeps it on its CPU on every kernel: what runs is kept by task.
+ *
+ * For kprobes only (see Programs): one program serves functions with different numbers of arguments, behind which a
+ * trampoline would have the return value.
+ */
+
+#define MIN_ERROR (-4095ULL) /* IS_ERR_VALUE() */
+#define STORE_OF(entry) (ZSWAP_STORES + ENTRY_TYPE(entry))
+
+/* A page or folio on its way into zswap. */
+struct zswap_store {
+	u64 entry;  /* of its first page */
+	u64 handle; /* the allocator's, of the page below; 0: not known */
+	u32 next;   /* the page, of a large folio, that is compressed next */
+	u32 size;   /* of the page before that, bytes */
+	u32 memory_cgroup;
+	u32 pending; /* it has got its memory, and is told of as soon as it is known to be stored */
+};
+
+struct zswap_notice {
+	u64 entry;
+	u64 start;
+	u32 size;
+	u32 flags; /* 0: zswap has no entry of that slot */
+};
+
+BPF_HASH(zswap_stores, u64, struct zswap_store, 4096);
+BPF_HASH(zswap_loads, u64, u64, 4096);
+BPF_HASH(zswap_notices, u64, struct zswap_notice, 4096);
+
+static inline void emit_zswap(u8 kind, u64 entry, u32 size, u32 arg, u32 flags)
+{
+	struct event event = {};
+
+	event.tgid = current_task();
+	event.time = bpf_ktime_get_ns();
+	event.slot = ENTRY_OFFSET(entry);
+	event.size = size;
+	event.arg = arg;
+	event.flags = flags;
+	event.run = 1;
+	event.kind = kind;
+	event.device = STORE_OF(entry);
+	emit(&event, 1);
+}
+
+/* -- stores */
+
+/* __frontswap_store(struct page *), zswap_store(struct folio *) */
+int zswap_store_enter(void *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct zswap_store store = {};
+
+	READ(store.entry, ARG(ctx, 0) + OFF_SWAP_ENTRY);
+	store.memory_cgroup = memory_cgroup_of(ARG(ctx, 0));
+	zswap_stores.update(&id, &store);
+	call_entered(EVENT_STORE, 1);
+	return 0;
+}
+
+/* Tell of the page before the next one. */
+static inline void page_stored(struct zswap_store *store)
+{
+	if (!store->pending)
+		return;
+	store->pending = 0;
+	emit_zswap(EVENT_STORE, store->entry + store->next - 1, store->size, store->memory_cgroup,
+		   store->size == PAGE_SIZE ? FLAG_HUGE : 0);
+}
+
+/* zpool_malloc(struct zpool *, size_t, ...), zs_malloc(struct zs_pool *, size_t, ...): memory for the next page */
+int zswap_allocation_enter(void *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct zswap_store *store = zswap_stores.lookup(&id);
+
+	if (!store)
+		return 0;
+	page_stored(store);
+	store->size = ARG(ctx, 1);
+#ifdef OFF_ZPOOL_EVICTABLE
+	u8 evictable = 0;
+
+	/* such an allocator's objects begin with the swap entry, which is no part of the compressed page */
+	READ(evictable, ARG(ctx, 0) + OFF_ZPOOL_EVICTABLE);
+	store->size -= evictable ? SIZE_ZSWAP_HEADER : 0;
+#endif
+	store->handle = 0;
+	store->next += 1;
+	store->pending = 1;
+	return 0;
+}
+
+static inline int zswap_allocation_return(u64 handle, bool failed)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct zswap_store *store = zswap_stores.lookup(&id);
+
+	if (!store)
+		return 0;
+	store->handle = handle;
+	if (failed)
+		store->pending = 0;
+	return 0;
+}
+
+int zswap_allocation_return_zero(void *ctx)
+{
+	return zswap_allocation_return(0, (u32)RETURN_VALUE(ctx, 1) != 0);
+}
+
+/* The handle of zs_malloc() tells a new entry from the one that it replaces. */
+int zswap_allocation_return_handle(void *ctx)
+{
+	u64 handle = RETURN_VALUE(ctx, 1);
+
+	return zswap_allocation_return(handle, handle >= MIN_ERROR);
+}
+
+static inline int zswap_store_return(bool stored)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct zswap_store *running = zswap_stores.lookup(&id), store;
+
+	if (!running)
+		return 0;
+	store = *running;
+	zswap_stores.delete(&id);
+	call_returned(EVENT_STORE, 1);
+	if (!stored)
+		return 0;
+	if (store.next) {
+		page_stored(&store);
+		return 0;
+	}
+	/* nothing was allocated: a same-filled page */
+	emit_zswap(EVENT_STORE, store.entry, 0, store.memory_cgroup, FLAG_SAME);
+	return 0;
+}
+
+int zswap_store_return_zero(void *ctx)
+{
+	return zswap_store_return((u32)RETURN_VALUE(ctx, 1) == 0);
+}
+
+int zswap_store_return_true(void *ctx)
+{
+	return zswap_store_return((u8)RETURN_VALUE(ctx, 1) != 0);
+}
+
+/* -- loads */
+
+/* __frontswap_load(struct page *), zswap_load(struct folio *) */
+int zswap_load_enter(void *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid(), entry = 0;
+
+	READ(entry, ARG(ctx, 0) + OFF_SWAP_ENTRY);
+	zswap_loads.update(&id, &entry);
+	call_entered(EVENT_LOAD, 1);
+	return 0;
+}
+
+static inline int zswap_load_return(bool loaded)
+{
+	u64 id = bpf_get_current_pid_tgid(), entry;
+	u64 *running = zswap_loads.lookup(&id);
+
+	if (!running)
+		return 0;
+	entry = *running;
+	zswap_loads.delete(&id);
+	call_returned(EVENT_LOAD, 1);
+	if (loaded)
+		emit_zswap(EVENT_LOAD, entry, 0, 0, 0);
+	return 0;
+}
+
+int zswap_load_return_zero(void *ctx)
+{
+	return zswap_load_return((u32)RETURN_VALUE(ctx, 1) == 0);
+}
+
+int zswap_load_return_true(void *ctx)
+{
+	return zswap_load_return((u8)RETURN_VALUE(ctx, 1) != 0);
+}
+
+/* -- notifications */
+
+static inline int zswap_notice_enter(u64 entry)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct zswap_notice notice = {};
+
+	notice.entry = entry;
+	notice.start = bpf_ktime_get_ns();
+	zswap_notices.update(&id, &notice);
+	call_entered(EVENT_NOTIFY, 1);
+	return 0;
+}
+
+/* __frontswap_invalidate_page(unsigned type, pgoff_t offset) */
+int zswap_notice_enter_offset(void *ctx)
+{
+	return zswap_notice_enter((ARG(ctx, 0) & 0xffffffff) << ENTRY_TYPE_SHIFT | ARG(ctx, 1));
+}
+
+/* zswap_invalidate(swp_entry_t) */
+int zswap_notice_enter_entry(void *ctx)
+{
+	return zswap_notice_enter(ARG(ctx, 0));
+}
+
+/* A slot that zswap has no entry of makes no event: its page is in the area, or came back into memory. */
+int zswap_notice_return(void *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid(), end = bpf_ktime_get_ns();
+	struct zswap_notice *running = zswap_notices.lookup(&id), notice;
+
+	if (!running)
+		return 0;
+	notice = *running;
+	zswap_notices.delete(&id);
+	call_returned(EVENT_NOTIFY, 1);
+	if (notice.flags)
+		emit_zswap(EVENT_NOTIFY, notice.entry, notice.size, end - notice.start, notice.flags);
+	return 0;
+}
+
+/* -- entries that go */
+
+static inline void drop_while_storing(struct zswap_store *store, u64 entry, u64 handle, u32 size, u32 flags)
+{
+	bool same_page = store->pending && store->entry + store->next - 1 == entry;
+
+	if (same_page && store->handle && store->handle == handle) {
+		/* the new entry itself: a later page of its folio found no place, so the whole folio goes elsewhere */
+		page_stored(store);
+		flags |= FLAG_ANY_POLICY;
+	} else if (same_page) {
+		flags |= FLAG_REPLACED;
+	} else {
+		/* before the new one has its memory, or because there is none to be had */
+		flags |= FLAG_REPLACED | FLAG_ANY_POLICY;
+	}
+	emit_zswap(EVENT_DROP, entry, size, 0, flags);
+}
+
+#ifdef ZSWAP_PLACE_IS_OFFSET
+/* The swap entries that tasks are writing back. */
+BPF_HASH(zswap_evictions, u64, u64, 256);
+
+/* zswap_writeback_entry(struct zpool *, unsigned long handle): what is behind the handle is not known yet */
+int zswap_eviction_enter(void *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid(), entry = ~0ULL;
+
+	zswap_evictions.update(&id, &entry);
+	return 0;
+}
+
+/* __read_swap_cache_async(swp_entry_t, ...): the first that is done with an entry that is to be written back */
+int zswap_eviction_entry(void *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	u64 *entry = zswap_evictions.lookup(&id);
+
+	if (entry)
+		*entry = ARG(ctx, 0);
+	return 0;
+}
+
+int zswap_eviction_return(void *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid();
+
+	zswap_evictions.delete(&id);
+	return 0;
+}
+
+/* An entry went, and nobody knows of which area. */
+static inline int entry_unknown(void)
+{
+	count_lost(EVENT_DROP, 1);
+	return 0;
+}
+#endif
+
+/* The swap entry of a zswap entry. Up to 6.1 or so it has the offset alone: the type is that of what is going on. */
+static inline u64 entry_at(u64 place, u64 around)
+{
+#ifdef ZSWAP_PLACE_IS_OFFSET
+	return place | (around & ~ENTRY_OFFSET(~0ULL));
+#else
+	return place;
+#endif
+}
+
+/* zswap_free_entry(struct zswap_entry *), today zswap_entry_free() */
+int zswap_entry_dropped(void *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid(), zswap_entry = ARG(ctx, 0), place = 0, handle = 0, entry;
+	struct zswap_notice *notice = zswap_notices.lookup(&id);
+	struct zswap_store *store;
+	u64 *load;
+	u32 size = 0, flags;
+
+	READ(size, zswap_entry + OFF_ZSWAP_LENGTH);
+	READ(place, zswap_entry + OFF_ZSWAP_PLACE);
+	flags = (size ? 0 : FLAG_SAME) | (size == PAGE_SIZE ? FLAG_HUGE : 0);
+	if (notice && entry_at(place, notice->entry) == notice->entry) {
+		notice->size = size;
+		notice->flags = flags | FLAG_DROPPED;
+		return 0;
+	}
+	load = zswap_loads.lookup(&id);
+	if (load && entry_at(place, *load) == *load) {
+		emit_zswap(EVENT_DROP, *load, size, 0, flags | FLAG_ANY_POLICY);
+		return 0;
+	}
+	store = zswap_stores.lookup(&id);
+	entry = store ? entry_at(place, store->entry) : 0;
+	if (store && entry - store->entry < (store->next ? store->next : 1)) {
+		READ(handle, zswap_entry + OFF_ZSWAP_HANDLE);
+		drop_while_storing(store, entry, handle, size, flags);
+		return 0;
+	}
+	entry = place;
+#ifdef ZSWAP_PLACE_IS_OFFSET
+	u64 *eviction = zswap_evictions.lookup(&id);
+
+	if (!eviction || ENTRY_OFFSET(*eviction) != place)
+		return entry_unknown();
+	entry = *eviction;
+#endif
+	emit_zswap(EVENT_DROP, entry, size, 0, flags | FLAG_ANY_POLICY | FLAG_WRITTEN_BACK);
+	return 0;
+}
+
+#ifdef ZSWAP_POOLS
+#define MAX_ZSWAP_POOLS 8
+
+/* How many pools zswap has: a new one for each change of its compressor or allocator, while the old one has entries. */
+BPF_ARRAY(zswap_pool_count, u32, 1);
+
+/* Count them, and look at the size classes of the current one, the first in the list. */
+static inline void look_at_zswap_pools(void)
+{
+	u64 next = 0, pool = 0;
+	u32 zero = 0, count = 0;
+
+	READ(next, ZSWAP_POOLS);
+	pool = next - OFF_ZSWAP_POOL_LIST;
+	for (u32 i = 0; i < MAX_ZSWAP_POOLS; i++) {
+		if (!next || next == ZSWAP_POOLS)
+			break;
+		count += 1;
+		READ(next, next);
+	}
+	zswap_pool_count.update(&zero, &count);
+	READ(pool, pool + OFF_ZSWAP_POOL);
+#ifdef OFF_ZPOOL_POOL
+	READ(pool, pool + OFF_ZPOOL_POOL);
+#endif
+	read_pool_classes(pool);
+}
+#endif
