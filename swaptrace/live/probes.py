@@ -49,8 +49,8 @@ _COPY = "inlined, or a compiler-made copy whose parameters are not known"
 class Candidate:
     """A kernel function, the parameters that it must have, and the BPF programs for its entry and return.
 
-    needs: structure fields without which the programs cannot make sense of the parameters. returns: what it must give,
-    where kernels differ in that only.
+    needs: structure fields without which the programs cannot make sense of the parameters. returns: what the function
+    must return, where kernels differ in that only.
     """
 
     function: str

@@ -420,12 +420,19 @@ class Reference:
                 pages.owner[page].counts["loads"] += 1
 
     def _drop(self, pages: Pages, event: Event) -> None:
-        """The driver dropped an entry, and so told its true size. Without an area, there is no policy about it."""
+        """The driver dropped an entry, and so told its true size. Without an area, there is no policy about it.
+
+        Nor is there if it went because its page was written or read again, or written back by zswap.
+        """
         page, last = event.slot, pages.at(event.slot)
-        pages.count(-1, event.size, event.flags)
-        if not event.flags & EventFlag.REPLACED:  # else its object stays until the store that replaces it
+        # what zswap writes back was in memory until now
+        not_now = EventFlag.WRITTEN_BACK if event.flags & EventFlag.ANY_POLICY else 0
+        pages.count(-1, event.size, event.flags & ~not_now)
+        if event.flags & EventFlag.ANY_POLICY:
+            pages.put(POLICIES, page, 0)
+        elif not event.flags & EventFlag.REPLACED:  # else its object stays until the store that replaces it
             pages.put(POLICIES if last.area is None else ["observed"], page, 0)
-        if last.area is None and page in pages.holds["observed"]:
+        if (last.area is None and page in pages.holds["observed"]) or event.flags & EventFlag.ANY_POLICY:
             for policy in POLICIES:
                 pages.holds[policy].discard(page)
         pages.holds["observed"].discard(page)
@@ -434,6 +441,8 @@ class Reference:
     def _dropped(self, pages: Pages, event: Event) -> None:
         if event.slot in pages.owner and not event.flags & EventFlag.REPLACED:
             pages.owner[event.slot].counts["discarded"] += 1
+            if event.flags & EventFlag.ANY_POLICY and event.flags & EventFlag.WRITTEN_BACK:
+                pages.owner[event.slot].counts["written_back"] += 1
         self._drop(pages, event)
 
     def _moved(self, pages: Pages, event: Event) -> None:
@@ -454,6 +463,8 @@ class Reference:
             area.notifications.append(event.arg)
         if event.flags & EventFlag.DROPPED:
             self._drop(pages, event)
+            if event.slot in pages.in_use:  # told before the slot's free: so it would be under the policy notify
+                pages.take("notify", [event.slot])
 
     def _present(self, pages: Pages, event: Event) -> None:
         """The store held these entries when the recording began: written some time ago; 0 is a size not known."""

@@ -31,12 +31,40 @@ BOTH = {"swap_range_alloc": (AREA, "int64", "int32"), **SYSCALLS}
 OLD = {"swap_range_free": (AREA, "int64", "int32"), **BOTH}
 NEW = {"swap_entry_range_free": (AREA, "swp_entry_t", "int32"), **OLD}
 
+OFF = {"zswap": "zswap is off"}
+FRONTSWAP = {
+    "__frontswap_store": ("struct page *",),
+    "__frontswap_load": ("struct page *",),
+    "__frontswap_invalidate_page": ("int32", "int64"),
+    "zswap_free_entry": ("struct zswap_entry *",),
+    "zswap_writeback_entry": ("struct zpool *", "int64"),
+    "__read_swap_cache_async": ("swp_entry_t", "int32", "struct vm_area_struct *", "int64", "void *"),
+    "zpool_malloc": ("struct zpool *", "int64", "int32", "void *"),
+}
+ZSWAP = {
+    "zswap_store": ("struct folio *",),
+    "zswap_load": ("struct folio *",),
+    "zswap_invalidate": ("swp_entry_t",),
+    "zswap_entry_free": ("struct zswap_entry *",),
+    "zswap_writeback_entry": ("struct zswap_entry *", "swp_entry_t"),
+    "zpool_malloc": ("struct zpool *", "int64", "int32", "void *"),
+    "zs_malloc": ("struct zs_pool *", "int64", "int32"),
+}
+WITHOUT_ZPOOL = {
+    **{name: parameters for name, parameters in ZSWAP.items() if not name.startswith("zpool")},
+    "zs_malloc": ("struct zs_pool *", "int64", "int32", "int32"),
+}
+ZSWAP_ROWS = [probe.event for probe in PROBES if probe.feature == "zswap"]
+
 Functions = dict[str, tuple[str, ...] | None]
 
 
 class FakeBtf:
-    def __init__(self, functions: Functions, fields: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, functions: Functions, fields: tuple[str, ...] = (), returns: dict[str, str] | None = None
+    ) -> None:
         self.parameters = functions.get
+        self.returns = (returns or {}).get
         self._fields = fields
 
     def field(self, path: str) -> Field | None:
@@ -49,8 +77,14 @@ class FakeBtf:
 class FakeTypes:
     """KernelTypes of a kernel with these functions; one with the parameters None is known by its symbol only."""
 
-    def __init__(self, kernel: Functions, zram: Functions | None, fields: tuple[str, ...] = ()) -> None:
-        self.vmlinux = FakeBtf(kernel, fields)
+    def __init__(
+        self,
+        kernel: Functions,
+        zram: Functions | None,
+        fields: tuple[str, ...] = (),
+        returns: dict[str, str] | None = None,
+    ) -> None:
+        self.vmlinux = FakeBtf(kernel, fields, returns)
         self._zram = FakeBtf(zram) if zram is not None else None
 
     def module(self, name: str) -> FakeBtf | None:
@@ -73,11 +107,13 @@ def chosen(
     zram: Functions | None = None,
     symbols: Functions | None = None,
     fields: tuple[str, ...] = (),
+    off: dict[str, str] = OFF,
+    returns: dict[str, str] | None = None,
 ) -> dict[str, Choice]:
-    """fields: those that the kernel's type information has."""
+    """fields: those that the kernel's type information has. off: features that are not in use."""
     zram_symbols = symbols if symbols is not None else zram
-    types, names = FakeTypes(kernel, zram, fields), FakeSymbols(kernel, zram_symbols)
-    choices = choose(types, names, X86)  # type: ignore[arg-type]
+    types, names = FakeTypes(kernel, zram, fields, returns), FakeSymbols(kernel, zram_symbols)
+    choices = choose(types, names, X86, off)  # type: ignore[arg-type]
     assert [choice.probe for choice in choices] == list(PROBES)
     return {choice.probe.event: choice for choice in choices}
 
@@ -116,13 +152,67 @@ def test_every_candidate_of_a_row_that_wants_all() -> None:
 
 
 def test_whole_kernel() -> None:
-    assert all(choice.chosen for choice in chosen(OLD, ZRAM).values())
+    assert all(choice.chosen or choice.off for choice in chosen(OLD, ZRAM).values())
+
+
+def test_zswap_that_is_off() -> None:
+    """Nothing is attached, though the functions are there: looking would cost every page something."""
+    choices = chosen({**OLD, **FRONTSWAP}, ZRAM)
+    assert [event for event, choice in choices.items() if choice.off] == ZSWAP_ROWS
+    assert all(choices[event].problems == ("zswap is off",) and not choices[event].chosen for event in ZSWAP_ROWS)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "returns", "expected"),
+    [
+        (FRONTSWAP, {}, [
+            ("__frontswap_store", "zswap_store_return_zero"),
+            ("zpool_malloc", "zswap_allocation_return_zero"),
+            ("__frontswap_load", "zswap_load_return_zero"),
+            ("__frontswap_invalidate_page", "zswap_notice_return"),
+            ("zswap_free_entry", None),
+            ("zswap_writeback_entry", "zswap_eviction_return"),
+            ("__read_swap_cache_async", None),
+        ]),
+        (ZSWAP, {"zswap_store": "int8", "zswap_load": "int8"}, [
+            ("zswap_store", "zswap_store_return_true"),
+            ("zpool_malloc", "zswap_allocation_return_zero"),
+            ("zswap_load", "zswap_load_return_true"),
+            ("zswap_invalidate", "zswap_notice_return"),
+            ("zswap_entry_free", None),
+            ("zswap_entry_free", None),  # whose end tells of a writeback as well
+            ("zswap_entry_free", None),
+        ]),
+        (WITHOUT_ZPOOL, {"zswap_store": "int8", "zswap_load": "int32"}, [
+            ("zswap_store", "zswap_store_return_true"),
+            ("zs_malloc", "zswap_allocation_return_handle"),
+            ("zswap_load", "zswap_load_return_zero"),
+            ("zswap_invalidate", "zswap_notice_return"),
+            ("zswap_entry_free", None),
+            ("zswap_entry_free", None),  # whose end tells of a writeback as well
+            ("zswap_entry_free", None),
+        ]),
+    ],
+)  # fmt: skip
+def test_zswap(kernel: Functions, returns: dict[str, str], expected: list[tuple[str, str | None]]) -> None:
+    """Whatever zswap's functions take and return on this kernel: the type information tells."""
+    fields = () if kernel is FRONTSWAP else ("zswap_entry.swpentry",)
+    choices = chosen({**OLD, **kernel}, off={}, returns=returns, fields=fields)
+    found = [(c.function, c.exit) for event in ZSWAP_ROWS for c in choices[event].chosen]
+    assert found == expected
+    assert not any(choice.off for choice in choices.values())
+
+
+def test_zswap_function_that_returns_something_else() -> None:
+    choice = chosen({**OLD, **ZSWAP}, off={}, returns={"zswap_store": "void *"})["page stored in zswap"]
+    assert not choice.chosen
+    assert choice.problems[-1] == "zswap_store returns void *, not int8"
 
 
 def test_without_zram() -> None:
     """Everything about zram is missing, each by its name, with what is lost; the rest stays."""
     choices = chosen(NEW)
-    missing = {event for event, choice in choices.items() if not choice.chosen}
+    missing = {event for event, choice in choices.items() if not choice.chosen and not choice.off}
     assert missing == {"slot stored and loaded", "store entry dropped", "notification", "store reset"}
     for event in missing:
         assert choices[event].problems
@@ -140,7 +230,7 @@ def test_module_without_type_information() -> None:
 def test_missing_notification_is_a_named_degradation() -> None:
     lean = {name: parameters for name, parameters in ZRAM.items() if name != "zram_slot_free_notify"}
     choices = chosen(OLD, lean)
-    assert [event for event, choice in choices.items() if not choice.chosen] == ["notification"]
+    assert [event for event, choice in choices.items() if not choice.chosen and not choice.off] == ["notification"]
     assert "zram_slot_free_notify" in choices["notification"].problems[0]
 
 
@@ -187,7 +277,7 @@ def test_module_whose_layout_is_assumed() -> None:
     """As with 5.10: a bio has its disk in itself, and modules have no type information."""
     choices = chosen(OLD, None, symbols=ZRAM, fields=("bio.bi_disk",))
     assert functions(choices["notification"]) == ["zram_slot_free_notify"]
-    assert all(choice.chosen for choice in choices.values())
+    assert all(choice.chosen or choice.off for choice in choices.values())
 
 
 @pytest.mark.parametrize("event", [probe.event for probe in PROBES])
@@ -195,7 +285,8 @@ def test_every_event_without_its_candidates(event: str, monkeypatch: pytest.Monk
     """By hand, one after the other: an error that names it, or a named degradation."""
     lean = tuple(replace(probe, candidates=()) if probe.event == event else probe for probe in PROBES)
     monkeypatch.setattr(probes, "PROBES", lean)
-    choices = choose(FakeTypes(OLD, ZRAM), FakeSymbols(OLD, ZRAM), X86)  # type: ignore[arg-type]
+    kernel = {**OLD, **FRONTSWAP}
+    choices = choose(FakeTypes(kernel, ZRAM), FakeSymbols(kernel, ZRAM), X86)  # type: ignore[arg-type]
     required = {probe.event for probe in PROBES if probe.required}
     if event in required:
         with pytest.raises(EnvironmentProblem, match=f"no function that tells of: {event}") as raised:

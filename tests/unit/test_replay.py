@@ -35,7 +35,7 @@ from reference import POLICIES, QUANTITIES, Area, Reference
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.analysis.histogram import BUCKETS, bucket_of
 from swaptrace.analysis.results import AreaResult, Integral, TraceResult
-from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 from swaptrace.store import zsmalloc
 from swaptrace.trace.header import Trailer
@@ -49,7 +49,8 @@ reproducible = settings(
     phases=[Phase.generate],
 )
 
-STORES = (Store(0, "zram0", 16), Store(1, "zram1", 12))
+ZSWAP = Store(ZSWAP_STORES + 3, "zswap", 11)
+STORES = (Store(0, "zram0", 16), Store(1, "zram1", 12), ZSWAP)
 LATE_STORE = Store(2, "zram2", 8)  # set up while recording
 
 #: Areas to choose from; the type is whatever is free at swapon. Those on the same pages exclude each other.
@@ -61,6 +62,7 @@ CATALOG = (
     zram_area("/dev/zram1", 0, 12, 1),
     SwapArea("/dev/sda2", 0, -3, 14),
     zram_area("/dev/zram2", 0, 8, 2),
+    SwapArea("/dev/sdb1", 0, -4, 11, 0, "zswap", ZSWAP.id, ((0, 0, 11),)),
 )
 PAGES = {
     number: {i for _, first, n in area.extents for i in range(first, first + n)} for number, area in enumerate(CATALOG)
@@ -93,7 +95,12 @@ class Kernel:
         self.on: dict[int, int] = {}  # number in the catalog by type
         self.in_use: set[tuple[int, int]] = set()  # (type, slot)
         self.allocated: set[tuple[int, int]] = set()  # these, and those that nothing was written to yet
-        self.held: dict[int, dict[int, tuple[int, int]]] = {0: {}, 1: {}, 2: {}}  # by store and page: (size, flags)
+        self.held: dict[int, dict[int, tuple[int, int]]] = {
+            0: {},
+            1: {},
+            2: {},
+            ZSWAP.id: {},
+        }  # by store and page: (size, flags)
         self.left_stale: set[tuple[int, int]] = set()  # (store, page), of areas that are off
         self.off_types: set[int] = set()
         for number in start:
@@ -145,8 +152,9 @@ class Kernel:
     def _present(self, swap_type: int, seed: int) -> None:
         """Slots that are in use when the recording begins, in runs; and mkswap's page."""
         area = self.area(swap_type)
-        if area.store is None or not seed:
+        if area.store in (None, ZSWAP.id) or not seed:  # zswap does not tell
             return
+        assert area.store is not None
         pages = sorted(PAGES[self.on[swap_type]])[: 1 + seed % 9]
         header = self._page(swap_type, 0)
         for page in pages:
@@ -162,10 +170,11 @@ class Kernel:
 
     # -- what the driver does
 
-    def _drop(self, place: tuple[int, int]) -> None:
+    def _drop(self, place: tuple[int, int], why: int = 0) -> bool:
         held = self.held[place[0]].pop(place[1], None)
         if held is not None:
-            self.emit(Event(self.time, EventKind.DROP, place[0], place[1], size=held[0], flags=held[1]))
+            self.emit(Event(self.time, EventKind.DROP, place[0], place[1], size=held[0], flags=held[1] | why))
+        return held is not None
 
     def _notify(self, place: tuple[int, int], missed: bool) -> None:
         duration = 90 + 37 * len(self.events) % 5000
@@ -178,14 +187,19 @@ class Kernel:
         self.emit(Event(self.time, EventKind.NOTIFY, *place, size=size, arg=duration, flags=flags))
 
     def _write(self, place: tuple[int, int], how: int) -> None:
-        self._drop(place)
+        before_it = EventFlag.ANY_POLICY if how % 2 else 0  # as frontswap does, or zswap itself
+        self._drop(place, EventFlag.REPLACED | before_it if place[0] == ZSWAP.id else 0)
         size, flags = _entry(how)
         self.held[place[0]][place[1]] = size, flags
         self.emit(store(self.time, *place, size, flags))
 
     def write_back(self, swap_type: int, slot: int, how: int) -> None:
-        """zram's writeback: the entry stays, its object goes. Same-filled pages have none."""
+        """zram's writeback: the entry stays, its object goes. Same-filled pages have none. zswap's: the entry goes."""
         place = self._page(swap_type, slot)
+        if place and place[0] == ZSWAP.id:
+            gone = self._drop(place, EventFlag.ANY_POLICY | EventFlag.WRITTEN_BACK)
+            self.cases["written back by zswap"] += gone
+            return
         size, flags = self.held[place[0]].get(place[1], (0, int(EventFlag.SAME))) if place else (0, 1)
         if place and not flags & (EventFlag.SAME | EventFlag.WRITTEN_BACK):
             self.cases["written back"] += 1
@@ -249,6 +263,8 @@ class Kernel:
 
     def _free(self, swap_type: int, slot: int, run: int, how: int, excess: int = 0) -> None:
         reason = FreeReason(how % len(FreeReason))
+        if self.area(swap_type).store == ZSWAP.id and how % 3:
+            self._tell_zswap(swap_type, range(slot, slot + run), "told before the free")
         self.emit(free(self.time, swap_type, slot, run + excess, reason))
         for number in range(slot, slot + run):
             if (swap_type, number) not in self.in_use:
@@ -257,15 +273,26 @@ class Kernel:
             self.in_use.discard((swap_type, number))
             self.allocated.discard((swap_type, number))
             place = self._page(swap_type, number)
-            if place is None or self.area(swap_type).path.startswith("/mnt"):
+            if place is not None and place[0] == ZSWAP.id:
+                self._tell_zswap(swap_type, range(number, number + 1), "told after the free")
+            elif place is None or self.area(swap_type).path.startswith("/mnt"):
                 self.cases["not notified"] += 1
             else:
                 self._notify(place, missed=how % 7 == 0)
 
+    def _tell_zswap(self, swap_type: int, slots: range, case: str) -> None:
+        """What zswap has no entry of makes no event."""
+        for slot in slots:
+            place = self._page(swap_type, slot)
+            assert place is not None
+            if place[1] in self.held[place[0]]:
+                self.cases[case] += 1
+                self._notify(place, missed=False)
+
     def gone(self, swap_type: int, slot: int, how: int) -> None:
         """A slot is written, freed and dropped on another processor before the store's event is out."""
         place = self._page(swap_type, slot)
-        if place is None or (swap_type, slot) in self.in_use:
+        if place is None or place[0] == ZSWAP.id or (swap_type, slot) in self.in_use:
             return
         self.cases["gone"] += 1
         self._drop(place)
@@ -278,13 +305,20 @@ class Kernel:
         place = self._page(swap_type, slot)
         if place:
             self.cases["duplicate"] += (swap_type, slot) in self.in_use
+            if place[0] == ZSWAP.id and how % 2:
+                self.cases["read for good"] += self._drop(place, EventFlag.ANY_POLICY)
             self.emit(Event(self.time, EventKind.LOAD, *place, run=1 + how % 4))
 
     def discard(self, swap_type: int, slot: int, how: int) -> None:
         """A free cluster is discarded: dropped without a notification."""
         for number in range(slot, min(slot + 4, self.area(swap_type).slots)):
             place = self._page(swap_type, number)
-            if place and (swap_type, number) not in self.in_use and place[1] in self.held[place[0]]:
+            if (
+                place
+                and place[0] != ZSWAP.id
+                and (swap_type, number) not in self.in_use
+                and place[1] in self.held[place[0]]
+            ):
                 self._drop(place)
                 self.cases["discard"] += 1
 
@@ -299,7 +333,8 @@ class Kernel:
             return
         area = CATALOG[number]
         swap_type = self._free_type()
-        if area.store is not None and how % 2:
+        if area.store not in (None, ZSWAP.id) and how % 2:
+            assert area.store is not None
             self.cases["mkswap while recording"] += 1
             self._write((area.store, area.extents[0][1]), how)
         self.on[swap_type] = number
@@ -364,7 +399,7 @@ def _entry(how: int) -> tuple[int, int]:
 
 ACTIONS = (
     *["store"] * 6, *["take"] * 2, *["free"] * 4, *["free_run"] * 2, "free_past_end", "gone", *["load"] * 2, "discard",
-    "write_back", "step_back", *["swapon"] * 2, "swapoff", "failed call", *["reset"] * 2, *["foreign"] * 2,
+    *["write_back"] * 2, "step_back", *["swapon"] * 2, "swapoff", "failed call", *["reset"] * 2, *["foreign"] * 2,
 )  # fmt: skip
 
 
@@ -395,7 +430,9 @@ def imitate_seed(seed: int) -> Trace:
         )
         for _ in range(chooser.randrange(5, 140))
     ]
-    return imitate(chooser.sample(range(6), chooser.randrange(4)), chooser.choice((0, chooser.randrange(20))), drawn)
+    return imitate(
+        chooser.sample([*range(6), 7], chooser.randrange(4)), chooser.choice((0, chooser.randrange(20))), drawn
+    )
 
 
 plausible = st.builds(imitate_seed, numbers(2**32))
@@ -411,7 +448,7 @@ def garbage_event(
         area = CATALOG[how % len(CATALOG)]
         if how % 5 == 0:
             return swap_call(time, kind.name.lower(), None, result=-22)
-        area = SwapArea(**{**area.__dict__, "swap_type": device})
+        area = SwapArea(**{**area.__dict__, "swap_type": device % 4})
         known = KNOWN_STORES[area.store] if area.store is not None else None
         return swap_call(time, kind.name.lower(), area, known)
     if kind == EventKind.RESET:
@@ -426,11 +463,11 @@ garbage_events = st.lists(
         garbage_event,
         st.integers(START, START + 10_000_000),
         st.sampled_from([kind for kind in EventKind if kind != EventKind.TASK]),
-        numbers(3),
+        st.one_of(numbers(3), st.just(ZSWAP.id)),
         numbers(24),
         st.integers(1, 6),
         st.one_of(numbers(PAGE_SIZE), st.sampled_from([0, PAGE_SIZE + 100, 2**32 - 1])),
-        numbers(63),
+        st.one_of(numbers(63), numbers(63).map(lambda flags: flags | int(EventFlag.ANY_POLICY))),
         numbers(2**32 - 1),
     ),
     min_size=15, max_size=60,
@@ -512,7 +549,7 @@ def check_map(found: AreaResult, area: Area) -> None:
 def check_area(found: AreaResult, area: Area) -> None:
     counts = area.counts
     names = ("stores", "loads", "frees", "frees_unwritten", "rewrites", "notify_free", "miss_free", "discarded")
-    names += ("left_censored", "moved")
+    names += ("left_censored", "moved", "written_back")
     assert {name: getattr(found, name) for name in names} == {name: counts[name] for name in names}
     assert found.used_slots == area.area.used + area.given_out
     assert found.free_reasons == {reason.name.lower(): area.reasons[reason.name.lower()] for reason in FreeReason}
@@ -552,17 +589,18 @@ def check_area(found: AreaResult, area: Area) -> None:
 
 def check_store(found: AreaResult, area: Area, stores: Sequence[Store]) -> None:
     """The driver's own counters: what the kernel said at the start, and all changes since."""
-    if found.zram is None:
+    if found.store is None:
         assert found.model.pages_stored is None
         return
-    start = next((store.counters for store in stores if store.name == found.zram), {})
+    start = next((store.counters for store in stores if store.name == found.store), {})
     totals, model = area.pages.totals, found.model
     assert model.pages_stored == start.get("pages_stored", 0) + totals["pages"]
     assert model.orig_data_size == model.pages_stored * PAGE_SIZE
     assert model.compr_data_size == start.get("compr_data_size", 0) + totals["compr"]
     assert model.same_pages == start.get("same_pages", 0) + totals["same"]
     assert model.huge_pages == start.get("huge_pages", 0) + totals["huge"]
-    assert model.bd_count == start.get("bd_count", 0) + totals["written back"]
+    written_back = start.get("bd_count", 0) + totals["written back"]
+    assert model.bd_count == (None if found.backing == "zswap" else written_back)
 
 
 def check(result: TraceResult, reference: Reference, trace: Trace) -> None:
@@ -660,10 +698,11 @@ def test_agrees_with_the_kernels_counters(trace: Trace) -> None:
     """Not only with the reference: what the imitated kernel holds in the end is what the analysis says."""
     result = analyse(trace, [])
     for area in result.areas:
-        if area.zram is not None:
-            number = next(s.id for s in KNOWN_STORES.values() if s.name == area.zram)
+        if area.store is not None:
+            number = next(s.id for s in KNOWN_STORES.values() if s.name == area.store)
             expected = Kernel.counters(trace.held[number])
-            names = ("pages_stored", "compr_data_size", "same_pages", "huge_pages", "bd_count")
+            names = ("pages_stored", "compr_data_size", "same_pages", "huge_pages")
+            names += ("bd_count",) if area.backing == "zram" else ()
             assert {name: getattr(area.model, name) for name in names} == {name: expected[name] for name in names}
         for policy in area.policies.values():
             assert policy.stale_slots_end <= area.policies["none"].stale_slots_end
@@ -704,7 +743,8 @@ CASES = (
     "free past the end", "gone", "duplicate", "discard", "time steps back", "mkswap while recording", "type reused",
     "late store", "swapon over stale entries", "swapoff with stale entries left", "failed call", "reset", "not a slot",
     "overwritten after swapoff", "missed", "not notified", "left-censored", "allocated, not written",
-    "allocation not seen", "free of a slot never written", "written back",
+    "allocation not seen", "free of a slot never written", "written back", "told before the free",
+    "told after the free", "written back by zswap", "read for good",
 )  # fmt: skip
 
 

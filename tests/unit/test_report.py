@@ -228,6 +228,7 @@ EXTRA = [
     *["slots", "frees_unwritten", "rewrites", "discarded", "ramzswap", "swap_header", "leaked", "left_censored"],
     *["live_slots_end", "live_compr_bytes_end", "lifetime_by_reason_ns", "censored"],
     *["pool", "duplicate", "leaks", "what_if", "slot_free_path", "bd_count", "moved", "used_slots"],
+    *["store", "written_back"],
 ]
 INTEGRAL = {"end", "peak", "mean", "byte_seconds"}
 
@@ -325,6 +326,20 @@ def test_headline_answers_the_question(whole: TraceResult) -> None:
 def test_headline_of_an_area_without_notifications(whole: TraceResult) -> None:
     said = " ".join(text_of(result(dataclasses.replace(whole.areas[0], notified=False))).split())
     assert re.search(r"Stale slots hold .* gets no slot-free notifications; they would give back", said)
+
+
+def test_zswap_is_named(whole: TraceResult, tmp_path: Path) -> None:
+    """In the terminal and in HTML; what it wrote back is a row that areas on zram do not have."""
+    area = dataclasses.replace(
+        whole.areas[0], device="/dev/sda2", backing="zswap", zram=None, store="zswap", discarded=50, written_back=41
+    )
+    said = " ".join(text_of(result(area)).split())
+    assert "slots on zswap in front of a disk; slot-free notifications reach it." in said
+    assert re.search(r"written_back 41\b.* by zswap to the swap area", said)
+    assert "written_back" not in text_of(whole)
+    html = write_html(result(area), tmp_path).read_text(encoding="utf-8")
+    assert "zswap in front of a disk" in html
+    assert "written_back" in html
 
 
 def test_losses_and_an_incomplete_trace_are_said_first(whole: TraceResult) -> None:

@@ -1,0 +1,310 @@
+"""What the virtual machine does for test_zswap.py: zswap in front of disks, recorded, with the kernel's figures beside.
+
+Usage: guest_zswap.py FOLDER [SCENARIO...]. As guest.py: every scenario has a folder of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "vm"))  # which has a guest.py, too
+from guest import SWAPTRACE, call
+from zram import run
+
+from swaptrace.live.workload import Process, Region
+
+PARAMETERS = Path("/sys/module/zswap/parameters")
+COUNTERS = Path("/sys/kernel/debug/zswap")
+WORKLOAD = [sys.executable, __file__]
+
+
+def figures() -> dict[str, object]:
+    """The kernel's own figures of zswap and of the swap areas, now."""
+    counters = {file.name: int(file.read_text()) for file in COUNTERS.iterdir()} if COUNTERS.is_dir() else {}
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    memory = {line.split()[0].rstrip(":"): int(line.split()[1]) for line in lines}
+    swaps = [line.split() for line in Path("/proc/swaps").read_text().splitlines()[1:]]
+    used = {words[0]: int(words[3]) for words in swaps}
+    return {
+        "zswap": counters,
+        "Zswap": memory["Zswap"],
+        "Zswapped": memory["Zswapped"],
+        "used_kib": used,
+        "shrinker": (PARAMETERS / "shrinker_enabled").exists(),
+        "cgroup": cgroup().stat().st_ino,
+        "cgroup_zswap": int((cgroup() / "memory.zswap.current").read_text()),
+    }
+
+
+def cgroup() -> Path:
+    """The memory cgroup of the workloads, for which the kernel counts compressed bytes; made if it is not there."""
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    root = next((Path(words[1]) for words in mounts if words[2] == "cgroup2"), Path("/tmp/cgroup"))
+    if not root.exists():
+        root.mkdir()
+        run("mount", "-t", "cgroup2", "none", str(root))
+    folder = root / "zswap-workload"
+    if not folder.exists():
+        (root / "cgroup.subtree_control").write_text("+memory")
+        folder.mkdir()
+    return folder
+
+
+@contextlib.contextmanager
+def zswap(allocator: str, enabled: bool = True) -> Iterator[None]:
+    """zswap on, with an allocator where the kernel gives a choice; off afterwards, when nothing is left in it."""
+    zpool = PARAMETERS / "zpool"
+    if zpool.exists():
+        zpool.write_text(allocator)
+    (PARAMETERS / "enabled").write_text("Y" if enabled else "N")
+    try:
+        yield
+    finally:
+        (PARAMETERS / "enabled").write_text("N")
+
+
+@contextlib.contextmanager
+def loop_swap(name: str, megabytes: int, priority: int = 100) -> Iterator[str]:
+    """A swap area on a loop device, whose pages go through the swap cache; yields its path."""
+    run("modprobe", "loop")
+    file = Path(f"/tmp/{name}.swap")
+    run("truncate", "-s", f"{megabytes}M", str(file))
+    device = run("losetup", "--find", "--show", str(file)).stdout.strip()
+    run("mkswap", device)
+    run("swapon", "-p", str(priority), device)
+    try:
+        yield device
+    finally:
+        run("swapoff", device)
+        run("losetup", "-d", device)
+        file.unlink()
+
+
+@contextlib.contextmanager
+def brd_swap(megabytes: int) -> Iterator[str]:
+    """A swap area on a RAM disk, from which the kernel reads pages past the swap cache; yields its path."""
+    run("modprobe", "brd", "rd_nr=1", f"rd_size={megabytes * 1024}")
+    run("mkswap", "/dev/ram0")
+    run("swapon", "-p", "100", "/dev/ram0")
+    try:
+        yield "/dev/ram0"
+    finally:
+        run("swapoff", "/dev/ram0")
+        run("rmmod", "brd")
+
+
+def record(folder: Path, workload: str) -> None:
+    """Record a workload; the kernel's figures before, and after it, when what it left in swap is there still."""
+    before = figures()
+    call(folder, "record", *SWAPTRACE, "record", "-o", str(folder / "trace"), "--", *WORKLOAD, str(folder), workload)
+    left = json.loads((folder / "workload.json").read_text())
+    (folder / "facts.json").write_text(json.dumps({"before": before, "after": figures(), **left}))
+    for pid in left["pids"]:
+        end_process(pid)
+
+
+def end_process(pid: int) -> None:
+    os.kill(pid, signal.SIGTERM)
+    end = time.monotonic() + 60
+    while "\nVmSize" in Path(f"/proc/{pid}/status").read_text():  # nobody waits for it: it stays, without memory
+        if time.monotonic() > end:
+            raise TimeoutError(f"process {pid} does not end")
+        time.sleep(0.05)
+
+
+def leave(folder: Path, processes: list[Process]) -> None:
+    """End the workload; those processes live on. Their slots are told, as they see them."""
+    slots = [process.slots() for process in processes]
+    pids = [process.leave() for process in processes]
+    (folder / "workload.json").write_text(json.dumps({"pids": pids, "slots": slots}))
+
+
+def settle() -> None:
+    """Wait until zswap writes nothing back any more, and the kernel writes nothing out."""
+    last, same = -1, 0
+    for _ in range(600):
+        now = int((COUNTERS / "written_back_pages").read_text())
+        quiet = "\nnr_writeback 0\n" in Path("/proc/vmstat").read_text()
+        same = same + 1 if now == last and quiet else 0
+        last = now
+        if same == 20:
+            return
+        time.sleep(0.05)
+    raise TimeoutError("zswap does not stop writing back")
+
+
+# -- workloads
+
+
+def mixed() -> list[Process]:
+    """All kinds of pages in several processes; some come back, some change and go out again, most processes end.
+
+    What is left: compressible pages that never came back, and a process of which much did.
+    """
+    contents = ("compressible", "random", "same", "zero", "mixed")
+    processes = [Process(1500, content, seed) for seed, content in enumerate(contents)]
+    for process in processes:
+        process.page_out()
+    processes[4].page_in(step=2)
+    processes[0].give_back(311)
+    processes[2].page_in(step=3)
+    change_and_go_out()
+    for process in processes[1:4]:
+        process.exit()
+    processes[4].page_out()
+    late = Process(700, "compressible", 9)
+    late.page_out()
+    processes[0].exit()
+    return [late, processes[4]]
+
+
+def change_and_go_out() -> None:
+    """Pages that are read, then written to, then paged out again: they may have their slots still."""
+    region = Region(900, "compressible", 21)
+    region.page_out()
+    region.page_in(step=2)
+    region.write(step=4)
+    region.page_out()
+
+
+def shrink() -> None:
+    """Where reclaim can ask zswap for pages (since 6.8): what drops the kernel's caches does."""
+    switch = PARAMETERS / "shrinker_enabled"
+    if switch.exists():
+        before = switch.read_text()
+        switch.write_text("Y")
+        for _ in range(3):  # entries get a second chance
+            Path("/proc/sys/vm/drop_caches").write_text("2")
+        switch.write_text(before)
+
+
+def write_back(percent: str = "0") -> list[Process]:
+    """The pool's limit is set to nothing: what comes now is refused, and what is there goes to the disk.
+
+    What is left: compressible pages that came after that, and those of a process that lived through it. percent: the
+    limit, of memory.
+    """
+    limit = PARAMETERS / "max_pool_percent"
+    before = limit.read_text()
+    kept, ends = Process(1800, "compressible", 1), Process(900, "mixed", 2)
+    kept.page_out(), ends.page_out()
+    limit.write_text(percent)
+    refused = Process(500, "compressible", 3)
+    refused.page_out()
+    shrink()
+    settle()
+    limit.write_text(before)
+    ends.exit()
+    refused.exit()
+    back = Process(400, "compressible", 4)
+    back.page_out()
+    back.page_in(step=2)
+    back.exit()
+    after = Process(300, "compressible", 5)
+    after.page_out()
+    return [after, kept]
+
+
+def refused() -> list[Process]:
+    """Pages that zswap has nothing to do with: it is off."""
+    process = Process(600, "compressible", 7)
+    process.page_out()
+    return [process]
+
+
+def end_old(folder: Path) -> list[Process]:
+    """The process of before ends, after pages that zswap does not take any more."""
+    left = refused()
+    end_process(int((folder / "old").read_text()))
+    return left
+
+
+def give_way() -> list[Process]:
+    """The same, but that the limit is not reached: only reclaim asks zswap for pages, where it can."""
+    return write_back("20")
+
+
+WORKLOADS = {"mixed": mixed, "write-back": write_back, "give-way": give_way, "refused": refused}
+
+# -- scenarios
+
+
+def pool(folder: Path) -> None:
+    with zswap("zsmalloc"), loop_swap("pool", 96):
+        record(folder, "mixed")
+
+
+def ram_disk(folder: Path) -> None:
+    with zswap("zsmalloc"), brd_swap(64):
+        record(folder, "mixed")
+
+
+def writes_back(folder: Path) -> None:
+    with zswap("zbud"), loop_swap("back", 64):
+        record(folder, "write-back")
+
+
+def two_areas(folder: Path) -> None:
+    """The kernel fills both by turns."""
+    with zswap("zsmalloc"), loop_swap("first", 64), loop_swap("second", 48):
+        record(folder, "mixed")
+
+
+def held_before(folder: Path) -> None:
+    """zswap is off already when the recording begins, but what it took is there still."""
+    with loop_swap("before", 64):
+        with zswap("zsmalloc"):
+            old = Process(1100, "compressible", 6)
+            old.page_out()
+        call(folder, "check", *SWAPTRACE, "check")
+        (folder / "old").write_text(str(old.leave()))
+        record(folder, "end-old")
+
+
+def off(folder: Path) -> None:
+    with loop_swap("off", 64):
+        call(folder, "check", *SWAPTRACE, "check")
+        record(folder, "refused")
+
+
+def shrinks(folder: Path) -> None:
+    with zswap("zsmalloc"), loop_swap("shrink", 64):
+        record(folder, "give-way")
+
+
+SCENARIOS = {
+    "shrinks": shrinks,
+    "pool": pool,
+    "two-areas": two_areas,
+    "held-before": held_before,
+    "off": off,
+    "ram-disk": ram_disk,
+    "writes-back": writes_back,  # the last one: on 6.1, a pool that was full once stays in zswap's list for ever
+}
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    match sys.argv[2:]:
+        case ["end-old"]:  # whose pages are charged to no cgroup of their own
+            leave(folder, end_old(folder))
+        case [name] if name in WORKLOADS:
+            (cgroup() / "cgroup.procs").write_text(str(os.getpid()))
+            leave(folder, WORKLOADS[name]())
+        case names:
+            for name in names or SCENARIOS:
+                start = time.monotonic()
+                (folder / name).mkdir(parents=True, exist_ok=True)
+                SCENARIOS[name](folder / name)
+                print(f"{name}: {time.monotonic() - start:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
