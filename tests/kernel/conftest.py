@@ -38,7 +38,7 @@ KERNELS = list(table.KERNELS) if _CHOSEN in ([], ["all"]) else _CHOSEN
 # Unless kernels are chosen, some tests run on two only, or they would take too long. What is not about figures: the
 # oldest and the newest. What audit finds hangs on the block layer more than on functions that differ.
 WHOLE_KERNELS = KERNELS if _CHOSEN else ["5.10", "7.3"]
-AUDIT_KERNELS = AREA_KERNELS = KERNELS if _CHOSEN else ["6.1", "6.12"]
+AUDIT_KERNELS = AREA_KERNELS = ZSWAP_KERNELS = KERNELS if _CHOSEN else ["6.1", "6.12"]
 FIGURES = ("mixed", "exact", "huge", "earlier")  # the scenarios of every kernel
 TIMEOUT = 1200  # seconds, for all scenarios of one kernel
 
@@ -200,7 +200,7 @@ def whole_guest(request: pytest.FixtureRequest) -> Guest:
 # -- a table of kernels and tests, at the end
 
 _OUTCOMES = pytest.StashKey[dict[tuple[str, str], str]]()
-_MACHINES = {"guest", "whole_guest", "audited", "traced", "areas"}  # the fixtures whose parameter is a kernel
+_MACHINES = {"guest", "whole_guest", "audited", "traced", "areas", "zswap"}  # the fixtures whose parameter is a kernel
 
 
 def pytest_configure(config: pytest.Config) -> None:

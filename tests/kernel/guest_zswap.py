@@ -12,10 +12,12 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "vm"))  # which has a guest.py, too
-from guest import SWAPTRACE, call
+from guest import call
+from scenarios import SWAPTRACE, run_all, wait_for
 from zram import run
 
 from swaptrace.live.workload import Process, Region
@@ -112,11 +114,8 @@ def record(folder: Path, workload: str) -> None:
 
 def end_process(pid: int) -> None:
     os.kill(pid, signal.SIGTERM)
-    end = time.monotonic() + 60
-    while "\nVmSize" in Path(f"/proc/{pid}/status").read_text():  # nobody waits for it: it stays, without memory
-        if time.monotonic() > end:
-            raise TimeoutError(f"process {pid} does not end")
-        time.sleep(0.05)
+    status = Path(f"/proc/{pid}/status")  # nobody waits for the process: it stays, without memory
+    wait_for(lambda: "\nVmSize" not in status.read_text(), what=f"process {pid} does not end")
 
 
 def leave(folder: Path, processes: list[Process]) -> None:
@@ -300,10 +299,8 @@ def main() -> None:
             leave(folder, WORKLOADS[name]())
         case names:
             for name in names or SCENARIOS:
-                start = time.monotonic()
                 (folder / name).mkdir(parents=True, exist_ok=True)
-                SCENARIOS[name](folder / name)
-                print(f"{name}: {time.monotonic() - start:.1f} s", flush=True)
+            run_all(names, {name: partial(scenario, folder / name) for name, scenario in SCENARIOS.items()})
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -19,27 +18,32 @@ from swaptrace.events import EventFlag, EventKind
 from swaptrace.live.probes import PROBES, ZSWAP
 from swaptrace.report.as_json import as_json
 from swaptrace.report.words import area_line
-from tests.kernel.conftest import CHECKOUT, KERNELS, Guest, Scenario
+from tests.kernel.conftest import CHECKOUT, ZSWAP_KERNELS, Guest, Scenario, run_in_guest
 
 PAGE = 4096
+TIMEOUT = 900  # seconds, for all scenarios of one kernel
 SLOT_CACHE = 64  # SWAP_SLOTS_CACHE_SIZE: freed slots that a CPU may hold back, up to 6.12
 CPUS = 2  # of the guest
 
 
-@pytest.fixture(scope="module", params=KERNELS)
-def zswap(request: pytest.FixtureRequest) -> Guest:
-    folder = CHECKOUT / "build" / "kernel-zswap" / request.param
+def boot(kernel: str) -> Guest:
+    """Boot once and do all scenarios."""
+    folder = CHECKOUT / "build" / "kernel-zswap" / kernel
     if not os.environ.get("SWAPTRACE_KEEP"):
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        command = ["tests/vm/run", "--kernel", request.param, "--timeout", "900", "--out", str(folder), "--"]
-        with (folder / "guest.log").open("w") as log:
-            status = subprocess.call(
-                [*command, sys.executable, "tests/kernel/guest_zswap.py", str(folder)],
-                cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        assert status == 0, f"exit status {status}: {(folder / 'guest.log').read_text()[-2000:]}"
-    return Guest(request.param, folder)
+        run_in_guest(kernel, folder, "tests/kernel/guest_zswap.py", TIMEOUT)
+    return Guest(kernel, folder)
+
+
+@pytest.fixture(scope="module")
+def boots(machines: ThreadPoolExecutor) -> dict[str, Future[Guest]]:
+    """All machines of these tests."""
+    return {kernel: machines.submit(boot, kernel) for kernel in ZSWAP_KERNELS}
+
+
+@pytest.fixture(scope="module", params=ZSWAP_KERNELS)
+def zswap(request: pytest.FixtureRequest, boots: dict[str, Future[Guest]]) -> Guest:
+    return boots[request.param].result()
 
 
 RECORDED = ("pool", "ram-disk", "writes-back", "shrinks")
@@ -130,7 +134,7 @@ def test_slots_in_use(recorded: Scenario) -> None:
     assert runs[EventKind.FREE] == area.frees > 0
     used = recorded.facts["after"]["used_kib"][area.device] * 1024 // PAGE
     assert recorded.facts["before"]["used_kib"][area.device] == 0
-    assert runs[EventKind.ALLOC] - runs[EventKind.FREE] == used
+    assert runs[EventKind.ALLOC] - runs[EventKind.FREE] == used == area.used_slots == area.kernel_counts["used_slots"]
 
 
 def test_written_back(recorded: Scenario) -> None:
