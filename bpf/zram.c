@@ -101,11 +101,15 @@ static inline void zram_of_disk(u64 disk, struct zram_io *io)
 #endif
 }
 
-static inline u32 io_kind(struct zram_io *io)
+/* The kind of the event that tells of the request, and the number of slots in such events. */
+static inline u32 kind_of(struct zram_io *io)
 {
-	if (io->operation == OP_DISCARD)
-		return EVENT_DISCARD;
-	return io->operation == OP_WRITE ? EVENT_STORE : EVENT_LOAD;
+	return io->operation == OP_WRITE ? EVENT_STORE : io->operation == OP_READ ? EVENT_LOAD : EVENT_DISCARD;
+}
+
+static inline u32 slots_of(struct zram_io *io)
+{
+	return io->operation == OP_DISCARD ? 1 : io->pages;
 }
 
 static inline void zram_io_enter(struct zram_io *io)
@@ -118,10 +122,10 @@ static inline void zram_io_enter(struct zram_io *io)
 		return;
 #ifdef TRAMPOLINES
 	if (running->thread && running->thread != io->thread)
-		count_lost(io_kind(running), running->pages);
+		count_lost(kind_of(running), slots_of(running));
 #endif
 	*running = *io;
-	call_entered(io_kind(io), io->pages);
+	call_entered(kind_of(io), slots_of(io));
 }
 
 /* zram_submit_bio(struct bio *) */
@@ -271,7 +275,7 @@ static inline int zram_io_return(bool failed)
 
 	if (!running || running->thread != thread)
 		return 0;
-	call_returned(io_kind(running), running->pages);
+	call_returned(kind_of(running), slots_of(running));
 	if (failed)
 		; /* a huge page, for instance, which then comes as a bio */
 	else if (running->operation == OP_WRITE)

@@ -33,7 +33,7 @@ __all__ = [
 _NOTIFICATIONS = ("notified", "notify_free", "miss_free", "discarded", "notification_ns")
 _STORES = (
     "stores", "loads", "frees_unwritten", "rewrites", "left_censored", "live_slots_end", "live_compr_bytes_end",
-    "ramzswap", "swap_header", "policies", "duplicate", "pool", "leaks", "recovered", "leaked", "lifetime_ns",
+    "moved", "ramzswap", "swap_header", "policies", "duplicate", "pool", "leaks", "recovered", "leaked", "lifetime_ns",
     "lifetime_by_reason_ns", "time_to_reuse_ns", "censored",
 )  # fmt: skip
 
@@ -65,7 +65,9 @@ SWAPOFF = "swapoff"
 WITHOUT: dict[str, Without] = {
     SLOT_FREED: Without("nothing can be said about stale slots"),
     SLOT_ALLOCATED: Without(
-        "a slot counts as allocated when it is stored: what is stale under `discard` is a lower bound"
+        "a slot counts as allocated when it is stored: what is stale under `discard` is a lower bound; "
+        "how many slots are in use, and for how long those of a disk, is not known",
+        ("used_slots",),
     ),
     STORED: Without(
         "no compressed sizes, hence no bytes, and no stale slots: only slots freed are seen", _STORES + _NOTIFICATIONS

@@ -26,7 +26,7 @@ from swaptrace.analysis.results import (
 from swaptrace.analysis.survey import Survey, survey
 from swaptrace.analysis.worker import Worker
 from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
-from swaptrace.degradation import BLIND
+from swaptrace.degradation import BLIND, SLOT_ALLOCATED
 from swaptrace.events import EventBatch
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
 from swaptrace.store import zsmalloc
@@ -416,7 +416,7 @@ class Analysis:
 
     def _allocations_told(self) -> bool:
         """Whether this trace says which slots were allocated."""
-        told = (probe["functions"] for probe in self.header.probes if probe["event"] == "slot allocated")
+        told = (probe["functions"] for probe in self.header.probes if probe["event"] == SLOT_ALLOCATED)
         return any(told)
 
     def _kernel_counts(self, model: _StoreModel, area: SwapArea, kernel: Snapshot | None) -> dict[str, int | None]:

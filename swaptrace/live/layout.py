@@ -74,6 +74,7 @@ _ASSUMED_ZRAM = {
     "ZRAM_FLAG_SHIFT": 24,
     "ZRAM_SAME": 25,
     "ZRAM_WB": 26,
+    "ZRAM_UNDER_WB": 27,
     "ZRAM_HUGE": 28,
 }
 # mm/zsmalloc.c of 5.10; size_class begins with a spinlock, which debugging options make larger

@@ -27,7 +27,7 @@ from memory import (
     shared_memory,
     under_pressure,
 )
-from scenarios import SWAPTRACE, run_all, wait_for
+from scenarios import SWAPTRACE, run_all, says, wait_for
 from zram import run
 
 BLOCK = Path("/sys/block")
@@ -52,7 +52,7 @@ class Session:
         with log.open("w") as error:
             command = [*SWAPTRACE, "record", "-o", str(self.folder / "trace"), "-d", "3000"]
             recorder = subprocess.Popen(command, stderr=error)
-            wait_for(lambda: "recording to" in log.read_text() or recorder.poll() is not None)
+            wait_for(lambda: says(log, "recording to") or recorder.poll() is not None)
             try:
                 yield
             finally:
