@@ -24,6 +24,7 @@ from swaptrace.live.workload import Process, Region
 
 PARAMETERS = Path("/sys/module/zswap/parameters")
 COUNTERS = Path("/sys/kernel/debug/zswap")
+MANY = 300  # pages, of some thousands
 WORKLOAD = [sys.executable, __file__]
 
 
@@ -174,14 +175,20 @@ def change_and_go_out() -> None:
 
 
 def shrink() -> None:
-    """Where reclaim can ask zswap for pages (since 6.8): what drops the kernel's caches does."""
+    """Where reclaim can ask zswap for pages (since 6.8): what drops the kernel's caches does, a few at a time.
+
+    Every entry gets a second chance, so many rounds pass before the first one is written back.
+    """
     switch = PARAMETERS / "shrinker_enabled"
-    if switch.exists():
-        before = switch.read_text()
-        switch.write_text("Y")
-        for _ in range(3):  # entries get a second chance
-            Path("/proc/sys/vm/drop_caches").write_text("2")
-        switch.write_text(before)
+    if not switch.exists():
+        return
+    before, written_back = switch.read_text(), int((COUNTERS / "written_back_pages").read_text())
+    switch.write_text("Y")
+    for _ in range(500):
+        Path("/proc/sys/vm/drop_caches").write_text("2")
+        if int((COUNTERS / "written_back_pages").read_text()) - written_back > MANY:
+            break
+    switch.write_text(before)
 
 
 def write_back(percent: str = "0") -> list[Process]:
