@@ -40,7 +40,7 @@ KERNELS = list(table.KERNELS) if _CHOSEN in ([], ["all"]) else _CHOSEN
 WHOLE_KERNELS = KERNELS if _CHOSEN else ["5.10", "7.3"]
 AUDIT_KERNELS = AREA_KERNELS = ZSWAP_KERNELS = KERNELS if _CHOSEN else ["6.1", "6.12"]
 FIGURES = ("mixed", "exact", "huge", "earlier")  # the scenarios of every kernel
-TIMEOUT = 1200  # seconds, for all scenarios of one kernel
+TIMEOUT = 2400  # seconds, for all scenarios of one kernel
 
 
 @dataclass

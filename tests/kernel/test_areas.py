@@ -31,7 +31,7 @@ from tests.kernel.conftest import AREA_KERNELS, CHECKOUT, run_in_guest
 from tests.kernel.guest_areas import RIGS, WRITTEN_BACK
 
 PAGE = 4096
-TIMEOUT = 1200  # seconds
+TIMEOUT = 2400  # seconds
 CONCURRENT = ("cgroups", "kswapd")
 ASIDE = 0.01
 SLOT_CACHE = 2 * 2 * 64  # two of 64 slots (SWAP_SLOTS_CACHE_SIZE) for each of the guest's CPUs, up to 6.12

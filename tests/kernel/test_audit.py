@@ -22,7 +22,7 @@ from tests.kernel.conftest import AUDIT_KERNELS, CHECKOUT, _warm_numba
 
 PAGES = 1499  # of a workload, guest_audit.py
 CLUSTER = 512
-TIMEOUT = 600
+TIMEOUT = 1200
 
 
 @dataclass

@@ -16,7 +16,7 @@ import userland
 
 #: Kernels with the BCC of their own release, or of the next one.
 PAIRS = (("6.12", "trixie"), ("7.3", "forky"))
-TIMEOUT = 600
+TIMEOUT = 1200
 
 
 def boot(kernel: str, suite: str) -> Scenario:

@@ -21,7 +21,7 @@ from swaptrace.report.words import area_line
 from tests.kernel.conftest import CHECKOUT, ZSWAP_KERNELS, Guest, Scenario, run_in_guest
 
 PAGE = 4096
-TIMEOUT = 900  # seconds, for all scenarios of one kernel
+TIMEOUT = 2400  # seconds, for all scenarios of one kernel
 SLOT_CACHE = 64  # SWAP_SLOTS_CACHE_SIZE: freed slots that a CPU may hold back, up to 6.12
 CPUS = 2  # of the guest
 
