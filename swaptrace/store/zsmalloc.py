@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import errno
 import mmap
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
@@ -322,15 +323,19 @@ class PoolArrays(NamedTuple):
     """see Total"""
 
 
+#: Python names it since 3.12 or so; include/uapi/asm-generic/mman-common.h, and so on x86 and arm64
+_MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
+
+
 def _lazy(length: int, dtype: Any) -> NDArray[Any]:
     """Zeros that take no memory until they are written to, however many.
 
     MAP_NORESERVE, so that the kernel's overcommit heuristic does not count them either.
     """
     nbytes = max(1, length * np.dtype(dtype).itemsize)
-    if not hasattr(mmap, "MAP_NORESERVE"):
+    if sys.platform != "linux":
         return np.zeros(length, dtype)
-    memory = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE)
+    memory = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE)
     return np.frombuffer(memory, dtype, length)
 
 
