@@ -165,11 +165,12 @@ def test_pool(recorded: Scenario) -> None:
 def test_nothing_leaks(recorded: Scenario) -> None:
     """zswap takes a lock for a notification and never misses one: as observed is as notified."""
     area = area_of(recorded)
-    assert area.notify_free > 0
+    # what was written back is no entry any more when its slot is freed; of some recordings that is all
+    assert area.notify_free > 0 or area.written_back > 0
     assert (area.miss_free, area.leaks) == (0, [])
     assert area.policies["notify"].stale_slots_end == 0
     assert area.policies["observed"].stale_slots_end == 0
-    assert area.policies["none"].stale_slots_end > 0
+    assert (area.policies["none"].stale_slots_end > 0) == (area.notify_free > 0)
     leaked = area.leaked["compr_bytes"]
     assert leaked is not None
     assert leaked.end == 0
@@ -234,4 +235,4 @@ def test_loads(recorded: Scenario) -> None:
     assert (notices["flags"] & EventFlag.DROPPED != 0).all()
     balance = area.stores - len(drops) - len(notices)
     assert balance == area.model.pages_stored
-    assert np.count_nonzero(notices["arg"]) > 0
+    assert (np.count_nonzero(notices["arg"]) > 0) == (area.notify_free > 0)
