@@ -181,14 +181,14 @@ class Programs:
         """
         if self._trampolines is not None:
             try:
-                return [self._attach(choice, "trampoline") for choice in self._choices]
+                return [self._attach(choice) for choice in self._choices]
             except OSError:
                 self._let_go()
                 self._trampolines = None
                 self._bpf = self._compile()
-        return [self._attach(choice, "kprobe") for choice in self._choices]
+        return [self._attach(choice) for choice in self._choices]
 
-    def _attach(self, choice: Choice, by: str) -> dict[str, Any]:
+    def _attach(self, choice: Choice) -> dict[str, Any]:
         """One row of the header. Raises OSError for a trampoline that the kernel refuses."""
         functions = []
         for candidate in choice.chosen:
@@ -213,6 +213,7 @@ class Programs:
                 f"this kernel has no function that tells of: {choice.probe.event} ({'; '.join(choice.problems)})",
                 f"without it, {choice.probe.without}; please report the output of: swaptrace check",
             )
+        by = "trampoline" if self._trampolines is not None else "kprobe"
         return {"event": choice.probe.event, "functions": functions, "by": by if functions else None}
 
     def _run_at(self, candidate: Candidate, program: str, *, at_return: bool) -> None:

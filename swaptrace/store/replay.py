@@ -66,11 +66,10 @@ class Total(IntEnum):
     COMPR = 1
     SAME = 2
     HUGE = 3
-    GOOD = 4  # compressed to half a page or less
-    GONE = 5
-    PRESENT = 6
-    UNSIZED = 7  # entries from before the recording whose size was not known then
-    WRITTEN_BACK = 8  # on zram's backing device: bd_count in bd_stat
+    GONE = 4
+    PRESENT = 5
+    UNSIZED = 6  # entries from before the recording whose size was not known then
+    WRITTEN_BACK = 7  # on zram's backing device: bd_count in bd_stat
 
 
 _QUANTITIES = len(Quantity)
@@ -256,19 +255,17 @@ def _operate(state: _State, pools: Number, page: Number, size: Number) -> None:
 
 
 @njit
-def _count(state: _State, pages: PageMap, sign: Number, size: Number, flags: Number) -> None:
+def _count(state: _State, sign: Number, size: Number, flags: Number) -> None:
     """An entry came (1) or went (-1): what zram's own counters make of it."""
     totals = state.totals
     totals[0] += sign
     totals[1] += sign * size
     if flags & _WRITTEN_BACK:
-        totals[8] += sign
+        totals[7] += sign
     elif flags & _SAME:
         totals[2] += sign
     elif flags & _HUGE:
         totals[3] += sign
-    if 0 < 2 * size <= pages.page_size:  # 0: same-filled, or on the backing device
-        totals[4] += sign
 
 
 @njit
@@ -338,16 +335,16 @@ def _store(state: _State, pages: PageMap, page: Number, event: Record) -> None:
     bits, old_size = np.int64(state.page[page]["bits"]), np.int64(state.page[page]["size"])
     if flags & _GONE:
         # Freed and dropped before its size could be read: the free and the drop, which has the size, came first.
-        state.totals[5] += 1
-        _count(state, pages, 1, old_size, _flags_of(bits))
+        state.totals[4] += 1
+        _count(state, 1, old_size, _flags_of(bits))
         _operate(state, _POOL_NONE | _POOL_DISCARD | _POOL_ONCE, page, old_size)
         held = _HELD_NONE | _HELD_DISCARD | _HELD_ONCE
         _change(state, pages, page, bits & (_WAS_SAME | _WAS_HUGE) | held, old_size, area)
         return
     size = np.int64(event["size"])
     if bits & _HELD_OBSERVED:  # the kernel drops the old entry first; it does not if that event was lost
-        _count(state, pages, -1, old_size, _flags_of(bits))
-    _count(state, pages, 1, size, flags)
+        _count(state, -1, old_size, _flags_of(bits))
+    _count(state, 1, size, flags)
     _operate(state, _ALL_POOLS, page, size)
     used = area < len(state.classes)
     _change(state, pages, page, _was(_HELD | (_IN_USE if used else 0), flags), size, area)
@@ -413,7 +410,7 @@ def _drop(state: _State, pages: PageMap, page: Number, event: Record) -> None:
     bits, holder = _was(np.int64(state.page[page]["bits"]), flags), np.int64(state.page[page]["holder"])
     if flags & _ANY_POLICY:  # what zswap writes back was in memory until now
         flags &= ~_WRITTEN_BACK
-    _count(state, pages, -1, size, flags)
+    _count(state, -1, size, flags)
     # An entry that was not seen stored yet (see _store) has overwritten what other policies hold there still: that has
     # its size, too.
     no_slot = holder >= len(state.classes)
@@ -430,8 +427,8 @@ def _drop(state: _State, pages: PageMap, page: Number, event: Record) -> None:
 @njit
 def _write_back(state: _State, pages: PageMap, page: Number, event: Record) -> None:
     """writeback_store(): the entry's object goes, the entry stays: its page is on the backing device now."""
-    _count(state, pages, -1, np.int64(event["size"]), np.int64(event["flags"]))
-    _count(state, pages, 1, 0, _WRITTEN_BACK)
+    _count(state, -1, np.int64(event["size"]), np.int64(event["flags"]))
+    _count(state, 1, 0, _WRITTEN_BACK)
     _operate(state, _ALL_POOLS, page, 0)
     bits, holder = np.int64(state.page[page]["bits"]), np.int64(state.page[page]["holder"])
     _change(state, pages, page, _was(bits, 0) & ~_UNSIZED, 0, holder)
@@ -452,8 +449,8 @@ def _present(state: _State, pages: PageMap, first: Number, event: Record) -> Non
     for page in range(first, min(first + event["run"], len(state.page))):
         area = np.int64(pages.owner[page])
         used = area < len(state.classes)
-        state.totals[6] += 1
-        state.totals[7] += unsized
+        state.totals[5] += 1
+        state.totals[6] += unsized
         _operate(state, _ALL_POOLS, page, size)
         bits = _HELD | (_IN_USE if used else 0) | (_UNSIZED if unsized else 0)
         _change(state, pages, page, _was(bits, flags), size, area)
