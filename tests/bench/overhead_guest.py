@@ -16,6 +16,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
+from memory import MADV_PAGEOUT
+from scenarios import says, wait_for
 from zram import zram_swap
 
 from swaptrace.live.workload import Region
@@ -34,7 +36,7 @@ def spent(do: Callable[[], object]) -> int:
 def one_round(region: Region) -> dict[str, float]:
     """Instructions a page, by phase; `whole` is the life of a page, of which half are read back."""
     half = region.pages // 2
-    out = spent(lambda: region._memory.madvise(21))
+    out = spent(lambda: region._memory.madvise(MADV_PAGEOUT))
     assert len(region.slots()) == region.pages
     back = spent(lambda: region._array[:half, 0].sum())
     free = spent(lambda: region.give_back(half, region.pages - half))
@@ -52,12 +54,9 @@ def background(command: list[str], log: Path, tells: Path | None = None, ready: 
     """A tracer, from when it says that it is ready (in `tells`, or its log) until this is left."""
     with log.open("w") as file:
         tracer = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-    tells = tells or log
-    end = time.monotonic() + PATIENCE
-    while not tells.exists() or ready not in tells.read_text(errors="replace"):
-        if tracer.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"{command} did not start: {log.read_text()}")
-        time.sleep(0.5)
+    wait_for(lambda: tracer.poll() is not None or says(tells or log, ready), PATIENCE, f"{command} did not start")
+    if tracer.poll() is not None:
+        raise RuntimeError(f"{command} did not start: {log.read_text()}")
     time.sleep(3)
     try:
         yield

@@ -146,8 +146,14 @@ def _warm_numba(cache: Path) -> dict[str, str]:
 
 
 def run_in_guest(kernel: str, folder: Path, script: str, timeout: int, *arguments: str) -> None:
-    """Run a script in a virtual machine; what it leaves is in the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Run a script in a virtual machine; what it leaves is in the folder, which is emptied first.
+
+    With SWAPTRACE_KEEP, look again at what the last run left.
+    """
+    if os.environ.get("SWAPTRACE_KEEP"):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     environment = _warm_numba(folder / "numba")
     command = ["tests/vm/run", "--kernel", kernel, "--timeout", str(timeout), "--out", str(folder), "--"]
     with (folder / "guest.log").open("w") as log:
@@ -161,7 +167,6 @@ def run_in_guest(kernel: str, folder: Path, script: str, timeout: int, *argument
 def _run_guest(kernel: str) -> Guest:
     """Boot once and do all of the kernel's scenarios."""
     folder = CHECKOUT / "build" / "kernel" / kernel
-    shutil.rmtree(folder, ignore_errors=True)
     run_in_guest(kernel, folder, "tests/kernel/guest.py", TIMEOUT, *(() if kernel in WHOLE_KERNELS else FIGURES))
     return Guest(kernel, folder)
 
@@ -183,18 +188,14 @@ def guests(machines: ThreadPoolExecutor) -> dict[str, Future[Guest]]:
 
 
 @pytest.fixture(scope="session", params=KERNELS)
-def guest(request: pytest.FixtureRequest) -> Guest:
-    if os.environ.get("SWAPTRACE_KEEP"):  # set it to look again at the last run's traces
-        return Guest(request.param, CHECKOUT / "build" / "kernel" / request.param)
-    return request.getfixturevalue("guests")[request.param].result()
+def guest(request: pytest.FixtureRequest, guests: dict[str, Future[Guest]]) -> Guest:
+    return guests[request.param].result()
 
 
 @pytest.fixture(scope="session", params=WHOLE_KERNELS)
-def whole_guest(request: pytest.FixtureRequest) -> Guest:
+def whole_guest(request: pytest.FixtureRequest, guests: dict[str, Future[Guest]]) -> Guest:
     """A machine that has done all scenarios."""
-    if os.environ.get("SWAPTRACE_KEEP"):
-        return Guest(request.param, CHECKOUT / "build" / "kernel" / request.param)
-    return request.getfixturevalue("guests")[request.param].result()
+    return guests[request.param].result()
 
 
 # -- a table of kernels and tests, at the end

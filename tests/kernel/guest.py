@@ -21,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 import numpy as np
+from memory import MADV_PAGEOUT
 from scenarios import SWAPTRACE, analysis_environment, run_all, says, wait_for
 from zram import run, zram_swap
 
@@ -37,7 +38,6 @@ from swaptrace.trace.writer import TraceWriter
 
 PRIME = 4099
 HUGE_PAGES, HUGE_BYTES = 11, 2 << 20
-MADV_PAGEOUT = 21
 CGROUPS = Path("/sys/fs/cgroup")
 WORKLOAD = [sys.executable, __file__]
 

@@ -28,7 +28,7 @@ from memory import (
     under_pressure,
 )
 from scenarios import SWAPTRACE, run_all, says, wait_for
-from zram import run
+from zram import run, swap_on
 
 BLOCK = Path("/sys/block")
 MOUNT = Path("/tmp/areas")
@@ -109,11 +109,6 @@ def disk() -> str:
     """A RAM disk stands for a disk: it is one to the swap code."""
     run("modprobe", "brd", "rd_nr=1", "rd_size=131072", "max_part=4")
     return "/dev/ram0"
-
-
-def swap_on(path: str, *options: str, priority: int = 100) -> None:
-    run("mkswap", path)
-    run("swapon", "-p", str(priority), *options, path)
 
 
 def swap_file(device: str, filesystem: str, megabytes: int = 24) -> str:

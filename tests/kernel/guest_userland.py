@@ -1,6 +1,6 @@
 """What the virtual machine does for test_userland.py: record with another release's Python and BCC.
 
-Usage: guest_userland.py ROOT FOLDER. The recorder runs in a chroot; the workload is this machine's own.
+Usage: guest_userland.py FOLDER ROOT. The recorder runs in a chroot; the workload is this machine's own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def prepare(root: Path, folder: Path) -> list[str]:
 
 
 def main() -> None:
-    root, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    folder, root = Path(sys.argv[1]), Path(sys.argv[2])
     python = prepare(root, folder)
     call(folder, "bcc", *python, "-c", "import bcc; print(bcc.__version__)")
     with zram_swap(megabytes=64) as device:

@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1] / "vm"))  # which has a guest.py, too
 from guest import call
 from scenarios import SWAPTRACE, run_all, wait_for
-from zram import run
+from zram import run, swap_on
 
 from swaptrace.live.workload import Process, Region
 
@@ -80,8 +80,7 @@ def loop_swap(name: str, megabytes: int, priority: int = 100) -> Iterator[str]:
     file = Path(f"/tmp/{name}.swap")
     run("truncate", "-s", f"{megabytes}M", str(file))
     device = run("losetup", "--find", "--show", str(file)).stdout.strip()
-    run("mkswap", device)
-    run("swapon", "-p", str(priority), device)
+    swap_on(device, priority=priority)
     try:
         yield device
     finally:
@@ -94,8 +93,7 @@ def loop_swap(name: str, megabytes: int, priority: int = 100) -> Iterator[str]:
 def brd_swap(megabytes: int) -> Iterator[str]:
     """A swap area on a RAM disk, from which the kernel reads pages past the swap cache; yields its path."""
     run("modprobe", "brd", "rd_nr=1", f"rd_size={megabytes * 1024}")
-    run("mkswap", "/dev/ram0")
-    run("swapon", "-p", "100", "/dev/ram0")
+    swap_on("/dev/ram0")
     try:
         yield "/dev/ram0"
     finally:

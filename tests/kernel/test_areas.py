@@ -8,8 +8,6 @@ block_state, the block layer's count of pages, and /proc/swaps.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -161,9 +159,7 @@ def _follow(stores: dict[str, Store], batch: EventBatch) -> None:
 def boot(kernel: str) -> Areas:
     """Boot once and make one recording of all rigs."""
     folder = CHECKOUT / "build" / "areas" / kernel
-    if not os.environ.get("SWAPTRACE_KEEP"):
-        shutil.rmtree(folder, ignore_errors=True)
-        run_in_guest(kernel, folder, "tests/kernel/guest_areas.py", TIMEOUT)
+    run_in_guest(kernel, folder, "tests/kernel/guest_areas.py", TIMEOUT)
     return Areas(folder)
 
 

@@ -7,10 +7,6 @@ says of a moment is compared with what the rig knows: how many pages were swappe
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.kernel.conftest import AUDIT_KERNELS, CHECKOUT, _warm_numba
+from tests.kernel.conftest import AUDIT_KERNELS, CHECKOUT, run_in_guest
 
 PAGES = 1499  # of a workload, guest_audit.py
 CLUSTER = 512
@@ -67,19 +63,7 @@ class AuditGuest:
 def boot(kernel: str, part: str, *rigs: str) -> AuditGuest:
     """Boot once and do those rigs; what they left is in a folder of its own."""
     folder = CHECKOUT / "build" / "kernel-audit" / f"{kernel}-{part}"
-    if os.environ.get("SWAPTRACE_KEEP"):
-        return AuditGuest(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    # the tracing rig analyses in the guest, and can use a cache in this folder only
-    environment = _warm_numba(folder / "numba") if part == "traced" else None
-    command = ["tests/vm/run", "--kernel", kernel, "--timeout", str(TIMEOUT), "--out", str(folder), "--"]
-    with (folder / "guest.log").open("w") as log:
-        status = subprocess.call(
-            [*command, sys.executable, "tests/kernel/guest_audit.py", str(folder), *rigs],
-            cwd=CHECKOUT, env=environment, stdout=log, stderr=subprocess.STDOUT, timeout=TIMEOUT + 60,
-        )  # fmt: skip
-    assert status == 0, f"exit status {status}: {(folder / 'guest.log').read_text()[-2000:]}"
+    run_in_guest(kernel, folder, "tests/kernel/guest_audit.py", TIMEOUT, *rigs)
     return AuditGuest(folder)
 
 

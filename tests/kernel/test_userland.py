@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.kernel.conftest import CHECKOUT, Scenario
+from tests.kernel.conftest import CHECKOUT, Scenario, run_in_guest
 
 sys.path.insert(0, str(CHECKOUT / "tests" / "vm"))
 import userland
@@ -21,14 +20,7 @@ TIMEOUT = 1200
 
 def boot(kernel: str, suite: str) -> Scenario:
     folder = CHECKOUT / "build" / "kernel-userland" / f"{kernel}-{suite}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    root = userland.fetch(suite)
-    command = ["tests/vm/run", "--kernel", kernel, "--timeout", str(TIMEOUT), "--out", str(folder), "--"]
-    command += [sys.executable, "tests/kernel/guest_userland.py", str(root), str(folder)]
-    with (folder / "guest.log").open("w") as log:
-        status = subprocess.call(command, cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT)
-    assert status == 0, f"exit status {status}: {(folder / 'guest.log').read_text()[-2000:]}"
+    run_in_guest(kernel, folder, "tests/kernel/guest_userland.py", TIMEOUT, str(userland.fetch(suite)))
     return Scenario(folder)
 
 

@@ -5,8 +5,6 @@ One virtual machine per kernel does the scenarios of guest_zswap.py.
 
 from __future__ import annotations
 
-import os
-import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -29,9 +27,7 @@ CPUS = 2  # of the guest
 def boot(kernel: str) -> Guest:
     """Boot once and do all scenarios."""
     folder = CHECKOUT / "build" / "kernel-zswap" / kernel
-    if not os.environ.get("SWAPTRACE_KEEP"):
-        shutil.rmtree(folder, ignore_errors=True)
-        run_in_guest(kernel, folder, "tests/kernel/guest_zswap.py", TIMEOUT)
+    run_in_guest(kernel, folder, "tests/kernel/guest_zswap.py", TIMEOUT)
     return Guest(kernel, folder)
 
 

@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from memory import MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_PAGEOUT
 from numpy.typing import NDArray
+from scenarios import says, wait_for
 from zram import run
 
 from swaptrace.live.sysfs import read_block_state
@@ -34,7 +36,6 @@ AREA_MIB = 64  # of every rig's swap area
 DISK_MIB = 160  # of the zram disk below a filesystem
 POOL_PAGES = 4096  # different pages that workloads pick theirs from
 HUGE_PAGE = 2 << 20
-MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_PAGEOUT = 14, 15, 21
 PRESENT, SWAPPED = np.uint64(1 << 63), np.uint64(1 << 62)
 MM_STAT = (
     "orig_data_size",
@@ -444,11 +445,9 @@ def _recording(trace: Path, *options: str) -> Iterator[None]:
     command = ["taskset", "-c", str(RECORDER_CPU), sys.executable, "-m", "swaptrace", "record", "--force", *options]
     with log.open("w") as file:
         recorder = subprocess.Popen([*command, "-o", str(trace)], stderr=file, stdin=subprocess.DEVNULL)
-    end = time.monotonic() + 240
-    while "recording to" not in log.read_text():
-        if recorder.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"the recorder did not start: {log.read_text()}")
-        time.sleep(0.1)
+    wait_for(lambda: recorder.poll() is not None or says(log, "recording to"))
+    if recorder.poll() is not None:
+        raise RuntimeError(f"the recorder did not start: {log.read_text()}")
     try:
         yield
     finally:

@@ -16,6 +16,12 @@ def run(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     return result
 
 
+def swap_on(path: str, *options: str, priority: int = 100) -> None:
+    """Make a swap area there, and switch it on."""
+    run("mkswap", path)
+    run("swapon", "-p", str(priority), *options, path)
+
+
 @contextlib.contextmanager
 def zram_swap(megabytes: int = 512, algorithm: str | None = None, priority: int = 100) -> Iterator[Path]:
     """zram0 as the only swap area; yields its folder in sysfs, and resets the device afterwards."""
@@ -24,8 +30,7 @@ def zram_swap(megabytes: int = 512, algorithm: str | None = None, priority: int 
     if algorithm:
         (device / "comp_algorithm").write_text(algorithm)
     (device / "disksize").write_text(f"{megabytes}M")
-    run("mkswap", "/dev/zram0")
-    run("swapon", "-p", str(priority), "/dev/zram0")
+    swap_on("/dev/zram0", priority=priority)
     try:
         yield device
     finally:
