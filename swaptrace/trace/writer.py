@@ -12,6 +12,7 @@ from types import TracebackType
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from swaptrace.errors import EnvironmentProblem, UsageProblem
 from swaptrace.events import EVENT, EventBatch
@@ -80,8 +81,8 @@ class TraceWriter:
         return self._whole
 
     def _write(self, batch: EventBatch, metadata: dict[bytes, bytes]) -> None:
-        columns = [np.ascontiguousarray(batch.events[name]) for name in EVENT.names or ()]
-        record = pa.record_batch(columns, schema=self._schema)
+        columns = [_column(batch.events[field.name], field.type) for field in self._schema]
+        record = pa.RecordBatch.from_arrays(columns, schema=self._schema)
         with self._room():
             self._stream.write_batch(record, custom_metadata=metadata or None)
             self._written()
@@ -92,6 +93,11 @@ class TraceWriter:
 
     def _room(self) -> _CutBack:
         return _CutBack(self)
+
+
+def _column(values: NDArray[np.generic], kind: pa.DataType) -> pa.Array:
+    """An Arrow array of a NumPy one. Not by pa.array(), which loads pandas to see whether that is asked for."""
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 class _CutBack:
