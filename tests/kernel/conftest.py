@@ -39,8 +39,6 @@ KERNELS = list(table.KERNELS) if _CHOSEN in ([], ["all"]) else _CHOSEN
 # oldest and the newest. What audit finds hangs on the block layer more than on functions that differ.
 WHOLE_KERNELS = KERNELS if _CHOSEN else ["5.10", "7.3"]
 AUDIT_KERNELS = AREA_KERNELS = ZSWAP_KERNELS = KERNELS if _CHOSEN else ["6.1", "6.12"]
-FIGURES = ("mixed", "exact", "huge", "earlier")  # the scenarios of every kernel
-TIMEOUT = 2400  # seconds, for all scenarios of one kernel
 
 
 @dataclass
@@ -164,44 +162,25 @@ def run_in_guest(kernel: str, folder: Path, script: str, timeout: int, *argument
     assert status == 0, f"exit status {status}: {(folder / 'guest.log').read_text()[-2000:]}"
 
 
-def _run_guest(kernel: str) -> Guest:
-    """Boot once and do all of the kernel's scenarios."""
-    folder = CHECKOUT / "build" / "kernel" / kernel
-    run_in_guest(kernel, folder, "tests/kernel/guest.py", TIMEOUT, *(() if kernel in WHOLE_KERNELS else FIGURES))
-    return Guest(kernel, folder)
-
-
 @pytest.fixture(scope="session")
-def machines() -> Iterator[ThreadPoolExecutor]:
-    """Runs machines: as many at once as there are processors (or SWAPTRACE_GUESTS), for each is mostly one emulated
-    processor's work. Nothing that is compared depends on time."""
+def boots(request: pytest.FixtureRequest) -> Iterator[dict[tuple[str, str], Future[Any]]]:
+    """What the machines of all chosen tests have left, by the test module and by what its machines() calls them.
+
+    As many run at once as there are processors (or SWAPTRACE_GUESTS), for each is mostly one emulated processor's work;
+    the next one starts when one ends, whatever tests are looked at then. Nothing that is compared depends on time.
+    """
     at_once = int(os.environ.get("SWAPTRACE_GUESTS", 0)) or len(os.sched_getaffinity(0))
     pool = ThreadPoolExecutor(at_once)
-    yield pool
+    modules = dict.fromkeys(item.module for item in request.session.items if hasattr(item.module, "machines"))
+    jobs = {(module.__name__, name): job for module in modules for name, job in module.machines().items()}
+    yield {name: pool.submit(job) for name, job in jobs.items()}
     pool.shutdown(cancel_futures=True)
-
-
-@pytest.fixture(scope="session")
-def guests(machines: ThreadPoolExecutor) -> dict[str, Future[Guest]]:
-    """The machines of the recordings, of all kernels."""
-    return {kernel: machines.submit(_run_guest, kernel) for kernel in KERNELS}
-
-
-@pytest.fixture(scope="session", params=KERNELS)
-def guest(request: pytest.FixtureRequest, guests: dict[str, Future[Guest]]) -> Guest:
-    return guests[request.param].result()
-
-
-@pytest.fixture(scope="session", params=WHOLE_KERNELS)
-def whole_guest(request: pytest.FixtureRequest, guests: dict[str, Future[Guest]]) -> Guest:
-    """A machine that has done all scenarios."""
-    return guests[request.param].result()
 
 
 # -- a table of kernels and tests, at the end
 
 _OUTCOMES = pytest.StashKey[dict[tuple[str, str], str]]()
-_MACHINES = {"guest", "whole_guest", "audited", "traced", "areas", "zswap"}  # the fixtures whose parameter is a kernel
+_MACHINES = {"guest", "whole_guest", "audited", "areas", "zswap"}  # the fixtures whose parameter is a kernel
 
 
 def pytest_configure(config: pytest.Config) -> None:

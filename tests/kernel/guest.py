@@ -22,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 import numpy as np
 from memory import MADV_PAGEOUT
-from scenarios import SWAPTRACE, analysis_environment, run_all, says, wait_for
+from scenarios import SWAPTRACE, analysis_environment, in_a_process, recording, run_all, wait_for
 from zram import run, zram_swap
 
 from swaptrace.degradation import NOTIFICATION, STORED
@@ -71,8 +71,8 @@ def mixed(folder: Path) -> None:
         (second / "disksize").write_text("16M")
         run("mkswap", f"/dev/{second.name}")
         before = kernel_facts(device)
-        call(folder, "record", *SWAPTRACE, "record", "-o", str(folder / "trace"), "--",
-             *WORKLOAD, str(folder), "mixed-workload", second.name)  # fmt: skip
+        with recording(folder):
+            in_a_process(partial(mixed_workload, folder, second.name))
         survivor = json.loads((folder / "workload.json").read_text())
         save(folder, device, before=before, **survivor)
         os.kill(survivor["pid"], signal.SIGTERM)
@@ -120,20 +120,10 @@ def in_cgroup(name: str, pages: int, content: str, seed: int) -> Process:
 
 
 def exact(folder: Path) -> None:
-    """A prime number of slots from one process, which exits; then swapoff, while the recording goes on."""
+    """A prime number of slots from one process, which exits; then swapoff. Recorded as users do, around a command."""
     with zram_swap(megabytes=64) as device:
-        call(
-            folder,
-            "record",
-            *SWAPTRACE,
-            "record",
-            "-o",
-            str(folder / "trace"),
-            "--",
-            *WORKLOAD,
-            str(folder),
-            "exact-workload",
-        )
+        record = (*SWAPTRACE, "record", "-o", str(folder / "trace"))
+        call(folder, "record", *record, "--", *WORKLOAD, str(folder), "exact-workload")
         save(folder, device)
 
 
@@ -147,8 +137,8 @@ def exact_workload(folder: Path) -> None:
 def huge(folder: Path) -> None:
     """Huge pages: allocated, stored and freed as a whole, where the kernel finds whole clusters for them."""
     with zram_swap(megabytes=64) as device:
-        command = (*WORKLOAD, str(folder), "huge-workload")
-        call(folder, "record", *SWAPTRACE, "record", "-o", str(folder / "trace"), "--", *command)
+        with recording(folder):
+            in_a_process(partial(huge_workload, folder))
         save(folder, device)
 
 
@@ -181,17 +171,10 @@ def earlier(folder: Path) -> None:
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if " tracefs " in line]
         for mount in mounts:
             run("umount", mount)
-        (folder / "commands").write_text(str(old.pid))
-        recorder = subprocess.Popen(
-            [*SWAPTRACE, "record", "-o", str(folder / "trace"), "-d", "600", "--time-frees", "--kprobes"],
-            stderr=(folder / "record.err").open("w"),
-        )
-        wait_for(lambda: says(folder / "record.err", "recording to"))
-        new = Process(900, "mixed", 3)
-        new.page_out()
-        old.exit()
-        recorder.send_signal(signal.SIGINT)
-        (folder / "record.status").write_text(str(recorder.wait()))
+        with recording(folder, "-d", "600", "--time-frees", "--kprobes"):
+            new = Process(900, "mixed", 3)
+            new.page_out()
+            old.exit()
         save(folder, device, before=before)
         new.exit(), kept.exit()
         for mount in mounts:
@@ -202,16 +185,14 @@ def killed(folder: Path) -> None:
     """The recorder is killed in mid-run."""
     # on a filesystem of the guest's own: a killed process's writes to a shared folder are cut off by the kill as well
     trace = Path("/tmp/killed.trace")
-    with zram_swap(megabytes=64):
-        recorder = subprocess.Popen([*SWAPTRACE, "record", "-o", str(trace)], stderr=(folder / "record.err").open("w"))
-        wait_for(lambda: says(folder / "record.err", "recording to"))
+    with zram_swap(megabytes=64), recording(folder, trace=trace) as recorder:
         process = Process(1009, "random", 3)
         before = trace.stat().st_size
         process.page_out()
         wait_for(lambda: trace.stat().st_size > before)
         time.sleep(3)  # a flush comes every second
         recorder.kill()
-        recorder.wait()
+        recorder.join()
         process.exit()
     (folder / "trace").write_bytes(trace.read_bytes())
 
@@ -222,15 +203,13 @@ def full_disk(folder: Path) -> None:
     small.mkdir()
     run("mount", "-t", "tmpfs", "-o", "size=96k", "none", str(small))
     with zram_swap(megabytes=64):
-        status = call(
-            folder, "record", *SWAPTRACE, "record", "-o", str(small / "trace"), "--", *WORKLOAD, str(folder), "churn"
-        )
+        with recording(folder, trace=small / "trace"):
+            churn()
         (folder / "trace").write_bytes((small / "trace").read_bytes())
-        (folder / "record.status").write_text(str(status))
     run("umount", str(small))
 
 
-def churn(folder: Path) -> None:
+def churn() -> None:
     for seed in range(6):
         process = Process(2000, "random", seed)
         process.page_out()
@@ -340,17 +319,11 @@ def in_its_folder(folder: Path, scenario: Callable[[Path], None]) -> None:
 def main() -> None:
     folder = Path(sys.argv[1])
     match sys.argv[2:]:
-        case ["mixed-workload", second]:
-            mixed_workload(folder, second)
         case ["exact-workload"]:
             if os.fork() == 0:
                 exact_workload(folder)
             os.wait()
             run("swapoff", "/dev/zram0")
-        case ["huge-workload"]:
-            huge_workload(folder)
-        case ["churn"]:
-            churn(folder)
         case names:
             run_all(names, {name: partial(in_its_folder, folder / name, do) for name, do in SCENARIOS.items()})
 

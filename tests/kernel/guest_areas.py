@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -27,7 +26,7 @@ from memory import (
     shared_memory,
     under_pressure,
 )
-from scenarios import SWAPTRACE, run_all, says, wait_for
+from scenarios import recording, run_all, wait_for
 from zram import run, swap_on
 
 BLOCK = Path("/sys/block")
@@ -45,19 +44,6 @@ class Session:
         self.folder = folder
         self.checks: list[dict[str, Any]] = []
         self.rig = ""
-
-    @contextlib.contextmanager
-    def recording(self) -> Iterator[None]:
-        log = self.folder / "record.err"
-        with log.open("w") as error:
-            command = [*SWAPTRACE, "record", "-o", str(self.folder / "trace"), "-d", "3000"]
-            recorder = subprocess.Popen(command, stderr=error)
-            wait_for(lambda: says(log, "recording to") or recorder.poll() is not None)
-            try:
-                yield
-            finally:
-                recorder.send_signal(signal.SIGINT)
-                (self.folder / "record.status").write_text(str(recorder.wait(120)))
 
     def check(self, step: str, **facts: object) -> None:
         """Note the counters at a moment when they do not change."""
@@ -456,7 +442,7 @@ def main() -> None:
     session = Session(Path(sys.argv[1]))
     run("modprobe", "zram", "num_devices=1")
     swap_on(set_up(48))
-    with session.recording():
+    with recording(session.folder, "-d", "3000"):
         session.rig = "start"
         session.check("start")
         run("swapoff", "/dev/zram0")

@@ -266,6 +266,7 @@ RIGS: dict[str, Callable[[Rig], None]] = {
     "left-behind": left_behind,
     "deleted-file": deleted_file,
     "nobody": nobody,
+    "traced": traced,
 }
 
 
@@ -276,9 +277,7 @@ def on_a_clean_slate(rig: Rig, do: Callable[[Rig], None]) -> None:
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    rigs = {**RIGS, "traced": traced}
-    names = sys.argv[2:] or RIGS
-    run_all(names, {name: partial(on_a_clean_slate, Rig(folder, name), do) for name, do in rigs.items()})
+    run_all(sys.argv[2:], {name: partial(on_a_clean_slate, Rig(folder, name), do) for name, do in RIGS.items()})
 
 
 if __name__ == "__main__":

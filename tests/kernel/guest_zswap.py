@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "vm"))  # which has a guest.py, too
 from guest import call
-from scenarios import SWAPTRACE, run_all, wait_for
+from scenarios import SWAPTRACE, in_a_process, recording, run_all, wait_for
 from zram import run, swap_on
 
 from swaptrace.live.workload import Process, Region
@@ -25,7 +25,6 @@ from swaptrace.live.workload import Process, Region
 PARAMETERS = Path("/sys/module/zswap/parameters")
 COUNTERS = Path("/sys/kernel/debug/zswap")
 MANY = 300  # pages, of some thousands
-WORKLOAD = [sys.executable, __file__]
 
 
 def figures() -> dict[str, object]:
@@ -104,11 +103,21 @@ def brd_swap(megabytes: int) -> Iterator[str]:
 def record(folder: Path, workload: str) -> None:
     """Record a workload; the kernel's figures before, and after it, when what it left in swap is there still."""
     before = figures()
-    call(folder, "record", *SWAPTRACE, "record", "-o", str(folder / "trace"), "--", *WORKLOAD, str(folder), workload)
+    with recording(folder):
+        in_a_process(partial(swap, folder, workload))
     left = json.loads((folder / "workload.json").read_text())
     (folder / "facts.json").write_text(json.dumps({"before": before, "after": figures(), **left}))
     for pid in left["pids"]:
         end_process(pid)
+
+
+def swap(folder: Path, workload: str) -> None:
+    """What is recorded, in a process of its own, whose pages are charged to the cgroup."""
+    if workload == "end-old":  # whose pages are charged to no cgroup of their own
+        leave(folder, end_old(folder))
+    else:
+        (cgroup() / "cgroup.procs").write_text(str(os.getpid()))
+        leave(folder, WORKLOADS[workload]())
 
 
 def end_process(pid: int) -> None:
@@ -197,8 +206,10 @@ def write_back(percent: str = "0") -> list[Process]:
     """
     limit = PARAMETERS / "max_pool_percent"
     before = limit.read_text()
-    kept, ends = Process(1800, "compressible", 1), Process(900, "mixed", 2)
-    kept.page_out(), ends.page_out()
+    kept, ends, early = Process(1800, "compressible", 1), Process(900, "mixed", 2), Process(400, "compressible", 6)
+    for process in (early, kept, ends):
+        process.page_out()
+    early.exit()  # while zswap has its pages
     limit.write_text(percent)
     refused = Process(500, "compressible", 3)
     refused.page_out()
@@ -295,17 +306,10 @@ SCENARIOS = {
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
-    match sys.argv[2:]:
-        case ["end-old"]:  # whose pages are charged to no cgroup of their own
-            leave(folder, end_old(folder))
-        case [name] if name in WORKLOADS:
-            (cgroup() / "cgroup.procs").write_text(str(os.getpid()))
-            leave(folder, WORKLOADS[name]())
-        case names:
-            for name in names or SCENARIOS:
-                (folder / name).mkdir(parents=True, exist_ok=True)
-            run_all(names, {name: partial(scenario, folder / name) for name, scenario in SCENARIOS.items()})
+    folder, names = Path(sys.argv[1]), sys.argv[2:]
+    for name in SCENARIOS:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    run_all(names, {name: partial(scenario, folder / name) for name, scenario in SCENARIOS.items()})
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -163,15 +164,13 @@ def boot(kernel: str) -> Areas:
     return Areas(folder)
 
 
-@pytest.fixture(scope="module")
-def boots(machines: ThreadPoolExecutor) -> dict[str, Future[Areas]]:
-    """All machines of these tests."""
-    return {kernel: machines.submit(boot, kernel) for kernel in AREA_KERNELS}
+def machines() -> dict[str, Callable[[], Areas]]:
+    return {kernel: partial(boot, kernel) for kernel in AREA_KERNELS}
 
 
 @pytest.fixture(scope="module", params=AREA_KERNELS)
-def areas(request: pytest.FixtureRequest, boots: dict[str, Future[Areas]]) -> Areas:
-    return boots[request.param].result()
+def areas(request: pytest.FixtureRequest, boots: dict[tuple[str, str], Future[Areas]]) -> Areas:
+    return boots[__name__, request.param].result()
 
 
 @pytest.mark.parametrize("rig", [*RIGS, "end"])

@@ -1,4 +1,4 @@
-"""The audit on real swap areas: per kernel, one virtual machine for the rigs of guest_audit.py and one for tracing.
+"""The audit on real swap areas: one virtual machine per kernel does the rigs of guest_audit.py.
 
 Every rig must be given the right cause, and the remedy that the audit advises must remove the finding. What the audit
 says of a moment is compared with what the rig knows: how many pages were swapped out, and that nobody has them now.
@@ -7,8 +7,10 @@ says of a moment is compared with what the rig knows: how many pages were swappe
 from __future__ import annotations
 
 import json
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,30 +62,20 @@ class AuditGuest:
         return (self.folder / name).read_text()
 
 
-def boot(kernel: str, part: str, *rigs: str) -> AuditGuest:
-    """Boot once and do those rigs; what they left is in a folder of its own."""
-    folder = CHECKOUT / "build" / "kernel-audit" / f"{kernel}-{part}"
-    run_in_guest(kernel, folder, "tests/kernel/guest_audit.py", TIMEOUT, *rigs)
+def boot(kernel: str) -> AuditGuest:
+    """Boot once and do all rigs."""
+    folder = CHECKOUT / "build" / "kernel-audit" / kernel
+    run_in_guest(kernel, folder, "tests/kernel/guest_audit.py", TIMEOUT)
     return AuditGuest(folder)
 
 
-@pytest.fixture(scope="module")
-def boots(machines: ThreadPoolExecutor) -> dict[tuple[str, str], Future[AuditGuest]]:
-    """All machines of these tests."""
-    rigs = {"rigs": (), "traced": ("traced",)}
-    return {
-        (kernel, part): machines.submit(boot, kernel, part, *rigs[part]) for kernel in AUDIT_KERNELS for part in rigs
-    }
+def machines() -> dict[str, Callable[[], AuditGuest]]:
+    return {kernel: partial(boot, kernel) for kernel in AUDIT_KERNELS}
 
 
 @pytest.fixture(scope="module", params=AUDIT_KERNELS)
 def audited(request: pytest.FixtureRequest, boots: dict[tuple[str, str], Future[AuditGuest]]) -> AuditGuest:
-    return boots[request.param, "rigs"].result()
-
-
-@pytest.fixture(scope="module", params=AUDIT_KERNELS)
-def traced(request: pytest.FixtureRequest, boots: dict[tuple[str, str], Future[AuditGuest]]) -> AuditGuest:
-    return boots[request.param, "traced"].result()
+    return boots[__name__, request.param].result()
 
 
 def test_zram_itself_is_clean(audited: AuditGuest) -> None:
@@ -169,13 +161,13 @@ def test_device_that_nobody_uses(audited: AuditGuest) -> None:
     assert steps["after"].stored == 0
 
 
-def test_traced(traced: AuditGuest) -> None:
+def test_traced(audited: AuditGuest) -> None:
     """Exact: all of the file's slots that the kernel freed became stale, all of zram's were notified."""
-    report = json.loads(traced.output("traced.out"))
-    facts = traced.steps("traced")["before"].facts
+    report = json.loads(audited.output("traced.out"))
+    facts = audited.steps("traced")["before"].facts
     areas = {area["path"]: area["traced"] for area in report["areas"]}
     file, zram = areas["/tmp/mnt/a swap file"], areas[facts["second"]]
-    assert traced.output("traced.status") == "1"
+    assert audited.output("traced.status") == "1"
     assert report["traced_s"] is not None
     assert file["lost_events"] == 0
     assert file["notifications"] == file["discarded"] == 0

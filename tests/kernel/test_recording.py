@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from swaptrace.analysis.analysis import Analysis
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 from swaptrace.live.probes import PROBES, ZSWAP
 from swaptrace.report.as_json import as_json
-from tests.kernel.conftest import Guest, Scenario
+from tests.kernel.conftest import CHECKOUT, KERNELS, WHOLE_KERNELS, Guest, Scenario, run_in_guest
 from tests.kernel.guest import HUGE_BYTES, HUGE_PAGES, PRIME
 
 SLOT_FREE_FUNCTIONS = {
@@ -21,20 +24,44 @@ SLOT_FREE_FUNCTIONS = {
     "6.18": "swap_entries_free",
     "7.3": "__swap_cluster_free_entries",
 }
+FIGURES = ("mixed", "exact", "huge", "earlier")  # the scenarios of every kernel
+TIMEOUT = 2400  # seconds, for all scenarios of one kernel
 ZERO_PAGES_OF_MIXED = 2500 // 8  # kept by the swap map alone where the kernel does that (from 6.12)
 
 
-@pytest.fixture(scope="session")
+def boot(kernel: str) -> Guest:
+    """Boot once and do all of the kernel's scenarios."""
+    folder = CHECKOUT / "build" / "kernel" / kernel
+    run_in_guest(kernel, folder, "tests/kernel/guest.py", TIMEOUT, *(() if kernel in WHOLE_KERNELS else FIGURES))
+    return Guest(kernel, folder)
+
+
+def machines() -> dict[str, Callable[[], Guest]]:
+    return {kernel: partial(boot, kernel) for kernel in KERNELS}
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def guest(request: pytest.FixtureRequest, boots: dict[tuple[str, str], Future[Guest]]) -> Guest:
+    return boots[__name__, request.param].result()
+
+
+@pytest.fixture(scope="module", params=WHOLE_KERNELS)
+def whole_guest(request: pytest.FixtureRequest, boots: dict[tuple[str, str], Future[Guest]]) -> Guest:
+    """A machine that has done all scenarios."""
+    return boots[__name__, request.param].result()
+
+
+@pytest.fixture(scope="module")
 def mixed(guest: Guest) -> Scenario:
     return guest.scenario("mixed")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def exact(guest: Guest) -> Scenario:
     return guest.scenario("exact")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def earlier(guest: Guest) -> Scenario:
     return guest.scenario("earlier")
 
@@ -44,7 +71,7 @@ def of_kind(scenario: Scenario, kind: EventKind, device: int | None = 0) -> np.n
     return events[(events["kind"] == kind) & ((events["device"] == device) | (device is None))]
 
 
-@pytest.fixture(params=["mixed", "exact", "huge", "earlier"])
+@pytest.fixture(params=FIGURES)
 def scenario(request: pytest.FixtureRequest, guest: Guest) -> Scenario:
     return guest.scenario(request.param)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -24,14 +27,13 @@ def boot(kernel: str, suite: str) -> Scenario:
     return Scenario(folder)
 
 
-@pytest.fixture(scope="module")
-def boots(machines: ThreadPoolExecutor) -> dict[tuple[str, str], Future[Scenario]]:
-    return {pair: machines.submit(boot, *pair) for pair in PAIRS}
+def machines() -> dict[tuple[str, str], Callable[[], Scenario]]:
+    return {pair: partial(boot, *pair) for pair in PAIRS}
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids="-".join)
-def recorded(request: pytest.FixtureRequest, boots: dict[tuple[str, str], Future[Scenario]]) -> Scenario:
-    return boots[request.param].result()
+def recorded(request: pytest.FixtureRequest, boots: dict[tuple[str, Any], Future[Scenario]]) -> Scenario:
+    return boots[__name__, request.param].result()
 
 
 def test_model_equals_the_kernels_counters(recorded: Scenario) -> None:

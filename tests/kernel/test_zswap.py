@@ -5,7 +5,9 @@ One virtual machine per kernel does the scenarios of guest_zswap.py.
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 
 import numpy as np
 import pytest
@@ -31,15 +33,13 @@ def boot(kernel: str) -> Guest:
     return Guest(kernel, folder)
 
 
-@pytest.fixture(scope="module")
-def boots(machines: ThreadPoolExecutor) -> dict[str, Future[Guest]]:
-    """All machines of these tests."""
-    return {kernel: machines.submit(boot, kernel) for kernel in ZSWAP_KERNELS}
+def machines() -> dict[str, Callable[[], Guest]]:
+    return {kernel: partial(boot, kernel) for kernel in ZSWAP_KERNELS}
 
 
 @pytest.fixture(scope="module", params=ZSWAP_KERNELS)
-def zswap(request: pytest.FixtureRequest, boots: dict[str, Future[Guest]]) -> Guest:
-    return boots[request.param].result()
+def zswap(request: pytest.FixtureRequest, boots: dict[tuple[str, str], Future[Guest]]) -> Guest:
+    return boots[__name__, request.param].result()
 
 
 RECORDED = ("pool", "ram-disk", "writes-back", "shrinks")
@@ -161,12 +161,11 @@ def test_pool(recorded: Scenario) -> None:
 def test_nothing_leaks(recorded: Scenario) -> None:
     """zswap takes a lock for a notification and never misses one: as observed is as notified."""
     area = area_of(recorded)
-    # what was written back is no entry any more when its slot is freed; of some recordings that is all
-    assert area.notify_free > 0 or area.written_back > 0
+    assert area.notify_free > 0
     assert (area.miss_free, area.leaks) == (0, [])
     assert area.policies["notify"].stale_slots_end == 0
     assert area.policies["observed"].stale_slots_end == 0
-    assert (area.policies["none"].stale_slots_end > 0) == (area.notify_free > 0)
+    assert area.policies["none"].stale_slots_end > 0
     leaked = area.leaked["compr_bytes"]
     assert leaked is not None
     assert leaked.end == 0
@@ -231,4 +230,4 @@ def test_loads(recorded: Scenario) -> None:
     assert (notices["flags"] & EventFlag.DROPPED != 0).all()
     balance = area.stores - len(drops) - len(notices)
     assert balance == area.model.pages_stored
-    assert (np.count_nonzero(notices["arg"]) > 0) == (area.notify_free > 0)
+    assert np.count_nonzero(notices["arg"]) > 0

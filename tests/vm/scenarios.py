@@ -1,15 +1,69 @@
-"""What all programs that run in a guest share: waiting, the compiled analysis, one thing after another."""
+"""What all programs that run in a guest share: recordings, waiting, the compiled analysis, one thing after another."""
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing as mp
 import os
+import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
+from swaptrace import cli
+from swaptrace.live import recorder  # noqa: F401  (so that a fork of this process has it loaded)
+from swaptrace.live.programs import compile_programs, import_bcc
+
 SWAPTRACE = [sys.executable, "-m", "swaptrace"]
+
+
+@cache
+def warm_up() -> None:
+    """Load BCC and its compiler into this process, once."""
+    compile_programs(import_bcc(), "int nothing(void *context) { return 0; }").cleanup()
+
+
+@contextlib.contextmanager
+def recording(folder: Path, *options: str, trace: Path | None = None) -> Iterator[ForkProcess]:
+    """`swaptrace record` into FOLDER/trace, until this is left; record.err has what it says, record.status its status.
+
+    The recorder is a fork of this process, which has loaded all that it needs: in an emulated guest, that takes a new
+    process longer than all the rest. How a user starts it, other scenarios try.
+    """
+    warm_up()
+    log = folder / "record.err"
+    arguments = ["record", "-o", str(trace or folder / "trace"), *options]
+    process = mp.get_context("fork").Process(target=_command, args=(log, arguments))
+    process.start()
+    assert process.pid is not None
+    wait_for(lambda: says(log, "recording to") or not process.is_alive())
+    try:
+        yield process
+    finally:
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGINT)
+        process.join(120)
+        (folder / "record.status").write_text(str(process.exitcode))
+
+
+def _command(log: Path, arguments: list[str]) -> None:
+    with log.open("w") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    cli.main(arguments)
+
+
+def in_a_process(do: Callable[[], object]) -> None:
+    """Do it in a fork of this process, and wait for its end. Raises RuntimeError if it fails."""
+    process = mp.get_context("fork").Process(target=do)
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise RuntimeError(f"{do}: exit status {process.exitcode}")
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 240, what: str = "the recorder did not start") -> None:
