@@ -22,21 +22,34 @@ static inline bool read_entry(u64 table, u64 index, struct event *event)
 	same = flags >> ZRAM_SAME & 1;
 	huge = flags >> ZRAM_HUGE & 1;
 	written_back = flags >> ZRAM_WB & 1;
+	huge &= !written_back; /* which keeps its mark since 7.0 or so */
 	event->flags |= same * FLAG_SAME | huge * FLAG_HUGE | written_back * FLAG_WRITTEN_BACK;
 	/* neither a same-filled page nor one on the backing device has an object in memory */
 	event->size = (flags & ((1U << ZRAM_FLAG_SHIFT) - 1)) * !(same | written_back);
 	return (handle != 0) | same | written_back;
 }
 
-#ifdef ZRAM_UNDER_WB
-static inline bool under_writeback(u64 table, u64 index)
+static inline u32 entry_flags(u64 table, u64 index)
 {
 	u32 flags = 0;
 
 	READ(flags, table + index * SIZE_ZRAM_ENTRY + OFF_ZRAM_FLAGS);
-	return flags >> ZRAM_UNDER_WB & 1;
+	return flags;
 }
-#endif
+
+/* Emit what has happened to an entry, or to all of them. */
+static inline void emit_of(u64 zram, struct event *event)
+{
+	u64 disk = 0;
+	u32 minor = 0;
+
+	LOAD(disk, zram + OFF_ZRAM_DISK);
+	LOAD(minor, disk + OFF_DISK_MINOR);
+	event->tgid = current_task();
+	event->time = bpf_ktime_get_ns();
+	event->device = minor;
+	emit(event, 1);
+}
 
 struct zram_io {
 	u64 thread; /* 0: none is running */
@@ -364,11 +377,24 @@ int notification_return(void *ctx)
 	return 0;
 }
 
+/* The page is on the backing device now, and its entry still says what it took in memory (since 7.0 or so). */
+static inline void emit_moved(u64 zram, u64 table, u64 index)
+{
+	u32 flags = entry_flags(table, index);
+	struct event event = {};
+
+	event.kind = EVENT_MOVED;
+	event.slot = index;
+	event.run = 1;
+	event.size = flags & ((1U << ZRAM_FLAG_SHIFT) - 1);
+	event.flags = (flags >> ZRAM_HUGE & 1) * FLAG_HUGE;
+	emit_of(zram, &event);
+}
+
 /* zram_free_page(struct zram *, size_t index), or slot_free(): called for entries that hold nothing, too */
 int entry_dropped(void *ctx)
 {
-	u32 minor = 0;
-	u64 zram = ARG(ctx, 0), index = ARG(ctx, 1), table = 0, disk = 0, thread = bpf_get_current_pid_tgid();
+	u64 zram = ARG(ctx, 0), index = ARG(ctx, 1), table = 0, thread = bpf_get_current_pid_tgid();
 	struct notification *now = notification_here();
 	struct zram_io *running;
 	struct event event = {};
@@ -378,6 +404,8 @@ int entry_dropped(void *ctx)
 	if (!now)
 		return 0;
 	held = read_entry(table, index, &event);
+	if (event.flags & FLAG_WRITTEN_BACK && entry_flags(table, index) >> ZRAM_CHOSEN & 1)
+		emit_moved(zram, table, index); /* just now, and entry_processed() would come too late */
 	if (now->running && now->index == index && now->task == thread) {
 		now->flags = event.flags | held * FLAG_DROPPED;
 		now->size = event.size;
@@ -391,36 +419,39 @@ int entry_dropped(void *ctx)
 		running = 0;
 	if (running && running->operation == OP_WRITE)
 		event.flags |= FLAG_REPLACED;
-#ifdef ZRAM_UNDER_WB
-	/* writeback_store() frees the object, and then says where the page is now. Another task that drops an entry
-	 * under writeback does so for a write or a discard, or is a notification. */
-	else if (!running && under_writeback(table, index))
+	/* Until 7.0 or so, writeback frees the object in this way, and then says where the page is now. Another task
+	 * that drops an entry which was chosen for that does so for a write or a discard, or is a notification. */
+	else if (!running && entry_flags(table, index) >> ZRAM_CHOSEN & 1)
 		event.kind = EVENT_MOVED;
-#endif
-	LOAD(disk, zram + OFF_ZRAM_DISK);
-	LOAD(minor, disk + OFF_DISK_MINOR);
-	event.tgid = current_task();
-	event.time = bpf_ktime_get_ns();
 	event.slot = index;
 	event.run = 1;
-	event.device = minor;
-	emit(&event, 1);
+	emit_of(zram, &event);
 	return 0;
 }
+
+#ifdef OFF_PP_SLOT_INDEX
+/*
+ * release_pp_slot(struct zram *, struct zram_pp_slot *): done with an entry that was chosen for writeback. None is that
+ * was on the backing device already, so if it is there now, it has just got there.
+ */
+int entry_processed(void *ctx)
+{
+	u64 zram = ARG(ctx, 0), index = 0, table = 0;
+
+	LOAD(index, ARG(ctx, 1) + OFF_PP_SLOT_INDEX);
+	READ(table, zram + OFF_ZRAM_TABLE); /* a number, not a pointer, see as_number() */
+	if (entry_flags(table, index) >> ZRAM_WB & 1)
+		emit_moved(zram, table, index);
+	return 0;
+}
+#endif
 
 /* zram_reset_device(struct zram *): after this, whatever was held is gone */
 int store_reset(void *ctx)
 {
-	u64 disk = 0;
-	u32 minor = 0;
 	struct event event = {};
 
-	LOAD(disk, ARG(ctx, 0) + OFF_ZRAM_DISK);
-	LOAD(minor, disk + OFF_DISK_MINOR);
-	event.tgid = current_task();
-	event.time = bpf_ktime_get_ns();
 	event.kind = EVENT_RESET;
-	event.device = minor;
-	emit(&event, 1);
+	emit_of(ARG(ctx, 0), &event);
 	return 0;
 }

@@ -19,6 +19,7 @@ __all__ = [
     "SWAPOFF",
     "SWAPON",
     "WITHOUT",
+    "WRITTEN_BACK",
     "ZSWAP_DROPPED",
     "ZSWAP_LOADED",
     "ZSWAP_MEMORY",
@@ -51,6 +52,7 @@ SLOT_ALLOCATED = "slot allocated"
 STORED = "slot stored and loaded"
 DROPPED = "store entry dropped"
 NOTIFICATION = "notification"
+WRITTEN_BACK = "store entry written back"
 RESET = "store reset"
 ZSWAP_STORED = "page stored in zswap"
 ZSWAP_MEMORY = "memory for a page in zswap"
@@ -77,6 +79,10 @@ WITHOUT: dict[str, Without] = {
         _STORES + _NOTIFICATIONS,
     ),
     NOTIFICATION: Without("whether the store is told of freed slots, and what that costs, is not seen", _NOTIFICATIONS),
+    WRITTEN_BACK: Without(
+        "what zram wrote to its backing device counts as in memory still",
+        ("moved", "pool"),
+    ),
     RESET: Without("after a reset of the device, what would be stale under `none` is counted on"),
     ZSWAP_STORED: Without("what zswap holds is not seen"),
     ZSWAP_MEMORY: Without("what zswap holds is not seen, for the sizes are not told"),

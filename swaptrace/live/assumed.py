@@ -84,7 +84,7 @@ def _entry(seen: EntrySeen, expected: EventFlag) -> list[str]:
     told = EventFlag.SAME | EventFlag.HUGE | EventFlag.WRITTEN_BACK
     if seen.flags & told != expected & told:
         found.append(f"its flags are {seen.flags & told!r}, not {expected & told!r}")
-    whole = expected & EventFlag.HUGE and not expected & EventFlag.WRITTEN_BACK
+    whole = bool(expected & EventFlag.HUGE)
     empty = bool(expected & (EventFlag.SAME | EventFlag.WRITTEN_BACK))
     if not 0 <= seen.size <= sysfs.PAGE_SIZE or (seen.size == 0) != empty or (whole and seen.size != sysfs.PAGE_SIZE):
         found.append(f"its size is {seen.size}")

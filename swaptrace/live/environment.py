@@ -12,7 +12,7 @@ from pathlib import Path
 
 from swaptrace.errors import EnvironmentProblem, Problem
 from swaptrace.live.machine import Machine
-from swaptrace.live.probes import ZRAM, ZSWAP
+from swaptrace.live.probes import ZRAM, ZRAM_WRITEBACK, ZSWAP
 from swaptrace.live.zswap import read_zswap
 
 __all__ = ["Requirement", "features_off", "missing_views", "require", "requirements"]
@@ -120,10 +120,15 @@ def features_off(root: Path = _ROOT) -> dict[str, str]:
     zswap's functions are called for every page, on or off: looking costs something then, too. Without any zram device,
     its functions are not missed if zswap is what there is to see.
     """
-    zswap = read_zswap(Machine(root))
+    zswap, off = read_zswap(Machine(root)), {}
     if not zswap.in_use:
-        return {ZSWAP: zswap.why_off}
-    return {} if (root / "sys/module/zram").exists() else {ZRAM: "the zram module is not loaded"}
+        off[ZSWAP] = zswap.why_off
+    elif not (root / "sys/module/zram").exists():
+        off |= dict.fromkeys((ZRAM, ZRAM_WRITEBACK), "the zram module is not loaded")
+    devices = list((root / "sys/block").glob("zram*"))
+    if devices and not any((device / "backing_dev").exists() for device in devices):
+        off[ZRAM_WRITEBACK] = "this kernel's zram does not write back (CONFIG_ZRAM_WRITEBACK)"
+    return off
 
 
 def missing_views(root: Path = _ROOT) -> list[str]:

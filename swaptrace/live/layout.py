@@ -74,7 +74,7 @@ _ASSUMED_ZRAM = {
     "ZRAM_FLAG_SHIFT": 24,
     "ZRAM_SAME": 25,
     "ZRAM_WB": 26,
-    "ZRAM_UNDER_WB": 27,
+    "ZRAM_CHOSEN": 27,
     "ZRAM_HUGE": 28,
 }
 # mm/zsmalloc.c of 5.10; size_class begins with a spinlock, which debugging options make larger
@@ -228,8 +228,13 @@ def _places(btf: Btf, places: dict[str, tuple[str, ...]], sizes: dict[str, str])
 def _zram_flags(module: Btf) -> dict[str, int]:
     """enum zram_pageflags: bit numbers; below the lowest one lies the size (ZRAM_FLAG_SHIFT)."""
     flags = module.enum("zram_pageflags")
-    missing = [name for name in ("ZRAM_SAME", "ZRAM_HUGE", "ZRAM_WB") if name not in flags]
+    known = ("ZRAM_SAME", "ZRAM_HUGE", "ZRAM_WB")
+    missing = [name for name in known if name not in flags]
+    if "ZRAM_UNDER_WB" not in flags and "ZRAM_PP_SLOT" not in flags:  # chosen for writeback; the former until 6.12
+        missing.append("ZRAM_PP_SLOT")
     if missing:
         raise MissingLayout(missing)
-    known = ("ZRAM_SAME", "ZRAM_HUGE", "ZRAM_WB", "ZRAM_UNDER_WB")  # the last one until 6.13
-    return {"ZRAM_FLAG_SHIFT": min(flags.values()), **{name: flags[name] for name in known if name in flags}}
+    found = {"ZRAM_FLAG_SHIFT": min(flags.values()), **{name: flags[name] for name in known}}
+    found["ZRAM_CHOSEN"] = flags["ZRAM_UNDER_WB"] if "ZRAM_UNDER_WB" in flags else flags["ZRAM_PP_SLOT"]
+    slot = module.field("zram_pp_slot.index")
+    return found | ({} if slot is None else {"OFF_PP_SLOT_INDEX": slot.offset})

@@ -20,6 +20,7 @@ from swaptrace.degradation import (
     SWAPOFF,
     SWAPON,
     WITHOUT,
+    WRITTEN_BACK,
     ZSWAP_DROPPED,
     ZSWAP_LOADED,
     ZSWAP_MEMORY,
@@ -37,6 +38,7 @@ __all__ = ["PROBES", "SLOT_FREED", "ZRAM", "ZSWAP", "Candidate", "Choice", "Prob
 
 ZRAM = "zram"
 ZSWAP = "zswap"
+ZRAM_WRITEBACK = "zram writeback"
 
 _AREA = "struct swap_info_struct *"
 _CLUSTER = "struct swap_cluster_info *"
@@ -86,7 +88,7 @@ class Probe:
         return WITHOUT[self.event].sentence
 
 
-def _zram(function: str, *parameters: str, entry: str, exit: str | None = None) -> Candidate:
+def _zram(function: str, *parameters: str, entry: str | None = None, exit: str | None = None) -> Candidate:
     return Candidate(function, parameters, entry, exit, module=ZRAM)
 
 
@@ -174,6 +176,16 @@ PROBES: tuple[Probe, ...] = (
             _zram("zram_free_page", "struct zram *", "int64", entry="entry_dropped"),
         ),
         feature=ZRAM,
+    ),
+    Probe(
+        WRITTEN_BACK,
+        EventKind.MOVED,
+        (
+            _zram("zram_free_page", "struct zram *", "int64"),  # in which the object is freed
+            # 7.3, where it is freed without a function of zram's
+            _zram("release_pp_slot", "struct zram *", "struct zram_pp_slot *", entry="entry_processed"),
+        ),
+        feature=ZRAM_WRITEBACK,
     ),
     Probe(
         NOTIFICATION,

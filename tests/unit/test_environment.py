@@ -8,7 +8,7 @@ import pytest
 
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.live import environment
-from swaptrace.live.environment import missing_views, require, requirements
+from swaptrace.live.environment import features_off, missing_views, require, requirements
 
 
 @pytest.fixture
@@ -63,6 +63,16 @@ def test_a_kernel_that_cannot(machine: Path, path: str, text: str | None, what: 
 def test_lockdown_for_integrity_does_no_harm(machine: Path) -> None:
     (machine / "sys/kernel/security/lockdown").write_text("none [integrity] confidentiality\n")
     require(machine)
+
+
+def test_a_kernel_whose_zram_does_not_write_back(machine: Path) -> None:
+    """Devices tell, by a file that they have: without it, nothing is missed; without a device, nobody knows."""
+    assert "zram writeback" not in features_off(machine)
+    device = machine / "sys/block/zram0"
+    device.mkdir(parents=True)
+    assert "CONFIG_ZRAM_WRITEBACK" in features_off(machine)["zram writeback"]
+    (device / "backing_dev").write_text("none\n")
+    assert "zram writeback" not in features_off(machine)
 
 
 def test_what_it_can_do_without_is_said(machine: Path) -> None:

@@ -213,7 +213,8 @@ def test_without_zram() -> None:
     """Everything about zram is missing, each by its name, with what is lost; the rest stays."""
     choices = chosen(NEW)
     missing = {event for event, choice in choices.items() if not choice.chosen and not choice.off}
-    assert missing == {"slot stored and loaded", "store entry dropped", "notification", "store reset"}
+    entries = {"store entry dropped", "store entry written back"}
+    assert missing == entries | {"slot stored and loaded", "notification", "store reset"}
     for event in missing:
         assert choices[event].problems
         assert all("zram module (or it is not loaded)" in problem for problem in choices[event].problems)
@@ -271,6 +272,16 @@ def test_newer_kernels() -> None:
     newest = {name: parameters for name, parameters in ZRAM.items() if name != "zram_free_page"}
     choice = chosen(by_entry, {**newest, "slot_free": ("struct zram *", "int64")})["store entry dropped"]
     assert functions(choice) == ["slot_free"]
+
+
+def test_writeback_has_a_function_of_its_own_where_it_frees_by_itself() -> None:
+    """release_pp_slot() is there before that, too."""
+    ends = {"release_pp_slot": ("struct zram *", "struct zram_pp_slot *")}
+    newest = {name: parameters for name, parameters in ZRAM.items() if name != "zram_free_page"}
+    for functions_of_zram, expected in ((ZRAM | ends, "zram_free_page"), (newest | ends, "release_pp_slot")):
+        (candidate,) = chosen(NEW, functions_of_zram)["store entry written back"].chosen
+        assert candidate.function == expected
+        assert (candidate.entry is None) == (expected == "zram_free_page")
 
 
 def test_module_whose_layout_is_assumed() -> None:
