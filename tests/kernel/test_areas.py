@@ -321,10 +321,13 @@ class TestPages:
         assert used(after, "/dev/zram0") <= SLOT_CACHE
 
     def test_duplicates_are_the_swap_cache(self, areas: Areas) -> None:
-        """Pages that were read ahead are live and in memory as well: SwapCached of /proc/meminfo, in pages."""
+        """Pages that were read back are live and in memory as well: SwapCached of /proc/meminfo, in pages.
+
+        An eighth was asked for; what was read ahead (7.3 reads none) comes on top.
+        """
         moment = areas.at("shared", "read ahead")
         cached = next(line.split()[1] for line in moment.facts["meminfo"].splitlines() if "SwapCached" in line)
-        assert moment.areas["/dev/zram0"].duplicate_slots_end == int(cached) // 4 > 1024 // 8
+        assert moment.areas["/dev/zram0"].duplicate_slots_end == int(cached) // 4 >= 1024 // 8
 
     @pytest.mark.parametrize("kind", ["shmem", "tmpfs"])
     def test_files_give_their_slots_back(self, areas: Areas, kind: str) -> None:

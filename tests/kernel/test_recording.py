@@ -420,7 +420,8 @@ def test_header_tells_what_was_attached(guest: Guest) -> None:
     assert attached["slot freed"] == [SLOT_FREE_FUNCTIONS[guest.kernel]]
     off = {probe.event for probe in PROBES if probe.feature == ZSWAP}  # there is no zswap in that scenario
     assert {event for event, functions in attached.items() if not functions} == off
-    # trampolines need type information of all functions, which 5.10's modules do not have
+    # trampolines need type information of all functions, which 5.10's modules do not have; and 6.18 and 7.3 preempt
+    # themselves, and would skip programs
     by = {probe["by"] for probe in header.probes if probe["functions"]}
-    assert by == {"kprobe" if guest.kernel == "5.10" else "trampoline"}
+    assert by == {"trampoline" if guest.kernel in ("6.1", "6.12") else "kprobe"}
     assert json.dumps(attached)

@@ -9,6 +9,7 @@ import pytest
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.live import environment
 from swaptrace.live.environment import features_off, missing_views, require, requirements
+from swaptrace.live.trampolines import preempts_itself
 
 
 @pytest.fixture
@@ -82,3 +83,22 @@ def test_what_it_can_do_without_is_said(machine: Path) -> None:
     (machine / "sys/module/zram").rmdir()
     assert "modprobe zram" in missing_views(machine)[0]
     require(machine)
+
+
+@pytest.mark.parametrize(
+    ("modes", "version", "expected"),
+    [
+        ("none (voluntary) full lazy\n", "#1 SMP PREEMPT_DYNAMIC", False),
+        ("(none) voluntary full\n", "#1 SMP PREEMPT_DYNAMIC", False),
+        ("none voluntary full (lazy)\n", "#1 SMP PREEMPT_DYNAMIC", True),
+        ("none voluntary (full)\n", "#1 SMP PREEMPT_DYNAMIC", True),
+        (None, "#1 SMP PREEMPT_DYNAMIC", True),
+        (None, "#1 SMP PREEMPT_RT", True),
+        (None, "#1 SMP Debian", False),
+    ],
+)
+def test_whether_the_kernel_preempts_itself(tmp_path: Path, modes: str | None, version: str, expected: bool) -> None:
+    if modes is not None:
+        (tmp_path / "sys/kernel/debug/sched").mkdir(parents=True)
+        (tmp_path / "sys/kernel/debug/sched/preempt").write_text(modes)
+    assert preempts_itself(tmp_path, version) == expected
