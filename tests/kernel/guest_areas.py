@@ -35,6 +35,7 @@ CGROUPS = Path("/tmp/cgroups")
 MTHP = Path("/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled")
 COUNTERS = ("mm_stat", "io_stat", "debug_stat", "bd_stat", "stat")
 PRESSURE_SECONDS = 60.0
+CGROUP_BYTES = 24 << 20
 
 
 class Session:
@@ -349,7 +350,7 @@ WRITTEN_BACK = {"random": 401, "compressible": 601, "same": 101}
 def cgroups(session: Session) -> None:
     """Two processes, each in a memory cgroup that has not room enough for it, swap at once; then page out the rest."""
     swap_on(set_up(256))
-    folders = [cgroup(name, "24M") for name in ("first", "second")]
+    folders = [cgroup(name, CGROUP_BYTES) for name in ("first", "second")]
     steps = [
         under_pressure(10_007, content, seed, PRESSURE_SECONDS)
         for seed, content in enumerate(("mixed", "compressible"))
@@ -366,15 +367,15 @@ def cgroups(session: Session) -> None:
     session.check("exited", inodes=inodes)
 
 
-def cgroup(name: str, limit: str) -> Path:
-    """A memory cgroup that may have so much in memory; swap is not limited."""
+def cgroup(name: str, limit: int) -> Path:
+    """A memory cgroup that may have so many bytes in memory; swap is not limited."""
     if not (CGROUPS / "cgroup.controllers").exists():
         CGROUPS.mkdir(exist_ok=True)
         run("mount", "-t", "cgroup2", "none", str(CGROUPS))
     (CGROUPS / "cgroup.subtree_control").write_text("+memory")
     folder = CGROUPS / name
     folder.mkdir(exist_ok=True)
-    (folder / "memory.max").write_text(limit)
+    (folder / "memory.max").write_text(str(limit))
     return folder
 
 

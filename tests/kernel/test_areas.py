@@ -27,7 +27,7 @@ from swaptrace.live.sysfs import SwapsLine, read_block_state, read_swaps
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.reader import TraceReader
 from tests.kernel.conftest import AREA_KERNELS, CHECKOUT, run_in_guest
-from tests.kernel.guest_areas import RIGS, WRITTEN_BACK
+from tests.kernel.guest_areas import CGROUP_BYTES, RIGS, WRITTEN_BACK
 
 PAGE = 4096
 TIMEOUT = 2400  # seconds
@@ -444,11 +444,11 @@ class TestPressure:
                 assert set(events["arg"][events["tgid"] == pid].tolist()) == {inode}
 
     def test_reclaim_went_on_all_the_time(self, areas: Areas) -> None:
-        """Both at once, each more than all of its memory."""
+        """Both at once, each more than may be in memory at a time. (How much more, the machine's speed says.)"""
         stores = of_kind(areas.at("cgroups", "pressed"), EventKind.STORE)
         for pid in areas.at("cgroups", "pressed").facts["inodes"]:
-            assert np.count_nonzero(stores["tgid"] == int(pid)) > 10_007
-        assert reasons(areas.at("cgroups", "pressed"))["swapin"] > 10_007
+            assert np.count_nonzero(stores["tgid"] == int(pid)) > CGROUP_BYTES // PAGE
+        assert reasons(areas.at("cgroups", "pressed"))["swapin"] > CGROUP_BYTES // PAGE
 
     def test_kswapd_paged_out(self, areas: Areas) -> None:
         names = areas.result.tasks
