@@ -78,8 +78,8 @@ test: setup ## all tests; those of the kernel side boot virtual machines
 	$(PYTHON) -m pytest tests
 
 .PHONY: test-kernels
-test-kernels: setup ## the tests of recording on every supported kernel; a table at the end
-	SWAPTRACE_KERNELS=all $(PYTHON) -m pytest -q tests/kernel/test_recording.py
+test-kernels: setup ## the tests of recording, areas and pages on every supported kernel; a table at the end
+	SWAPTRACE_KERNELS=all $(PYTHON) -m pytest -q tests/kernel/test_recording.py tests/kernel/test_areas.py
 
 .PHONY: lint
 lint: setup ## ruff, mypy and clang-format, which change nothing
