@@ -15,11 +15,13 @@ from pathlib import Path
 from types import FrameType
 
 import numpy as np
+import pyarrow as pa
 
 from swaptrace import units
 from swaptrace.errors import UsageProblem
 from swaptrace.events import EventBatch, EventFlag, EventKind
 from swaptrace.live.environment import missing_views
+from swaptrace.live.footprint import give_back, keep_in_memory
 from swaptrace.live.source import LiveSource
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.writer import TraceWriter, already_there
@@ -107,10 +109,18 @@ def record(
     if os.path.lexists(output) and not force:  # TraceWriter would say so, but only after seconds of compiling
         raise already_there(output)
     _say("compiling and attaching BPF programs ...")
-    with LiveSource(command, ring_bytes, time_frees=time_frees, kprobes=kprobes) as source:
+    # malloc's memory goes on being used by others; Arrow's own pools keep what was freed, and more than that in reserve
+    pa.set_memory_pool(pa.system_memory_pool())
+    keep_in_memory()
+    compiled = LiveSource(command, ring_bytes, time_frees=time_frees, kprobes=kprobes)
+    give_back()
+    refused = keep_in_memory()
+    with compiled as source:
         writer = TraceWriter(output, source.header, force=force)
         for event in source.header.missing:
             _say(f"not recorded, as this kernel does not tell: {event} (see: swaptrace check)")
+        if refused:
+            _say(f"the recorder may be swapped out itself, and is then in its own figures: {refused}")
         for sentence in missing_views():
             _say(sentence)
         if source.compared is not None:

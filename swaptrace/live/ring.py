@@ -1,8 +1,9 @@
 """Bulk draining of a BPF ring buffer: everything that is there, as one NumPy array, without a call per event.
 
 The layout is the kernel's (kernel/bpf/ringbuf.c): a page with the consumer's position, one with the producer's, and the
-data, mapped twice in a row, so that a record never wraps. Each record has a header of 8 bytes whose first word holds
-the length, a busy bit (still being written) and a discard bit.
+data, twice in a row, so that a record never wraps. All that is mapped counts as this process's memory, so of the second
+copy no more is mapped than the rest of a record that begins at the end of the first. Each record has a header of 8
+bytes whose first word holds the length, a busy bit (still being written) and a discard bit.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from swaptrace.events import EVENT
 __all__ = ["Ring", "default_ring_bytes"]
 
 _BUSY = 1 << 31
+_PER_PROCESSOR, _LEAST, _MOST = 8 << 20, 4 << 20, 32 << 20  # bytes, see default_ring_bytes
 _RECORD = np.dtype([("length", np.uint32), ("page", np.uint32), ("event", EVENT)])
 
 
@@ -28,32 +30,54 @@ class Ring:
         page = mmap.PAGESIZE
         self._size = data_bytes
         self._consumer_map = mmap.mmap(map_fd, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-        self._data_map = mmap.mmap(map_fd, page + 2 * data_bytes, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
+        self._data_map = mmap.mmap(map_fd, 2 * page + data_bytes, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
         self._consumer = np.frombuffer(self._consumer_map, np.uint64, 1)
         self._producer = np.frombuffer(self._data_map, np.uint64, 1)
         self._data_offset = page
+
+    def waiting(self) -> int:
+        """Records that wait to be drained, finished or not."""
+        return int(self._producer[0] - self._consumer[0]) // _RECORD.itemsize
 
     def pending(self) -> float:
         """The share of the ring that waits to be drained, 0 to 1."""
         return float(self._producer[0] - self._consumer[0]) / self._size
 
-    def drain(self) -> NDArray[np.void]:
-        """Copy out and release all finished records, in order: array of EVENT, shape (n,)."""
+    def drain(self, most: int | None = None) -> NDArray[np.void]:
+        """Copy out and release all finished records, or the first `most`, in order: array of EVENT, shape (n,)."""
         consumer = int(self._consumer[0])
-        waiting = (int(self._producer[0]) - consumer) // _RECORD.itemsize
-        records = np.frombuffer(self._data_map, _RECORD, waiting, self._data_offset + consumer % self._size)
+        waiting = self.waiting() if most is None else min(self.waiting(), most)
+        start = consumer % self._size
+        to_the_end = min(-(-(self._size - start) // _RECORD.itemsize), waiting)
+        words = self._finished(start, to_the_end)
+        if len(words) == to_the_end < waiting:
+            again = start + to_the_end * _RECORD.itemsize - self._size
+            words = np.concatenate([words, self._finished(again, waiting - to_the_end)])
+        self._consumer[0] = consumer + len(words) * _RECORD.itemsize
+        return words.view(EVENT)[:, 0]
+
+    def _finished(self, place: int, count: int) -> NDArray[np.uint64]:
+        """Copies of the events of `count` records from a place (bytes) on, up to the first busy one: uint64 (n, 4)."""
+        records = np.frombuffer(self._data_map, _RECORD, count, self._data_offset + place)
         busy = records["length"] >= _BUSY
         if busy.any():
             records = records[: busy.argmax()]
         # word by word: NumPy copies structures four times as slowly; and a copy even of one record, which is contiguous
-        words = records.view(np.uint64).reshape(-1, _RECORD.itemsize // 8)
-        events = words[:, 1:].copy().view(EVENT)[:, 0]
-        self._consumer[0] = consumer + len(records) * _RECORD.itemsize
-        return events
+        return records.view(np.uint64).reshape(-1, _RECORD.itemsize // 8)[:, 1:].copy()
 
 
 def default_ring_bytes() -> int:
-    """1/256 of the machine's memory, between 4 and 64 MiB, a power of two (bytes)."""
+    """8 MiB a processor, but no more than 1/128 of the machine's memory, nor than 32 MiB: a power of two (bytes).
+
+    An event takes 40 bytes. A processor that frees slots at its fastest emits 2 million events a second, 8 MB in the
+    tenth of a second for which the reader of an idle ring may sleep; one that swaps pages out, which it has to
+    compress, a quarter of that. So each processor may burst for that long, and all together may go on four times as
+    long while swapping, should the reader wait for a disk. What comes faster than a core can write it down (5 million
+    events a second and more) fills a ring of any size sooner or later, and all of it is locked in memory: 32 MiB hold
+    800,000 events, a sixth of a second at that rate, and leave the recorder below 150 MB. A machine of little memory
+    has less to swap, and is short of it: there it is 4 MiB at least.
+    """
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    wanted = min(max(memory // 256, 4 << 20), 64 << 20)
+    processors = os.sysconf("SC_NPROCESSORS_ONLN")
+    wanted = max(min(processors * _PER_PROCESSOR, memory // 128, _MOST), _LEAST)
     return 1 << (wanted.bit_length() - 1)

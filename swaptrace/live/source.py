@@ -33,6 +33,7 @@ __all__ = ["LiveSource"]
 
 _LONGEST_WAIT = 0.1  # seconds: how late an event may be seen on an idle machine
 _SHORTEST_WAIT = 0.001
+_A_BATCH = 1 << 16  # events: more at a time would only take memory
 
 
 class LiveSource:
@@ -70,6 +71,7 @@ class LiveSource:
         self._command = command
         self._tgid = os.getpid()
         self._wait = _LONGEST_WAIT
+        self._more = False  # than one batch were in the ring
         self._first: list[EventBatch] = []
         self.compared: int | None = None
 
@@ -138,22 +140,33 @@ class LiveSource:
         return {"pages_per_zspage": pages, "fullness_rule": fullness_rule(self._types)} if any(pages) else None
 
     def poll(self) -> EventBatch:
-        """Wait a little, less the fuller the ring was, and return what has happened since the last call."""
+        """Wait a little, less the fuller the ring was, and return what has happened since the last call.
+
+        No more than a batch at a time; there is no waiting then.
+        """
         if self._first:
             return self._first.pop(0)
-        time.sleep(self._wait)
-        pending = self._ring.pending()
+        if not self._more:
+            time.sleep(self._wait)
+            self._adapt(self._ring.pending())
+        events = self._ring.drain(_A_BATCH)
+        self._more = len(events) == _A_BATCH
+        return self._batch(events)
+
+    def _adapt(self, pending: float) -> None:
+        """The next wait, by the share of the ring that has filled during the last one."""
         if pending > 0.25:
             self._wait = max(self._wait / 2, _SHORTEST_WAIT)
         elif pending < 0.05:
             self._wait = min(self._wait * 1.5, _LONGEST_WAIT)
-        return self._batch(self._ring.drain())
 
     def finish(self, exit_status: int | None = None, reason: str = "end") -> tuple[list[EventBatch], Trailer]:
         """The end snapshot, and all batches with what happened before it."""
         end = self._snapshot()
         batches, self._first = self._first, []
-        while len(events := self._ring.drain()):
+        left = self._ring.waiting()  # not until it is empty: on a busy machine it never is
+        while left and len(events := self._ring.drain(min(left, _A_BATCH))):
+            left -= len(events)
             batches.append(self._batch(events[events["time"] <= end.time]))
         programs = self._programs
         return batches, Trailer(end, programs.lost(), exit_status, reason, programs.free_path(), programs.missed())

@@ -48,7 +48,8 @@ class TraceWriter:
         self._pending_events = 0
         self._whole = 0  # bytes of the file that hold whole batches
         with self._room():
-            options = pa.ipc.IpcWriteOptions(compression="zstd")
+            # no threads: the recorder is not to take more processors from what it watches, nor memory for their stacks
+            options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
             self._schema = schema(header)
             self._stream = pa.ipc.new_stream(self._file, self._schema, options=options)
         self._write(EventBatch(np.zeros(0, EVENT)), {})  # pyarrow writes no header before the first batch

@@ -259,11 +259,37 @@ def loaded_by(*modules: str) -> set[str]:
     return set(python("-c", f"import sys\n{imports}print(*sys.modules, sep='\\n')").stdout.splitlines())
 
 
+_HEAVY = {"numba", "pandas", "matplotlib", "rich", "jinja2", "swaptrace.analysis.analysis"}
+
+
 def test_record_loads_no_more_than_it_needs() -> None:
     """It runs on the machine that it measures."""
     loaded = loaded_by("swaptrace.cli", "swaptrace.commands.record", "swaptrace.live.recorder")
     assert "pyarrow" in loaded
-    assert not loaded & {"numba", "pandas", "matplotlib", "rich", "jinja2", "swaptrace.analysis.analysis"}
+    assert not loaded & _HEAVY
+
+
+_WRITE = """
+import sys
+from pathlib import Path
+import builders
+from swaptrace.live.recorder import Totals
+from swaptrace.trace.writer import TraceWriter
+
+writer, totals = TraceWriter(Path(sys.argv[1]), builders.header()), Totals()
+batch = builders.batch([builders.store(builders.START, 0, 3, 100)], {100: "stress"})
+totals.add(batch)
+writer.write(batch)
+writer.close(builders.trailer(builders.START))
+print(*sys.modules)
+"""
+
+
+def test_nothing_more_is_loaded_while_it_records(tmp_path: Path) -> None:
+    """Libraries may load others when they are used."""
+    done = python("-c", _WRITE, tmp_path / "trace", env={"PYTHONPATH": str(Path(__file__).parent)})
+    assert done.returncode == 0, done.stderr
+    assert not set(done.stdout.split()) & _HEAVY
 
 
 def test_help_loads_no_more_than_click() -> None:

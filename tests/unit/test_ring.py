@@ -1,6 +1,6 @@
 """Draining the ring buffer, on a file that stands in for the kernel's map.
 
-The kernel maps the data twice in a row, so that a record never wraps. A file cannot show the same bytes at two places;
+The kernel has the data twice in a row, so that a record never wraps. A file cannot show the same bytes at two places;
 the stand-in writes every record to both, as far as they reach.
 """
 
@@ -156,5 +156,31 @@ def test_drained_events_are_copies(producer: Producer, count: int) -> None:
 def test_default_size_is_one_that_the_kernel_takes() -> None:
     size = default_ring_bytes()
     assert size.bit_count() == 1
-    assert 4 << 20 <= size <= 64 << 20
+    assert 4 << 20 <= size <= 32 << 20
     assert size % PAGE == 0
+
+
+@pytest.mark.parametrize(
+    ("processors", "memory", "mebibytes"),
+    [(1, 16 << 30, 8), (2, 16 << 30, 16), (64, 512 << 30, 32), (64, 1 << 30, 8), (8, 256 << 20, 4), (3, 8 << 30, 16)],
+)
+def test_default_size_follows_the_machine(
+    monkeypatch: pytest.MonkeyPatch, processors: int, memory: int, mebibytes: int
+) -> None:
+    names = {"SC_PHYS_PAGES": memory // PAGE, "SC_PAGE_SIZE": PAGE, "SC_NPROCESSORS_ONLN": processors}
+    monkeypatch.setattr(os, "sysconf", names.__getitem__)
+    assert default_ring_bytes() == mebibytes << 20
+
+
+def test_no_more_than_wanted(producer: Producer) -> None:
+    """The rest stays for the next time, whole, across the end of the ring, too."""
+    ring = Ring(producer.fd, producer.size)
+    seen = []
+    for _ in range(40):
+        for _ in range(70):
+            producer.reserve()
+        assert ring.waiting() == 70
+        for most in (1, 0, 33, 70):
+            seen += ring.drain(most)["time"].tolist()
+        assert ring.waiting() == 0
+    assert seen == list(range(2800))
