@@ -30,7 +30,10 @@ def command(
 
     Exits with COMMAND's status if that is not 0.
     """
-    from swaptrace.live.recorder import record
+    from swaptrace.live.footprint import frugal_arrow
+
+    with frugal_arrow():
+        from swaptrace.live.recorder import record
 
     ring_bytes = ring_mib << 20 if ring_mib else None
     return record(

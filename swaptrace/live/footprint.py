@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["give_back", "keep_in_memory"]
+__all__ = ["frugal_arrow", "give_back", "hurry", "keep_in_memory"]
 
+_ALLOCATOR = "ARROW_DEFAULT_MEMORY_POOL"
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4  # include/uapi/asm-generic/mman.h
 _MADV_DONTNEED = 4
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (r-[x-]p) \S+ \S+ \d+ +/")
+
+
+@contextlib.contextmanager
+def frugal_arrow() -> Iterator[None]:
+    """Import pyarrow herein to have it allocate by malloc: its own allocators keep 40 MB more while recording.
+
+    It looks for that once, when it is loaded; commands that are started later are not to find it.
+    """
+    before = os.environ.get(_ALLOCATOR)
+    os.environ[_ALLOCATOR] = "system"
+    try:
+        yield
+    finally:
+        del os.environ[_ALLOCATOR]
+        if before is not None:
+            os.environ[_ALLOCATOR] = before
 
 
 def keep_in_memory() -> str | None:
@@ -27,6 +45,18 @@ def keep_in_memory() -> str | None:
     if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0:
         return None
     return os.strerror(ctypes.get_errno())
+
+
+def hurry() -> None:
+    """Go before all others that want a processor. What is started from here does not inherit it.
+
+    The ring fills fastest when every processor is busy. A recorder that waits for its turn then, as all others do,
+    loses events: a fifth of them at 2 million a second, on two processors that four more wanted. By a real-time policy,
+    for a nice value is one among the tasks of a session only (CONFIG_SCHED_AUTOGROUP). It takes no more time than
+    before, only earlier; and where it has to work all the time, those that make the events have to wait for it.
+    """
+    with contextlib.suppress(OSError):  # a control group may have no share of real time; it does without
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
 
 
 def give_back() -> None:

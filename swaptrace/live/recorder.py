@@ -15,13 +15,12 @@ from pathlib import Path
 from types import FrameType
 
 import numpy as np
-import pyarrow as pa
 
 from swaptrace import units
 from swaptrace.errors import UsageProblem
 from swaptrace.events import EventBatch, EventFlag, EventKind
 from swaptrace.live.environment import missing_views
-from swaptrace.live.footprint import give_back, keep_in_memory
+from swaptrace.live.footprint import give_back, hurry, keep_in_memory
 from swaptrace.live.source import LiveSource
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.writer import TraceWriter, already_there
@@ -109,8 +108,6 @@ def record(
     if os.path.lexists(output) and not force:  # TraceWriter would say so, but only after seconds of compiling
         raise already_there(output)
     _say("compiling and attaching BPF programs ...")
-    # malloc's memory goes on being used by others; Arrow's own pools keep what was freed, and more than that in reserve
-    pa.set_memory_pool(pa.system_memory_pool())
     keep_in_memory()
     compiled = LiveSource(command, ring_bytes, time_frees=time_frees, kprobes=kprobes)
     give_back()
@@ -137,6 +134,7 @@ def _run(
     stop, totals = _Stop(duration), Totals()
     with _signals(stop):
         child = subprocess.Popen(command) if command else None
+        hurry()
         status = _Status()
         flushed = time.monotonic()
         try:

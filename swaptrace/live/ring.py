@@ -19,7 +19,7 @@ from swaptrace.events import EVENT
 __all__ = ["Ring", "default_ring_bytes"]
 
 _BUSY = 1 << 31
-_PER_PROCESSOR, _LEAST, _MOST = 8 << 20, 4 << 20, 32 << 20  # bytes, see default_ring_bytes
+_PER_PROCESSOR, _LEAST, _MOST = 16 << 20, 4 << 20, 32 << 20  # bytes, see default_ring_bytes
 _RECORD = np.dtype([("length", np.uint32), ("page", np.uint32), ("event", EVENT)])
 
 
@@ -67,15 +67,15 @@ class Ring:
 
 
 def default_ring_bytes() -> int:
-    """8 MiB a processor, but no more than 1/128 of the machine's memory, nor than 32 MiB: a power of two (bytes).
+    """16 MiB a processor, but no more than 1/128 of the machine's memory, nor than 32 MiB: a power of two (bytes).
 
-    An event takes 40 bytes. A processor that frees slots at its fastest emits 2 million events a second, 8 MB in the
-    tenth of a second for which the reader of an idle ring may sleep; one that swaps pages out, which it has to
-    compress, a quarter of that. So each processor may burst for that long, and all together may go on four times as
-    long while swapping, should the reader wait for a disk. What comes faster than a core can write it down (5 million
-    events a second and more) fills a ring of any size sooner or later, and all of it is locked in memory: 32 MiB hold
-    800,000 events, a sixth of a second at that rate, and leave the recorder below 150 MB. A machine of little memory
-    has less to swap, and is short of it: there it is 4 MiB at least.
+    An event takes 40 bytes. A processor that frees slots at its fastest emits 2 million events a second; one that swaps
+    pages out, which it has to compress, a quarter of that. The reader sleeps for a tenth of a second at most, and only
+    when little happens; but on a machine that is busy on all processors, and waits for its disks, it may have to stand
+    still for longer. 16 MiB hold what one processor emits in a fifth of a second at its very fastest. What comes faster
+    than one core can write it down (5 million events a second and more) fills a ring of any size sooner or later, and
+    all of it is locked in memory: 32 MiB leave the recorder well below 150 MB. A machine of little memory has less to
+    swap, and is short of it: there it is 4 MiB at least.
     """
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     processors = os.sysconf("SC_NPROCESSORS_ONLN")

@@ -1,7 +1,7 @@
 """make bench: what tracing and analysis cost. A table, and reports/bench (or the folder named by --out).
 
-Usage: python -m tests.bench [--events N] [--most N] [--out FOLDER]. Nothing here is a test: a slow machine gives other
-figures, not a failure. Only wrong results fail: the rivals must find the same lifetimes.
+Usage: python -m tests.bench [--events N] [--most N] [--seconds N] [--out FOLDER]. Nothing here is a test: a slow
+machine gives other figures, not a failure. Only wrong results fail: the rivals must find the same lifetimes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,13 +26,14 @@ from swaptrace.report.as_json import as_json
 from swaptrace.report.command import analyse
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.writer import TraceWriter
-from tests.bench import page, workload
+from tests.bench import page, recording, workload
 from tests.bench.draining import FullRing, KernelRing
 from tests.bench.measure import ROUNDS, Figure, child, figure, side_by_side, timed
 from tests.bench.rivals import RIVALS, lifetimes_of
 
 MILLION = 1_000_000
 RATE = "million events/s"
+LOSSLESS_RATE = 2 * MILLION  # events/s
 
 
 def analysis_figures(path: Path, events: int) -> list[Figure]:
@@ -161,6 +163,37 @@ def start_figures(folder: Path) -> list[Figure]:
     return figures
 
 
+def recorder_figures(seconds: float) -> list[Figure]:
+    """`record` as a whole: how soon it is ready, what it takes, and what it loses."""
+    try:
+        ready = [recording.measure(1000, 0.1) for _ in range(ROUNDS)]
+        found = recording.measure(LOSSLESS_RATE, seconds)
+    except subprocess.CalledProcessError:
+        Console().print("no recording here: BCC, root and the right to load programs are needed")
+        return []
+    assert found["written"] + found["lost"] == found["sent"], "events are neither written nor counted as lost"
+    count = ready[0]["programs"]
+    rate = found["sent"] / found["took"] / MILLION
+    what = f"recording {found['sent'] / MILLION:,.0f} million events, {rate:.2g} million/s"
+
+    def one(what: str, unit: str, value: float, target: float | None = None) -> Figure:
+        return Figure("The recorder", what, unit, *[value] * 3, rounds=1, target=target, more=False)
+
+    return [
+        figure(
+            "The recorder",
+            f"ready to record: imports, type information, the {count} probes' programs compiled (attached to nothing)",
+            "s",
+            [run["ready_s"] for run in ready],
+            2.5,
+            more=False,
+        ),
+        one(f"{what}: lost, with the default ring", "events", found["lost"], 0),
+        one(f"{what}: resident, the ring included", "MB", found["resident"] / MILLION, 150),
+        one(f"{what}: processor time", "ns/event", 1e9 * found["cpu_s"] / found["sent"]),
+    ]
+
+
 def machine() -> dict[str, Any]:
     """What it was measured on."""
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
@@ -177,6 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--events", type=int, default=5 * MILLION, help="of the trace that is analysed in many ways")
     parser.add_argument("--most", type=int, default=100 * MILLION, help="of the longest trace")
+    parser.add_argument("--seconds", type=float, default=60, help="of the recording that is to lose nothing")
     parser.add_argument("--out", type=Path, default=Path("reports/bench"))
     options = parser.parse_args()
     about = machine()
@@ -188,6 +222,7 @@ def main() -> None:
             *analysis_figures(path, count),
             *recording_figures(folder),
             *start_figures(folder),
+            *recorder_figures(options.seconds),
             *size_figures(folder, options.most),
         ]
     table = Table("what", "median", f"range of {ROUNDS}", "target", "")
