@@ -12,12 +12,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from rich.console import Console
+
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.analysis.results import AreaResult
 from swaptrace.areas import Snapshot, SwapArea
 from swaptrace.audit.evidence import Observed
 from swaptrace.events import EventBatch, EventKind, empty
 from swaptrace.live.source import LiveSource
+from swaptrace.report.compiling import compiling_shown
 from swaptrace.trace.header import Header, Trailer
 
 __all__ = ["observe", "observed"]
@@ -28,7 +31,8 @@ def observe(seconds: float) -> dict[str, Observed]:
     with LiveSource(("swaptrace", "audit")) as source:
         # without the pools' geometry: no finding asks for pool pages, and modelling them takes a while to compile
         header = replace(source.header, zsmalloc=None)
-        _warm(header)  # before anything is counted on: events would be lost while numba compiles
+        with compiling_shown(Console(stderr=True)):
+            _warm(header)  # before anything is counted on: events would be lost while numba compiles
         analysis = Analysis(header)
         end = time.monotonic() + seconds
         print(f"tracing for {seconds:g} s; Ctrl-C ends it earlier ...", file=sys.stderr, flush=True)

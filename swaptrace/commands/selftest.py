@@ -19,8 +19,10 @@ def command() -> int:
 
     from swaptrace import units
     from swaptrace.live.selftest import selftest
+    from swaptrace.report.compiling import compiling_shown
 
-    rows = selftest()
+    with compiling_shown(Console(stderr=True)):
+        rows = selftest()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("figure", overflow="fold")
     for heading in ("swaptrace", "kernel", ""):

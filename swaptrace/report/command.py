@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 
 from swaptrace.analysis.analysis import Analysis, Machine, machine_of
 from swaptrace.analysis.results import TraceResult
 from swaptrace.analysis.worker import ahead, cores
 from swaptrace.errors import EnvironmentProblem, UsageProblem
+from swaptrace.report.compiling import compiling_shown
 from swaptrace.store import zsmalloc
 from swaptrace.trace.header import Header
 from swaptrace.trace.reader import TraceReader
@@ -49,8 +49,8 @@ def analyse(path: Path, selection: Selection = _EVERYTHING) -> TraceResult:
     analysis = analysis_of(machine_of(reader.header))
     others = {text: analysis_of(_other(reader.header, text)) for text in selection.what_ifs}
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("analysing (the first run also compiles, which takes a while)", total=reader.bytes)
+    with compiling_shown(console) as progress:
+        task = progress.add_task("analysing", total=reader.bytes)
         for batch in ahead(iter(reader)) if cores() > 1 else reader:
             for one in (analysis, *others.values()):
                 one.feed(batch)

@@ -197,6 +197,7 @@ def test_report_to_a_place_that_is_not_there(capsys: pytest.CaptureFixture[str],
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_report_into_a_pipe_that_is_closed(trace: Path, form: str) -> None:
     """`| head -1`: the reader has what it wanted before all is written. Here it is gone before the first byte."""
+    run("report", trace)  # compiles, if need be, and says so
     reading, writing = os.pipe()
     os.close(reading)
     process = subprocess.Popen(
