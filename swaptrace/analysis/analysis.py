@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.analysis import mapping
+from swaptrace.analysis.bounds import with_bounds
 from swaptrace.analysis.lifetimes import Count, Lifetimes
 from swaptrace.analysis.results import (
     MOST_LEAKS,
@@ -178,6 +179,7 @@ class Analysis:
         self._tally = _Tally(last=header.start.time)
         self._tasks: dict[int, str] = {}
         self._since, self._until = since, until
+        self._part = since is not None or until is not None
         self._free_path: dict[str, int] | None = None
         self._over = False  # an event after `until` was seen
         self._start = header.start.time
@@ -313,6 +315,12 @@ class Analysis:
         self._free_path = trailer.free_path if trailer is not None and whole else None
         areas = [self._area(model, number, end, kernel) for model, number in self._where]
         lost, missed = (trailer.losses(), dict(trailer.missed)) if trailer else ({}, {})
+        if lost:
+            page, cluster = self.header.page_size, self.header.cluster_slots
+            areas = [
+                with_bounds(area, lost, missed, page_size=page, cluster_slots=cluster, part=self._part)
+                for area in areas
+            ]
         trace = {
             "path": path,
             "format_version": self.header.format_version,

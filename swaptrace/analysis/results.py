@@ -17,6 +17,7 @@ __all__ = [
     "Integral",
     "Leak",
     "PolicyResult",
+    "Range",
     "Series",
     "SlotMap",
     "TraceResult",
@@ -24,6 +25,14 @@ __all__ = [
 ]
 
 MOST_LEAKS = 1000
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where a figure lies if events were lost: at least `low`, at most `high`; None if nobody knows."""
+
+    low: int
+    high: int | None
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,11 @@ class WhatIf:
 
 @dataclass(frozen=True)
 class AreaResult:
-    """One swap area: (type, generation), what happened to its slots, and what its store holds."""
+    """One swap area: (type, generation), what happened to its slots, and what its store holds.
+
+    If events were lost, `ranges` says where figures lie, by where the JSON report has them, and `unknown` of which not
+    even that is known, and why. Whatever is in either is only what was counted.
+    """
 
     device: str
     swap_type: int
@@ -154,6 +167,13 @@ class AreaResult:
     used_slots: int | None  # at the end: in use when the area was first seen, plus allocated, minus freed
     store: str | None = None  # the store's name: that of the zram device, or zswap
     written_back: int = 0  # of `discarded`: by zswap, to the swap area
+    ranges: dict[str, Range] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing was lost that any figure hangs on."""
+        return not self.ranges and not self.unknown
 
 
 @dataclass(frozen=True)

@@ -58,14 +58,14 @@ _AREA = (
 
 def as_json(result: TraceResult) -> dict[str, Any]:
     """The whole report, ready for json.dumps(..., allow_nan=False)."""
-    unknown = dict.fromkeys(unknown_figures(result.header.get("missing", ())))
+    unknown = unknown_figures(result.header.get("missing", ()))
     report = {
         "schema_version": SCHEMA_VERSION,
         "trace": {**dict.fromkeys(_TRACE), **result.trace},
         "losses": result.lost,
         "missed": result.missed,
         "not_told": list(result.header.get("missing", ())),
-        "areas": [_area(area) | unknown for area in result.areas],
+        "areas": [_withheld(_area(area) | dict.fromkeys(unknown), area) for area in result.areas],
     }
     plain: dict[str, Any] = _plain(report)
     return plain
@@ -91,6 +91,25 @@ def _area(area: AreaResult) -> dict[str, Any]:
         "free_reasons": {reason.name.lower(): 0 for reason in FreeReason} | area.free_reasons,
         "notification_ns": {**_summary(area.notification), "total": area.notification.total},
     }
+
+
+def _withheld(report: dict[str, Any], area: AreaResult) -> dict[str, Any]:
+    """The same without what is not known exactly as events were lost; `bounds` and `unknown` tell what is."""
+    bounds = {figure: [found.low, found.high] for figure, found in area.ranges.items() if _withhold(report, figure)}
+    unknown = {figure: why for figure, why in area.unknown.items() if _withhold(report, figure)}
+    return report | {"bounds": bounds, "unknown": unknown}
+
+
+def _withhold(report: dict[str, Any], figure: str) -> bool:
+    """Put null in a figure's place. Whether there was such a figure."""
+    *path, name = figure.split(".")
+    where: Any = report
+    for step in path:
+        where = where.get(step) if isinstance(where, dict) else None
+    if not isinstance(where, dict) or where.get(name) is None:
+        return False
+    where[name] = None
+    return True
 
 
 def _integrals(named: dict[str, Integral | None]) -> dict[str, Any]:

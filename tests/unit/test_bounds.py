@@ -1,0 +1,179 @@
+"""Figures of a trace with losses: the true ones lie within the bounds that are given, and no others are given.
+
+Whole streams, of the kernel's imitation and of garbage, are robbed of some of their events, which are counted as the
+recorder counts them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from builders import CLUSTER_SLOTS, PAGE_SIZE, START, Event, batch, free, header, store, zram_area
+from hypothesis import given
+from hypothesis import strategies as st
+from test_replay import Trace, garbage, plausible, reproducible
+
+from swaptrace.analysis.analysis import Analysis
+from swaptrace.areas import Snapshot, Store
+from swaptrace.events import EventFlag, EventKind
+from swaptrace.report.as_json import as_json
+from swaptrace.trace.header import Trailer
+
+AREA, ZRAM = zram_area("/dev/zram0", 0, 64, 0), Store(0, "zram0", 64, counters={"pages_stored": 0})
+STRUCTURE = {EventKind.SWAPON, EventKind.SWAPOFF, EventKind.RESET}
+RUNS = {EventKind.FREE, EventKind.ALLOC, EventKind.LOAD}  # counted in slots
+DEAR = ("lifetime_ns", "leaks", "mem_used_total", "pool", "ramzswap")
+
+
+def rob(trace: Trace, seed: int, share: float) -> tuple[Trace, dict[str, int]]:
+    """Without some events; and how many slots were lost, by kind. Often of a few kinds alone."""
+    random_ = random.Random(seed)
+    kinds = set(random_.sample(list(EventKind), 3)) if seed % 2 else set(EventKind)
+    kinds -= STRUCTURE | {EventKind.PRESENT}
+    lost: Counter[str] = Counter()
+    kept = []
+    for event in trace.events:
+        if event.kind in kinds and random_.random() < share:
+            lost[event.kind.name] += event.run if event.kind in RUNS else 1
+        else:
+            kept.append(event)
+    return replace(trace, events=kept), dict(lost)
+
+
+def report(trace: Trace, lost: dict[str, int] | None = None, **how: Any) -> list[dict[str, Any]]:
+    """The areas of the JSON report."""
+    analysis = Analysis(header(trace.areas, trace.stores, missing=()), **how)
+    analysis.feed(batch(trace.events))
+    return as_json(analysis.finish(Trailer(Snapshot(trace.end), lost or {})))["areas"]  # type: ignore[no-any-return]
+
+
+def leaves(figure: Any, name: str = "") -> dict[str, Any]:
+    if not isinstance(figure, dict) or not figure:
+        return {name: figure}
+    return {path: value for key in figure for path, value in leaves(figure[key], f"{name}.{key}".lstrip(".")).items()}
+
+
+def check(truth: dict[str, Any], told: dict[str, Any]) -> Counter[str]:
+    """Every figure is the true one, or null; and then its bounds hold it, or there is a reason."""
+    seen: Counter[str] = Counter()
+    true = leaves(truth)
+    for figure, (low, high) in told["bounds"].items():
+        at_least_none = max(true[figure], 0)  # more frees than stores, say, make a figure that no kernel has
+        assert low <= at_least_none <= max(high, 0), (figure, low, true[figure], high)
+        seen["tight" if low == true[figure] or high == true[figure] else "wide"] += 1
+    for figure, value in true.items():
+        if figure.startswith(("bounds", "unknown", "kernel.")):
+            continue
+        withheld = figure in told["bounds"] or any(f"{figure}.".startswith(f"{name}.") for name in told["unknown"])
+        if withheld:
+            seen["withheld"] += 1
+        else:
+            assert leaves(told).get(figure) == value, figure
+            seen["exact"] += 1
+    assert all(told["unknown"].values())
+    return seen
+
+
+def compare(trace: Trace, seed: int, share: float) -> Counter[str]:
+    robbed, lost = rob(trace, seed, share)
+    truth, told = report(trace), report(robbed, lost)
+    assert len(truth) == len(told)
+    return sum((check(*pair) for pair in zip(truth, told, strict=True)), Counter())
+
+
+seeds = st.integers(0, 2**32)
+shares = st.sampled_from([0.01, 0.05, 0.2, 0.7])
+
+
+@given(plausible, seeds, shares)
+@reproducible
+def test_true_figures_lie_within_bounds(trace: Trace, seed: int, share: float) -> None:
+    compare(trace, seed, share)
+
+
+@given(garbage, seeds, shares)
+@reproducible
+def test_bounds_hold_for_any_stream(trace: Trace, seed: int, share: float) -> None:
+    """As long as no entry is larger than a page."""
+    events = [event._replace(size=min(event.size, PAGE_SIZE)) for event in trace.events]
+    compare(replace(trace, events=events), seed, share)
+
+
+# ------------------------------------------------------------------------------------------------------------- by hand
+
+
+def by_hand(lost: dict[str, int], missed: dict[str, int] | None = None, **how: Any) -> dict[str, Any]:
+    """Three slots stored, one freed and notified."""
+    events = [store(START + number, 0, number, 100 * number) for number in (1, 2, 3)]
+    events += [free(START + 10, 0, 2), Event(START + 11, EventKind.NOTIFY, 0, 2, size=200, flags=EventFlag.DROPPED)]
+    analysis = Analysis(header([AREA], [ZRAM], missing=()), **how)
+    analysis.feed(batch(events))
+    trailer = Trailer(Snapshot(START + 100), lost, missed=missed or {})
+    return as_json(analysis.finish(trailer))["areas"][0]  # type: ignore[no-any-return]
+
+
+def test_nothing_lost() -> None:
+    area = by_hand({})
+    assert (area["bounds"], area["unknown"]) == ({}, {})
+    assert (area["stores"], area["frees"], area["pages_stored"]) == (3, 1, 2)
+
+
+def test_lost_frees() -> None:
+    area = by_hand({"FREE": 2})
+    bounds = area["bounds"]
+    assert (area["stores"], area["pages_stored"], area["compr_data_size"]) == (3, 2, 400)  # nothing to do with frees
+    assert area["frees"] is None and bounds["frees"] == [1, 3]
+    assert bounds["rewrites"] == [0, 0] or area["rewrites"] is None
+    assert bounds["policies.none.stale_slots_end"] == [0, 3]
+    assert bounds["policies.none.stale_compr_bytes.end"] == [0, 200 + 2 * PAGE_SIZE]
+    assert bounds["policies.discard.stale_slots_end"] == [0, 3]  # never more than under none
+    assert CLUSTER_SLOTS > 2
+    assert area["policies"]["none"] == {
+        "stale_slots_end": None, "stale_slots_peak": None, "stale_pool_bytes": None,
+        "stale_compr_bytes": {"end": None, "peak": None, "mean": None, "byte_seconds": None},
+    }  # fmt: skip
+    assert area["unknown"]["lifetime_ns"] == "lost: 2 FREE"
+    assert all(area[name] is None for name in DEAR if name != "ramzswap")
+    assert area["notified"] is True
+
+
+def test_lost_stores_leave_frees_exact() -> None:
+    area = by_hand({"STORE": 1})
+    assert (area["frees"], area["free_reasons"]["other"], area["notify_free"]) == (1, 1, 1)
+    assert area["bounds"]["stores"] == [3, 4]
+    assert area["bounds"]["pages_stored"] == [2, 3]
+    assert area["bounds"]["compr_data_size"] == [0, 400 + PAGE_SIZE]
+
+
+def test_names_alone_are_no_loss_of_figures() -> None:
+    area = by_hand({"TASK": 9})
+    assert (area["bounds"], area["unknown"]) == ({}, {})
+
+
+def test_probes_that_did_not_run() -> None:
+    """Nobody knows for how many slots: what was counted is a lower bound of counts, and there is no other."""
+    area = by_hand({}, {"FREE": 1})
+    assert area["bounds"]["frees"] == [1, None]
+    assert area["bounds"]["stores"] == [3, None]
+    assert area["policies"]["none"]["stale_slots_end"] is None
+    assert "policies.none.stale_slots_end" in area["unknown"]
+
+
+@pytest.mark.parametrize("kind", sorted(kind.name for kind in STRUCTURE))
+def test_without_the_structure_nothing_is_known(kind: str) -> None:
+    area = by_hand({kind: 1})
+    assert area["bounds"] == {}
+    assert area["stores"] is None and area["unknown"]["stores"] == f"lost: 1 {kind}"
+
+
+@pytest.mark.parametrize("how", [{"since": START + 5}, {"until": START + 5}])
+def test_a_part_of_a_recording_with_losses(how: dict[str, int]) -> None:
+    """Nobody knows which part they belong to."""
+    area = by_hand({"FREE": 1}, **how)
+    assert area["bounds"] == {}
+    assert area["stores"] is None and area["policies"]["none"]["stale_slots_end"] is None
+    assert by_hand({}, **how)["unknown"] == {}
