@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from swaptrace.analysis.results import AreaResult, TraceResult
-from swaptrace.report import style, tables, words
+from swaptrace.report import bounded, style, tables, words
 from swaptrace.report.charts import CHARTS
 
 __all__ = ["area_names", "write_html"]
@@ -46,8 +46,8 @@ def write_html(result: TraceResult, folder: Path) -> Path:
             words.area_title(area),
             words.area_line(area),
             "" if area is words.lead(result) else words.headline(area),
-            tables.area_tables(area, duration),
-            _pictures(area, name, folder),
+            bounded.area_tables(area, duration),
+            _pictures(area, name, folder) if area.exact else [],  # what they show cannot be told if events were lost
         )
         for name, area in zip(area_names(result.areas), result.areas, strict=True)
     ]
@@ -96,4 +96,5 @@ def _render(result: TraceResult, sections: list[_Section]) -> str:
         sections=sections,
         glossary=words.GLOSSARY,
         equal=tables.EQUAL,
+        outside=bounded.OUTSIDE,
     )

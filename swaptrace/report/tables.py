@@ -15,14 +15,24 @@ from swaptrace.analysis.histogram import Survival
 from swaptrace.analysis.results import AreaResult, Content, Integral, PolicyResult
 from swaptrace.report import shares, words
 
-__all__ = ["AREA_TABLES", "EQUAL", "LONGER", "Table", "area_tables"]
+__all__ = [
+    "ACTIVITY",
+    "AREA_TABLES",
+    "EQUAL",
+    "LONGER",
+    "REASONS",
+    "WORDS",
+    "Table",
+    "area_tables",
+    "frame",
+]
 
 EQUAL = "✓"
 LONGER = "not reached"
 _CONTENT = ["model", "kernel", "model - kernel"]
-_WORDS = "meaning"  # the column that holds words instead of figures
+WORDS = "meaning"  # the column that holds words instead of figures
 
-_ACTIVITY = {
+ACTIVITY = {
     "stores": "pages written to the store",
     "loads": "pages read back from it",
     "frees": "slots freed",
@@ -49,7 +59,7 @@ _RAMZSWAP = {
     "pages_expand_pct": "pages that do not compress",
 }
 
-_REASONS = {
+REASONS = {
     "exit": "the task exited or replaced its memory",
     "swapin": "the page came back into RAM",
     "unmap": "memory or a file was given up",
@@ -79,7 +89,7 @@ class Table:
     @property
     def columns(self) -> list[tuple[str, bool]]:
         """(name of the column, whether it holds words)."""
-        return [(str(name), name == _WORDS) for name in self.frame.columns]
+        return [(str(name), name == WORDS) for name in self.frame.columns]
 
 
 def area_tables(area: AreaResult, duration_s: float | None) -> list[Table]:
@@ -88,7 +98,8 @@ def area_tables(area: AreaResult, duration_s: float | None) -> list[Table]:
     return [table for table in made if table is not None and len(table.frame)]
 
 
-def _frame(rows: dict[str, list[str]], columns: list[str]) -> pd.DataFrame:
+def frame(rows: dict[str, list[str]], columns: list[str]) -> pd.DataFrame:
+    """Rows of cells, by name."""
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
@@ -109,7 +120,7 @@ def content_table(area: AreaResult, duration_s: float | None) -> Table | None:
         apart = shares.difference(model, kernel)
         rows[name] = [show(model), show(kernel), EQUAL if apart == 0 else units.signed(show(apart))]
     title = "Slots in use at the end" if list(rows) == ["used_slots"] else "What the store holds at the end"
-    return Table("content", title, _frame(rows, _CONTENT), _header_note(area.swap_header))
+    return Table("content", title, frame(rows, _CONTENT), _header_note(area.swap_header))
 
 
 def _header_note(header: dict[str, int]) -> str:
@@ -139,7 +150,7 @@ def _stale(area: AreaResult, title: str, what: str, pick: Callable[[PolicyResult
     if not words.holds_memory(area) or all(pick(policy) is None for policy in area.policies.values()):
         return None
     rows = {name: _integral_cells(pick(policy)) for name, policy in area.policies.items()}
-    return Table(f"stale-{what}", title, _frame(rows, _INTEGRAL))
+    return Table(f"stale-{what}", title, frame(rows, _INTEGRAL))
 
 
 def slots_table(area: AreaResult, duration_s: float | None) -> Table | None:
@@ -154,7 +165,7 @@ def slots_table(area: AreaResult, duration_s: float | None) -> Table | None:
     duplicate, peak = units.size(twice.end), units.size(twice.peak)
     note = f"Duplicates: {duplicate} of live slots were in memory as well ({peak} at the peak)."
     return Table(
-        "stale-slots", "Stale slots, by policy", _frame(rows, ["end", "peak", _WORDS]), note if twice.peak else ""
+        "stale-slots", "Stale slots, by policy", frame(rows, ["end", "peak", WORDS]), note if twice.peak else ""
     )
 
 
@@ -179,7 +190,7 @@ def recovered_table(area: AreaResult, duration_s: float | None) -> Table | None:
         if found.get(f"{what}_bytes") is not None
     }
     title = "What notifications can recover, and what leaked"
-    return Table("recovered", title, _frame(rows, _INTEGRAL), _leaks_note(area))
+    return Table("recovered", title, frame(rows, _INTEGRAL), _leaks_note(area))
 
 
 def _leaks_note(area: AreaResult) -> str:
@@ -209,7 +220,7 @@ def what_if_table(area: AreaResult, duration_s: float | None) -> Table | None:
     for name, found in area.what_if.items():
         rows[name] = row(found.mem_used_total, found.stale_pool_bytes.get("none"))
     columns = ["mem_used_total", "its peak", "stale (none)", "its peak "]
-    return Table("what-if", "What if the pool were built otherwise", _frame(rows, columns))
+    return Table("what-if", "What if the pool were built otherwise", frame(rows, columns))
 
 
 def _quantiles(survival: Survival) -> list[str]:
@@ -240,8 +251,8 @@ def reasons_table(area: AreaResult, duration_s: float | None) -> Table | None:
             times = area.lifetime_by_reason.get(reason)
             median = units.duration(times.quantile(0.5) if times else None)
             part = units.percent(shares.share(number, area.frees))
-            rows[reason] = [units.count(number), part, median, _REASONS.get(reason, "")]
-    return Table("reasons", "Why slots were freed", _frame(rows, ["frees", "share", "median life", _WORDS]))
+            rows[reason] = [units.count(number), part, median, REASONS.get(reason, "")]
+    return Table("reasons", "Why slots were freed", frame(rows, ["frees", "share", "median life", WORDS]))
 
 
 def notification_table(area: AreaResult, duration_s: float | None) -> Table | None:
@@ -269,7 +280,7 @@ def notification_table(area: AreaResult, duration_s: float | None) -> Table | No
 def activity_table(area: AreaResult, duration_s: float | None) -> Table | None:
     """Everything that was counted."""
     rows = {}
-    for name, meaning in _ACTIVITY.items():
+    for name, meaning in ACTIVITY.items():
         number = getattr(area, name)
         if name == "written_back" and area.backing != "zswap":
             continue
@@ -278,7 +289,7 @@ def activity_table(area: AreaResult, duration_s: float | None) -> Table | None:
         state = name in ("left_censored", "live_slots_end")  # a state has no rate
         speed = None if state else shares.per_second(number, duration_s)
         rows[name] = [units.count(number), units.rate(speed) if not state else "", meaning]
-    return Table("activity", "What happened", _frame(rows, ["count", "rate", _WORDS]))
+    return Table("activity", "What happened", frame(rows, ["count", "rate", WORDS]))
 
 
 def ramzswap_table(area: AreaResult, duration_s: float | None) -> Table | None:
@@ -290,7 +301,7 @@ def ramzswap_table(area: AreaResult, duration_s: float | None) -> Table | None:
         ]
         for name, value in area.ramzswap.items()
     }
-    return Table("ramzswap", "The driver's statistics, under ramzswap's names", _frame(rows, ["value", _WORDS]))
+    return Table("ramzswap", "The driver's statistics, under ramzswap's names", frame(rows, ["value", WORDS]))
 
 
 #: (area, seconds recorded) -> table or None, in the order of the report.

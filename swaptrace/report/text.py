@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from swaptrace.analysis.results import AreaResult, TraceResult
-from swaptrace.report import tables, words
+from swaptrace.report import bounded, tables, words
 from swaptrace.units import DASH
 
 __all__ = ["print_text"]
@@ -39,7 +39,7 @@ def _print_area(area: AreaResult, result: TraceResult, console: Console) -> None
     _say(console, words.area_line(area))
     if area is not words.lead(result):
         _say(console, words.headline(area))
-    for table in tables.area_tables(area, result.trace.get("duration_s")):
+    for table in bounded.area_tables(area, result.trace.get("duration_s")):
         console.print()
         _say(console, table.title, "bold")
         console.print(_rich(table, console), highlight=False)
@@ -61,7 +61,7 @@ def _style(cell: str) -> str:
     """Green for what agrees, red for what does not, dim for what nobody knows."""
     if cell == tables.EQUAL:
         return "green"
-    return "dim" if cell == DASH else "red" if cell.startswith(("+", "-")) else ""
+    return "dim" if cell == DASH else "red" if cell == bounded.OUTSIDE or cell.startswith(("+", "-")) else ""
 
 
 def _say(console: Console, sentence: str, style: str = "") -> None:

@@ -64,6 +64,8 @@ def area_title(area: AreaResult) -> str:
 def area_line(area: AreaResult) -> str:
     """What the area is, in one line."""
     told = "slot-free notifications reach it" if area.notified else "no slot-free notifications reach it"
+    if "notified" in area.unknown:
+        told = "whether slot-free notifications reach it is not known, for events were lost"
     behind = f" ({area.zram})" if area.zram and area.zram not in area.device else ""
     return f"{units.count(area.slots)} slots on {BACKINGS.get(area.backing, area.backing)}{behind}; {told}."
 
@@ -112,6 +114,8 @@ def holds_memory(area: AreaResult) -> bool:
 
 def headline(area: AreaResult) -> str:
     """What stale slots cost in this area, and what notifications give back, in one sentence."""
+    if not area.exact and holds_memory(area):
+        return _within_bounds(area)
     none, recovered = area.policies.get("none"), area.recovered.get("compr_bytes")
     if none is None or recovered is None or not holds_memory(area):
         where = BACKINGS.get(area.backing, area.backing)
@@ -129,6 +133,18 @@ def headline(area: AreaResult) -> str:
         missed = f"{units.size(leaked.end)} ({units.size(leaked.peak)} at the peak)"
         gave = f"notifications can give back {back} of it, and {peak} at the peak, but missed {missed}."
     return f"Stale slots would hold {stale} at the end without slot-free notifications; {gave}"
+
+
+def _within_bounds(area: AreaResult) -> str:
+    """The headline if events were lost."""
+    found = area.ranges.get("policies.none.stale_compr_bytes.end")
+    if found is not None and found.high is not None:
+        held = f"between {units.size(found.low)} and {units.size(found.high)}"
+    elif "none" in area.policies and "policies.none.stale_compr_bytes.end" not in area.unknown:
+        held = units.size(area.policies["none"].stale_compr_bytes.end)
+    else:
+        return "Events were lost: what stale slots hold is not known."
+    return f"Stale slots would hold {held} at the end without slot-free notifications; events were lost."
 
 
 def _of_the_store(area: AreaResult, policy: str) -> str:
@@ -159,7 +175,10 @@ def warnings(result: TraceResult) -> list[str]:
         reasons = [f"{units.count(number)} {kind.lower()}" for kind, number in result.lost.items() if number]
         reasons += [f"{units.count(missed)} of them by probes that did not run"] if missed else []
         details = f" ({', '.join(reasons)})" if reasons else ""
-        said.append(f"{units.count(lost)} EVENTS WERE LOST{details}: the figures below are bounds, not exact values.")
+        said.append(
+            f"{units.count(lost)} EVENTS WERE LOST{details}: the figures below are bounds, not exact values, "
+            "and some are not told at all."
+        )
     for event in result.header.get("missing", ()):
         without = WITHOUT[event].sentence if event in WITHOUT else "what rests on it is unknown"
         said.append(f"THE KERNEL DID NOT TELL OF: {event}. Without it, {without}. A 0 that rests on it means nothing.")

@@ -6,21 +6,28 @@ recorder counts them.
 
 from __future__ import annotations
 
+import io
 import random
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import CLUSTER_SLOTS, PAGE_SIZE, START, Event, batch, free, header, store, zram_area
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from test_replay import Trace, garbage, plausible, reproducible
 
 from swaptrace.analysis.analysis import Analysis
+from swaptrace.analysis.results import TraceResult
 from swaptrace.areas import Snapshot, Store
 from swaptrace.events import EventFlag, EventKind
 from swaptrace.report.as_json import as_json
+from swaptrace.report.html import write_html
+from swaptrace.report.tables import EQUAL
+from swaptrace.report.text import print_text
 from swaptrace.trace.header import Trailer
 
 AREA, ZRAM = zram_area("/dev/zram0", 0, 64, 0), Store(0, "zram0", 64, counters={"pages_stored": 0})
@@ -106,14 +113,24 @@ def test_bounds_hold_for_any_stream(trace: Trace, seed: int, share: float) -> No
 # ------------------------------------------------------------------------------------------------------------- by hand
 
 
+EVENTS = [
+    *(store(START + number, 0, number, 100 * number) for number in (1, 2, 3)),
+    free(START + 10, 0, 2),
+    Event(START + 11, EventKind.NOTIFY, 0, 2, size=200, flags=EventFlag.DROPPED),
+]
+
+
 def by_hand(lost: dict[str, int], missed: dict[str, int] | None = None, **how: Any) -> dict[str, Any]:
     """Three slots stored, one freed and notified."""
-    events = [store(START + number, 0, number, 100 * number) for number in (1, 2, 3)]
-    events += [free(START + 10, 0, 2), Event(START + 11, EventKind.NOTIFY, 0, 2, size=200, flags=EventFlag.DROPPED)]
+    return as_json(analysed(EVENTS, lost, missed or {}, **how))["areas"][0]  # type: ignore[no-any-return]
+
+
+def analysed(events: list[Event], lost: dict[str, int], missed: dict[str, int], **how: Any) -> TraceResult:
+    """The kernel's counters at the end say what the events say, but for one page."""
     analysis = Analysis(header([AREA], [ZRAM], missing=()), **how)
     analysis.feed(batch(events))
-    trailer = Trailer(Snapshot(START + 100), lost, missed=missed or {})
-    return as_json(analysis.finish(trailer))["areas"][0]  # type: ignore[no-any-return]
+    kernel = {"pages_stored": 2, "compr_data_size": 400, "huge_pages": 7}
+    return analysis.finish(Trailer(Snapshot(START + 100, (), (replace(ZRAM, counters=kernel),)), lost, missed=missed))
 
 
 def test_nothing_lost() -> None:
@@ -177,3 +194,41 @@ def test_a_part_of_a_recording_with_losses(how: dict[str, int]) -> None:
     assert area["bounds"] == {}
     assert area["stores"] is None and area["policies"]["none"]["stale_slots_end"] is None
     assert by_hand({}, **how)["unknown"] == {}
+
+
+# ------------------------------------------------------------------------------------------------------------ in words
+
+
+def text_of(result: TraceResult) -> str:
+    out = io.StringIO()
+    print_text(result, Console(file=out, width=100))
+    return out.getvalue()
+
+
+def row(text: str, name: str) -> list[str]:
+    return next(line.split() for line in text.splitlines() if line.startswith(name))[1:]
+
+
+def test_text_states_no_equality() -> None:
+    exact, told = text_of(analysed(EVENTS, {}, {})), text_of(analysed(EVENTS, {"STORE": 3}, {}))
+    assert row(exact, "pages_stored") == ["2", "2", EQUAL]
+    assert EQUAL not in told and "model - kernel" not in told
+    assert row(told, "pages_stored") == ["2", "5", "2", "within"]
+    assert row(told, "huge_pages") == ["0", "3", "7", "OUTSIDE"]
+    assert row(told, "none: slots, end")[2:] == ["0", "4"]
+    assert row(told, "stores")[:2] == ["3", "6"]
+    assert "Stale slots would hold between 0 B and 12.2 KiB at the end" in " ".join(told.split())
+    assert "How long slots are in use" in exact and "How long slots are in use" not in told
+
+
+def test_text_when_probes_did_not_run() -> None:
+    told = " ".join(text_of(analysed(EVENTS, {}, {"STORE": 1})).split())
+    assert EQUAL not in told
+    assert "what stale slots hold is not known" in told
+
+
+def test_html_states_no_equality_and_draws_nothing(tmp_path: Path) -> None:
+    page = write_html(analysed(EVENTS, {"STORE": 3}, {}), tmp_path).read_text()
+    assert f">{EQUAL}<" not in page and "<img" not in page
+    assert ">within<" in page and 'class="apart">OUTSIDE<' in page
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
