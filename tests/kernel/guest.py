@@ -6,15 +6,17 @@ Usage: guest.py FOLDER. Every scenario has a folder of its own in FOLDER, where 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
+import multiprocessing as mp
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 import numpy as np
 from memory import MADV_PAGEOUT
-from scenarios import SWAPTRACE, analysis_environment, in_a_process, recording, run_all, wait_for
+from scenarios import SWAPTRACE, analysis_environment, in_a_process, recording, run_all, says, wait_for
 from zram import run, zram_swap
 
 from swaptrace.degradation import NOTIFICATION, STORED
@@ -38,6 +40,7 @@ from swaptrace.trace.writer import TraceWriter
 
 PRIME = 4099
 HUGE_PAGES, HUGE_BYTES = 11, 2 << 20
+HARD_PAGES, HARD_SECONDS = 8192, 20.0
 CGROUPS = Path("/sys/fs/cgroup")
 WORKLOAD = [sys.executable, __file__]
 
@@ -106,15 +109,25 @@ def mixed_workload(folder: Path, second: str) -> None:
 
 def in_cgroup(name: str, pages: int, content: str, seed: int) -> Process:
     """A process that is in a new memory cgroup before it touches its pages."""
-    group = CGROUPS / name
+    with in_group(new_cgroup(name)):
+        return Process(pages, content, seed)
+
+
+def new_cgroup(name: str) -> Path:
     if not (CGROUPS / "cgroup.procs").exists():
         run("mount", "-t", "cgroup2", "none", str(CGROUPS))
     (CGROUPS / "cgroup.subtree_control").write_text("+memory")
-    group.mkdir()
+    (CGROUPS / name).mkdir()
+    return CGROUPS / name
+
+
+@contextlib.contextmanager
+def in_group(group: Path) -> Iterator[None]:
+    """What is started herein is in that cgroup, and stays."""
     own, mine = CGROUPS / "cgroup.procs", group / "cgroup.procs"
-    mine.write_text(str(os.getpid()))  # the process is forked from this one, and stays
+    mine.write_text(str(os.getpid()))
     try:
-        return Process(pages, content, seed)
+        yield
     finally:
         own.write_text(str(os.getpid()))
 
@@ -299,6 +312,76 @@ def commands(folder: Path) -> None:
     (folder / "swaps").write_text(Path("/proc/swaps").read_text())
 
 
+def pressed(folder: Path) -> None:
+    """Two processors swap as fast as they can; then the kernel is asked for the recorder's own memory."""
+    group = new_cgroup("pressed")
+    with zram_swap(megabytes=256) as device:
+        with in_group(group):
+            other = Process(3001, "random", 1)
+            recorder = start_recorder(folder)
+        before = time.monotonic()
+        hard = [mp.get_context("fork").Process(target=swap_hard, args=(number,)) for number in (1, 2)]
+        for process in hard:
+            process.start()
+        for process in hard:
+            process.join()
+        seconds = time.monotonic() - before
+        asked = (group / "memory.reclaim").exists()  # since 5.19
+        if asked:
+            with contextlib.suppress(OSError):  # not that much was to be had
+                (group / "memory.reclaim").write_text("400M")
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/{recorder.pid}/status").read_text().splitlines())
+        status = {name: int(fields[name].split()[0]) for name in ("VmSwap", "VmLck", "VmRSS", "VmHWM")}
+        facts = {"seconds": seconds, "asked": asked, "others": other.swapped(), "status": status, "pid": recorder.pid}
+        end_recorder(folder, recorder)
+        save(folder, device, **facts)
+        other.exit()
+
+
+def swap_hard(number: int) -> None:
+    """Out and gone again, pages that the store need not compress."""
+    size = HARD_PAGES * mmap.PAGESIZE
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    end = time.monotonic() + HARD_SECONDS
+    while time.monotonic() < end:
+        np.frombuffer(memory, np.uint64)[:] = number
+        memory.madvise(MADV_PAGEOUT)
+        memory.madvise(mmap.MADV_DONTNEED)
+
+
+def robbed(folder: Path) -> None:
+    """The recorder stands still while more happens than its ring has room for."""
+    with zram_swap(megabytes=256) as device:
+        recorder = start_recorder(folder, "--ring", "1")
+        first, second = Process(8009, "mixed", 1), Process(8011, "compressible", 2)
+        recorder.send_signal(signal.SIGSTOP)
+        out = first.page_out() + second.page_out()
+        first.exit()
+        recorder.send_signal(signal.SIGCONT)
+        time.sleep(2)
+        third = Process(2003, "random", 3)
+        out += third.page_out()
+        third.exit()
+        end_recorder(folder, recorder)
+        save(folder, device, out=out)
+        second.exit()
+
+
+def start_recorder(folder: Path, *options: str) -> subprocess.Popen[bytes]:
+    """As a user starts it: a process of its own."""
+    log = folder / "record.err"
+    command = [*SWAPTRACE, "record", "-o", str(folder / "trace"), *options]
+    recorder = subprocess.Popen(command, stderr=log.open("w"))
+    wait_for(lambda: says(log, "recording to") or recorder.poll() is not None)
+    return recorder
+
+
+def end_recorder(folder: Path, recorder: subprocess.Popen[bytes]) -> None:
+    recorder.send_signal(signal.SIGINT)
+    (folder / "record.status").write_text(str(recorder.wait()))
+
+
 SCENARIOS = {
     "mixed": mixed,
     "exact": exact,
@@ -308,6 +391,8 @@ SCENARIOS = {
     "full-disk": full_disk,
     "degraded": degraded,
     "commands": commands,
+    "pressed": pressed,
+    "robbed": robbed,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -9,13 +10,16 @@ from functools import partial
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 from swaptrace.live.probes import PROBES, ZSWAP
 from swaptrace.report.as_json import as_json
+from swaptrace.report.tables import EQUAL
+from swaptrace.report.text import print_text
 from tests.kernel.conftest import CHECKOUT, KERNELS, WHOLE_KERNELS, Guest, Scenario, run_in_guest
-from tests.kernel.guest import HUGE_BYTES, HUGE_PAGES, PRIME
+from tests.kernel.guest import HARD_PAGES, HUGE_BYTES, HUGE_PAGES, PRIME
 
 SLOT_FREE_FUNCTIONS = {
     "5.10": "swap_range_free",
@@ -308,6 +312,71 @@ class TestInterrupted:
         assert commands.output("unwritable.status") == "3"
         assert "cannot write to /proc/trace" in commands.output("unwritable.err")
         assert "Traceback" not in commands.output("unwritable.err")
+
+
+class TestPressed:
+    """Two processors that do nothing but swap."""
+
+    @pytest.fixture
+    def pressed(self, whole_guest: Guest) -> Scenario:
+        return whole_guest.scenario("pressed")
+
+    def test_nothing_is_lost_at_the_highest_rate(self, pressed: Scenario) -> None:
+        assert pressed.output("record.status") == "0"
+        assert pressed.result.lost == {}
+        assert pressed.area.notify_free == pressed.notify_free()
+        assert pressed.area.stores > 2 * HARD_PAGES
+
+    def test_the_recorder_is_not_swapped(self, pressed: Scenario) -> None:
+        """Though the kernel was asked for its memory, and another process next to it was swapped."""
+        status = pressed.facts["status"]
+        assert status["VmSwap"] == 0 < status["VmLck"]
+        assert pressed.facts["others"] > 0 or not pressed.facts["asked"]
+
+    def test_the_recorder_takes_little_memory(self, pressed: Scenario) -> None:
+        assert pressed.facts["status"]["VmRSS"] * 1024 <= 150_000_000
+
+    def test_the_recorder_is_not_in_its_own_figures(self, pressed: Scenario) -> None:
+        """No slot that was freed was one of its own pages."""
+        freed = of_kind(pressed, EventKind.FREE)
+        own = freed[freed["tgid"] == pressed.facts["pid"]]
+        assert set((own["flags"] >> REASON_SHIFT).tolist()) <= {FreeReason.RECLAIM}
+
+
+class TestRobbed:
+    """More than there was room for, and a recorder that stood still."""
+
+    @pytest.fixture
+    def robbed(self, whole_guest: Guest) -> Scenario:
+        return whole_guest.scenario("robbed")
+
+    def test_every_lost_event_is_counted(self, robbed: Scenario) -> None:
+        lost = robbed.result.lost
+        assert lost["NOTIFY"] > 0
+        assert len(of_kind(robbed, EventKind.NOTIFY)) + lost["NOTIFY"] == robbed.notify_free()
+        assert int(of_kind(robbed, EventKind.FREE)["run"].sum()) + lost["FREE"] == robbed.notify_free()
+        stored = len(of_kind(robbed, EventKind.STORE)) + lost.get("STORE", 0)
+        zeros = robbed.facts["out"] - stored
+        assert zeros == 0 or 0 < zeros <= robbed.facts["out"] // 8  # kept by the swap map alone, from 6.12 on
+
+    def test_the_kernels_figures_lie_within_the_bounds(self, robbed: Scenario) -> None:
+        area = as_json(robbed.result)["areas"][0]
+        bounds = area["bounds"]
+        for figure in ("orig_data_size", "compr_data_size", "same_pages", "huge_pages"):
+            low, high = bounds[figure]
+            assert low <= robbed.mm_stat(figure) <= high
+            assert area[figure] is None
+        low, high = bounds["frees"]
+        assert low < robbed.notify_free() == high
+        low, high = bounds["live_slots_end"]
+        assert low <= len(robbed.block_state) - 1 <= high
+
+    def test_the_report_states_no_equality(self, robbed: Scenario) -> None:
+        out = io.StringIO()
+        print_text(robbed.result, Console(file=out, width=100))
+        assert EQUAL not in out.getvalue()
+        assert "EVENTS WERE LOST" in out.getvalue() and " within" in out.getvalue()
+        assert "OUTSIDE" not in out.getvalue()
 
 
 class TestCommands:
