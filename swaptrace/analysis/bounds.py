@@ -35,8 +35,9 @@ Kinds = frozenset[str]
 
 _NONE: Kinds = frozenset()
 _STATE = frozenset({"STORE", "FREE", "DROP", "NOTIFY"})
+_STORED = frozenset({"STORE"})
 _SIZE = _STATE | {"MOVED"}
-_ENTRY = _SIZE - {"FREE"}
+_ENTRY = _SIZE - {"FREE"}  # each of which tells the size of an entry
 _ANY = _SIZE | {"ALLOC", "LOAD"}  # each of them is also a moment at which the clock goes on
 _GONE = frozenset({"DROP", "NOTIFY"})
 _STRUCTURE = frozenset({"SWAPON", "SWAPOFF", "RESET"})  # which slots are whose, and what is gone all at once
@@ -80,18 +81,17 @@ _RULES: dict[str, _Rule] = {
     "moved": _more("MOVED"),
     "left_censored": _Rule(frozenset({"STORE"}), _GONE),
     "used_slots": _Rule(frozenset({"FREE"}), frozenset({"ALLOC"})),
-    "live_slots_end": _either(_STATE),
-    "live_compr_bytes_end": _either(_SIZE, _Per.PAGE),
+    "live_slots_end": _Rule(_STATE, _STORED),
+    "live_compr_bytes_end": _Rule(_SIZE, _ENTRY, _Per.PAGE),
     "pages_stored": _Rule(_GONE, frozenset({"STORE"})),
     "orig_data_size": _Rule(_GONE, frozenset({"STORE"}), _Per.PAGE),
     "same_pages": _either(_ENTRY),
     "huge_pages": _either(_ENTRY),
     "bd_count": _either(_ENTRY),
     "compr_data_size": _either(_ENTRY, _Per.PAGE),
-    "duplicate.slots_end": _either(_STATE | {"LOAD"}),
-    "duplicate.compr_bytes": _either(_SIZE | {"LOAD"}, _Per.PAGE),
-    "recovered.compr_bytes": _either(_SIZE, _Per.PAGE),
-    "leaked.compr_bytes": _either(_SIZE, _Per.PAGE),
+    "duplicate.slots_end": _Rule(_STATE, _STORED | {"LOAD"}),
+    "duplicate.compr_bytes.end": _Rule(_SIZE, _ENTRY | {"LOAD"}, _Per.PAGE),
+    "duplicate.compr_bytes.peak": _either(_SIZE | {"LOAD"}, _Per.PAGE),
 }
 
 #: Without a rule: a name stands for all that is below it, too.
@@ -119,14 +119,27 @@ _CONTENT = ("pages_stored", "orig_data_size", "same_pages", "huge_pages", "bd_co
 
 def _rule(figure: str) -> _Rule:
     """The rule of a figure of `figures`."""
-    name = figure.removesuffix(".end").removesuffix(".peak")
-    if name in _RULES:
-        return _RULES[name]
-    if name.startswith("free_reasons."):
-        return _RULES["frees"]
-    in_bytes, in_clusters = "_bytes" in name, name.startswith("policies.discard.")
-    kinds = (_SIZE if in_bytes else _STATE) | ({"ALLOC"} if in_clusters else _NONE)
-    return _either(kinds, _Per(in_bytes + 2 * in_clusters))
+    if figure in _RULES:
+        return _RULES[figure]
+    return _RULES["frees"] if figure.startswith("free_reasons.") else _stale_rule(figure)
+
+
+def _stale_rule(figure: str) -> _Rule:
+    """That of what is stale under a policy, recovered or leaked.
+
+    A store makes an entry live, or one that will be stale; what drops an entry makes it less; a free makes it stale,
+    and does not make it less. A peak is where an old entry counted as new may have been stale for a time.
+    """
+    in_bytes = "_bytes" in figure
+    if figure.startswith("policies.discard."):
+        return _either(_SIZE | {"ALLOC"}, _Per.CLUSTER_PAGES if in_bytes else _Per.CLUSTER)
+    if figure.endswith("peak"):
+        return _either(_SIZE if in_bytes else _STATE, _Per(in_bytes))
+    if in_bytes:
+        return _Rule(_ENTRY, _SIZE, _Per.PAGE)
+    # whether a notification drops an entry makes no difference where it is dropped by a store alone
+    by_stores = figure.startswith(("policies.none.", "policies.discard_once."))
+    return _Rule(_STORED | {"DROP"} | (_NONE if by_stores else {"NOTIFY"}), _STORED | {"FREE"})
 
 
 def _no_rules(area: AreaResult) -> dict[str, Kinds]:
