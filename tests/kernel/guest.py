@@ -40,7 +40,7 @@ from swaptrace.trace.writer import TraceWriter
 
 PRIME = 4099
 HUGE_PAGES, HUGE_BYTES = 11, 2 << 20
-HARD_PAGES, HARD_SECONDS = 8192, 20.0
+HARD_PAGES, HARD_SECONDS = 8192, 12.0
 CGROUPS = Path("/sys/fs/cgroup")
 WORKLOAD = [sys.executable, __file__]
 
