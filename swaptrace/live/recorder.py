@@ -125,6 +125,9 @@ def record(
         _say(f"recording to {output}" + ("" if command or duration else "; stop with Ctrl-C"))
         totals, trailer = _run(source, writer, command, duration)
     _say(f"\n{totals.line()}\n{output}: {units.size(writer.size)}; see it with: swaptrace report {output}")
+    if trailer.lost:
+        ring = source.header.ring_bytes >> 20
+        _say(f"events were lost, so that figures are known as ranges only; a larger ring may do: --ring {2 * ring}")
     return trailer.exit_status or 0
 
 
