@@ -324,7 +324,7 @@ class TestPressed:
     def test_nothing_is_lost_at_the_highest_rate(self, pressed: Scenario) -> None:
         assert pressed.output("record.status") == "0"
         assert pressed.result.lost == {}
-        area = pressed.area  # and the kernel's counters when the recording ended: later, others have pages of theirs back
+        area = pressed.area  # and the kernel's counters when the recording ended: later, others have pages back
         assert area.notify_free == area.frees == area.kernel_counts["notify_free"] > 2 * HARD_PAGES
         assert area.model.pages_stored == area.kernel.pages_stored
         assert area.model.compr_data_size == area.kernel.compr_data_size
