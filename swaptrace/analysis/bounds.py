@@ -217,14 +217,14 @@ def _said(lost: Mapping[str, int], kinds: Iterable[str]) -> str:
 
 def _capped(ranges: dict[str, Range], area: AreaResult) -> dict[str, Range]:
     """No more slots than the area has are stale; and whatever is stale under a policy is under `none` as well."""
-    capped = dict(ranges)
+    counted, capped = figures(area), dict(ranges)
     for figure, found in ranges.items():
         if not figure.startswith(("policies.", "recovered.", "leaked.")) or found.high is None:
             continue
-        what = "stale_compr_bytes" if "compr_bytes" in figure else "stale_slots"
         end = "peak" if figure.endswith("peak") else "end"
-        none = ranges.get(f"policies.none.{what}{'.' if what == 'stale_compr_bytes' else '_'}{end}")
-        limits = [found.high, *([area.slots] if what == "stale_slots" else [])]
-        limits += [none.high] if none is not None and none.high is not None else []
+        none = f"policies.none.stale_{'compr_bytes.' if 'compr_bytes' in figure else 'slots_'}{end}"
+        limit = ranges[none].high if none in ranges else counted.get(none)
+        limits = [found.high] if limit is None else [found.high, limit]
+        limits += [area.slots] if "slots" in figure else []
         capped[figure] = Range(found.low, max(min(limits), found.low))
     return capped

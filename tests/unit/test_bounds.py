@@ -173,6 +173,14 @@ def test_lost_stores_leave_frees_exact() -> None:
     assert area["bounds"]["compr_data_size"] == [0, 400 + PAGE_SIZE]
 
 
+def test_lost_allocations_concern_discards_only() -> None:
+    """What is not stale under `none`, which is known, is not under `discard` either."""
+    area = by_hand({"ALLOC": 1})
+    assert area["policies"]["none"]["stale_slots_end"] == 1
+    assert area["bounds"]["policies.discard.stale_slots_end"] == [0, 1]
+    assert area["bounds"]["used_slots"] == [0, 0]
+
+
 def test_names_alone_are_no_loss_of_figures() -> None:
     area = by_hand({"TASK": 9})
     assert (area["bounds"], area["unknown"]) == ({}, {})
