@@ -326,8 +326,12 @@ def writeback(session: Session) -> None:
     session.check("huge written back")
     lines = block_state("zram0").decode().splitlines()
     plain = [words[0] for words in map(str.split, lines) if not set("wsh") & set(words[2])]
-    (device / "writeback").write_text(f"page_index={plain[-1]}")
-    session.check("one written back")
+    try:
+        (device / "writeback").write_text(f"page_index={plain[-1]}")
+        singles = 1
+    except OSError:  # 5.10 writes back no single page
+        singles = 0
+    session.check("one written back", singles=singles)
     (device / "idle").write_text("all")
     (device / "writeback").write_text("idle")
     session.check("idle written back")
