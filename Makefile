@@ -17,7 +17,9 @@ PACKAGES := \
 	debian-archive-keyring \
 	dmsetup \
 	e2fsprogs \
+	gcc \
 	kmod \
+	libc6-dev \
 	procps \
 	python3-bpfcc \
 	python3-venv \

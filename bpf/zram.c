@@ -11,9 +11,9 @@
 #define MAX_PAGES_PER_BIO 512
 
 /* Read zram->table[index] into event->size and event->flags; returns whether it holds anything. */
-static inline bool read_entry(u64 table, u64 index, struct event *event)
+static inline u32 read_entry(u64 table, u64 index, struct event *event)
 {
-	u64 entry[SIZE_ZRAM_ENTRY / 8] = {}, handle;
+	u64 entry[SIZE_ZRAM_ENTRY / 8] = {}, handle, any;
 	u32 flags, same, huge, written_back;
 
 	READ(entry, table + index * SIZE_ZRAM_ENTRY); /* all at once: the call costs more than what it copies */
@@ -22,11 +22,13 @@ static inline bool read_entry(u64 table, u64 index, struct event *event)
 	same = flags >> ZRAM_SAME & 1;
 	huge = flags >> ZRAM_HUGE & 1;
 	written_back = flags >> ZRAM_WB & 1;
-	huge &= !written_back; /* which keeps its mark since 7.0 or so */
+	huge &= 1 - written_back; /* which keeps its mark since 7.0 or so */
 	event->flags |= same * FLAG_SAME | huge * FLAG_HUGE | written_back * FLAG_WRITTEN_BACK;
 	/* neither a same-filled page nor one on the backing device has an object in memory */
 	event->size = (flags & ((1U << ZRAM_FLAG_SHIFT) - 1)) * !(same | written_back);
-	return (handle != 0) | same | written_back;
+	any = handle | -handle;
+	asm volatile("" : "+r"(any)); /* or the compiler would make a branch of it, see summary.c */
+	return any >> 63 | same | written_back;
 }
 
 static inline u32 entry_flags(u64 table, u64 index)
@@ -37,8 +39,8 @@ static inline u32 entry_flags(u64 table, u64 index)
 	return flags;
 }
 
-/* Emit what has happened to an entry, or to all of them. */
-static inline void emit_of(u64 zram, struct event *event)
+/* Emit what has happened to an entry, or to all of them. kind: a constant, and set last, see emit(). */
+static inline void emit_of(u64 zram, struct event *event, u32 kind)
 {
 	u64 disk = 0;
 	u32 minor = 0;
@@ -48,6 +50,7 @@ static inline void emit_of(u64 zram, struct event *event)
 	event->tgid = current_task();
 	event->time = bpf_ktime_get_ns();
 	event->device = minor;
+	event->kind = kind;
 	emit(event, 1);
 }
 
@@ -215,10 +218,10 @@ static inline void pages_stored(struct zram_io *io)
 		event.slot = io->index + i;
 		event.run = 1;
 		event.arg = io->memory_cgroup;
-		event.kind = EVENT_STORE;
 		event.device = io->store;
-		gone = !read_entry(io->table, io->index + i, &event);
+		gone = 1 - read_entry(io->table, io->index + i, &event);
 		event.flags |= gone * FLAG_GONE;
+		event.kind = EVENT_STORE; /* last: see emit() */
 		emit(&event, 1);
 	}
 	if (pages > MAX_PAGES_PER_BIO)
@@ -383,12 +386,11 @@ static inline void emit_moved(u64 zram, u64 table, u64 index)
 	u32 flags = entry_flags(table, index);
 	struct event event = {};
 
-	event.kind = EVENT_MOVED;
 	event.slot = index;
 	event.run = 1;
 	event.size = flags & ((1U << ZRAM_FLAG_SHIFT) - 1);
 	event.flags = (flags >> ZRAM_HUGE & 1) * FLAG_HUGE;
-	emit_of(zram, &event);
+	emit_of(zram, &event, EVENT_MOVED);
 }
 
 /* zram_free_page(struct zram *, size_t index), or slot_free(): called for entries that hold nothing, too */
@@ -398,7 +400,7 @@ int entry_dropped(void *ctx)
 	struct notification *now = notification_here();
 	struct zram_io *running;
 	struct event event = {};
-	bool held;
+	bool held, moved = false;
 
 	READ(table, zram + OFF_ZRAM_TABLE); /* a number, not a pointer, see as_number() */
 	if (!now)
@@ -413,7 +415,6 @@ int entry_dropped(void *ctx)
 	}
 	if (!held)
 		return 0;
-	event.kind = EVENT_DROP;
 	running = running_io(thread);
 	if (running && running->thread != thread)
 		running = 0;
@@ -422,10 +423,13 @@ int entry_dropped(void *ctx)
 	/* Until 7.0 or so, writeback frees the object in this way, and then says where the page is now. Another task
 	 * that drops an entry which was chosen for that does so for a write or a discard, or is a notification. */
 	else if (!running && entry_flags(table, index) >> ZRAM_CHOSEN & 1)
-		event.kind = EVENT_MOVED;
+		moved = true;
 	event.slot = index;
 	event.run = 1;
-	emit_of(zram, &event);
+	if (moved)
+		emit_of(zram, &event, EVENT_MOVED);
+	else
+		emit_of(zram, &event, EVENT_DROP);
 	return 0;
 }
 
@@ -451,7 +455,6 @@ int store_reset(void *ctx)
 {
 	struct event event = {};
 
-	event.kind = EVENT_RESET;
-	emit_of(ARG(ctx, 0), &event);
+	emit_of(ARG(ctx, 0), &event, EVENT_RESET);
 	return 0;
 }

@@ -16,6 +16,7 @@ __all__ = ["command"]
 @click.option("--ring", "ring_mib", type=click.IntRange(1, 1024), help="Ring buffer, MiB.  [default: by memory size]")
 @click.option("--time-frees", is_flag=True, help="Time the kernel's slot-free path, too (costs a further probe).")
 @click.option("--kprobes", is_flag=True, help="Use kprobes even where BPF trampolines, which cost less, would do.")
+@click.option("--summary", is_flag=True, help="Let the kernel add up: no events are kept, memory stays constant.")
 @click.argument("arguments", metavar="[-- COMMAND ARGS...]", nargs=-1, type=click.UNPROCESSED)
 def command(
     output: Path,
@@ -24,6 +25,7 @@ def command(
     ring_mib: int | None,
     time_frees: bool,
     kprobes: bool,
+    summary: bool,
     arguments: tuple[str, ...],
 ) -> int:
     """Record swap events: until COMMAND ends, for a time (-d), or until Ctrl-C.
@@ -32,6 +34,13 @@ def command(
     """
     from swaptrace.live.footprint import frugal_arrow
 
+    if summary:
+        if ring_mib or time_frees:
+            raise click.UsageError("--summary keeps no events: neither --ring nor --time-frees goes with it")
+        with frugal_arrow():
+            from swaptrace.live.summary import record_summary
+
+        return record_summary(output, arguments, duration=duration, force=force)
     with frugal_arrow():
         from swaptrace.live.recorder import record
 

@@ -15,6 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventFlag, EventKind, c_definitions
 from swaptrace.live.arch import Architecture
@@ -23,6 +26,8 @@ from swaptrace.live.layout import MAX_SWAP_TYPES, MissingLayout, layout
 from swaptrace.live.probes import SLOT_FREED, ZSWAP, Candidate, Choice, Symbols
 from swaptrace.live.ring import Ring
 from swaptrace.live.trampolines import Attachment, Trampolines
+from swaptrace.summary.figures import Limits
+from swaptrace.summary.figures import c_definitions as summary_definitions
 
 __all__ = ["EntrySeen", "Programs", "compile_programs", "import_bcc", "read_directly"]
 
@@ -130,8 +135,10 @@ class Programs:
         time_frees: bool = False,
         kprobes: bool = False,
         zswap_in_zsmalloc: bool = False,
+        summary: Limits | None = None,
     ) -> None:
-        """time_frees: time the slot-free function, too. kprobes: use them even where trampolines would do."""
+        """time_frees: time the slot-free function, too. kprobes: use them even where trampolines would do. summary: work
+        the events out in the kernel, once its switch is on, instead of handing them over."""
         self._ring_bytes = ring_bytes
         self._time_frees = time_frees
         self._choices = choices
@@ -156,7 +163,9 @@ class Programs:
             self._constants.pop("OFF_PAGE_MEMCG", None)
         if "ZSWAP_POOLS" in self._constants:
             self._constants["ZSWAP_POOLS"] = f"{pools:#x}ULL"
-        self._files = ["common.h", "slots.c"] + ["zram.c"] * zram + ["zswap.c"] * zswap + ["swap_calls.c"]
+        self._summary = "" if summary is None else summary_definitions(summary)
+        self._files = ["summary.c"] * (summary is not None) + ["common.h", "slots.c"]
+        self._files += ["zram.c"] * zram + ["zswap.c"] * zswap + ["swap_calls.c"]
         self._zram_pools, self._zswap_pools = "OFF_ZRAM_POOL" in self._constants, "ZSWAP_POOLS" in self._constants
         self._bpf = self._compile()
 
@@ -168,7 +177,7 @@ class Programs:
     def _compile(self) -> Any:
         constants = {**self._constants, **({"TRAMPOLINES": 1} if self._trampolines else {})}
         source = "".join(f"#define {name} {value}\n" for name, value in constants.items())
-        source += c_definitions()
+        source += c_definitions() + self._summary
         source += "".join((resources.files("swaptrace.bpf") / name).read_text() for name in self._files)
         return compile_programs(import_bcc(), source)
 
@@ -240,6 +249,11 @@ class Programs:
 
     def ring(self) -> Ring:
         return Ring(self._bpf["ring"].map_fd, self._ring_bytes)
+
+    def summary_map(self, name: str, dtype: np.dtype[Any], length: int) -> NDArray[Any]:
+        """The array behind a map of bpf/summary.c: what is written to it, the programs see at once."""
+        memory = mmap.mmap(self._bpf[f"summary_{name}"].map_fd, dtype.itemsize * length)
+        return np.frombuffer(memory, dtype, length)
 
     def lost(self) -> dict[str, int]:
         """Events that found no room in the ring, in slots, by kind."""

@@ -25,7 +25,7 @@ from swaptrace.live.source import LiveSource
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.writer import TraceWriter, already_there
 
-__all__ = ["Totals", "record"]
+__all__ = ["Status", "Stop", "Totals", "end_of", "prepare_output", "record", "say", "signals"]
 
 _FLUSH_EVERY = 1.0  # seconds: what a killed recorder may lose
 
@@ -60,7 +60,7 @@ class Totals:
         )
 
 
-class _Stop:
+class Stop:
     """Why to stop. Ctrl-C and SIGTERM set it: nothing is done inside the signal handler itself."""
 
     def __init__(self, duration: float | None) -> None:
@@ -80,7 +80,7 @@ class _Stop:
 
 
 @contextlib.contextmanager
-def _signals(stop: _Stop) -> Iterator[None]:
+def signals(stop: Stop) -> Iterator[None]:
     before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -103,11 +103,8 @@ def record(
 
     Raises Problem for all that a user can mend; what was recorded until then stays readable.
     """
-    if command and shutil.which(command[0]) is None:
-        raise UsageProblem(f"{command[0]}: command not found", "check the spelling, or give its whole path")
-    if os.path.lexists(output) and not force:  # TraceWriter would say so, but only after seconds of compiling
-        raise already_there(output)
-    _say("compiling and attaching BPF programs ...")
+    prepare_output(output, command, force=force)
+    say("compiling and attaching BPF programs ...")
     keep_in_memory()
     compiled = LiveSource(command, ring_bytes, time_frees=time_frees, kprobes=kprobes)
     give_back()
@@ -115,30 +112,38 @@ def record(
     with compiled as source:
         writer = TraceWriter(output, source.header, force=force)
         for event in source.header.missing:
-            _say(f"not recorded, as this kernel does not tell: {event} (see: swaptrace check)")
+            say(f"not recorded, as this kernel does not tell: {event} (see: swaptrace check)")
         if refused:
-            _say(f"the recorder may be swapped out itself, and is then in its own figures: {refused}")
+            say(f"the recorder may be swapped out itself, and is then in its own figures: {refused}")
         for sentence in missing_views():
-            _say(sentence)
+            say(sentence)
         if source.compared is not None:
-            _say(f"zram's layout is assumed; {units.count(source.compared)} entries are as it has them")
-        _say(f"recording to {output}" + ("" if command or duration else "; stop with Ctrl-C"))
+            say(f"zram's layout is assumed; {units.count(source.compared)} entries are as it has them")
+        say(f"recording to {output}" + ("" if command or duration else "; stop with Ctrl-C"))
         totals, trailer = _run(source, writer, command, duration)
-    _say(f"\n{totals.line()}\n{output}: {units.size(writer.size)}; see it with: swaptrace report {output}")
+    say(f"\n{totals.line()}\n{output}: {units.size(writer.size)}; see it with: swaptrace report {output}")
     if trailer.lost:
         ring = source.header.ring_bytes >> 20
-        _say(f"events were lost, so that figures are known as ranges only; a larger ring may do: --ring {2 * ring}")
+        say(f"events were lost, so that figures are known as ranges only; a larger ring may do: --ring {2 * ring}")
     return trailer.exit_status or 0
+
+
+def prepare_output(output: Path, command: tuple[str, ...], *, force: bool) -> None:
+    """Say now what would otherwise fail only after seconds of compiling. Raises UsageProblem."""
+    if command and shutil.which(command[0]) is None:
+        raise UsageProblem(f"{command[0]}: command not found", "check the spelling, or give its whole path")
+    if os.path.lexists(output) and not force:
+        raise already_there(output)
 
 
 def _run(
     source: LiveSource, writer: TraceWriter, command: tuple[str, ...], duration: float | None
 ) -> tuple[Totals, Trailer]:
-    stop, totals = _Stop(duration), Totals()
-    with _signals(stop):
+    stop, totals = Stop(duration), Totals()
+    with signals(stop):
         child = subprocess.Popen(command) if command else None
         hurry()
-        status = _Status()
+        status = Status()
         flushed = time.monotonic()
         try:
             while not stop.check(child):
@@ -148,9 +153,9 @@ def _run(
                 if time.monotonic() - flushed >= _FLUSH_EVERY:
                     writer.flush()
                     totals.lost, flushed = source.lost(), time.monotonic()
-                    status.show(totals)
+                    status.show(totals.line())
         finally:
-            exit_status = _end(child, stop.reason)
+            exit_status = end_of(child, stop.reason)
         batches, trailer = source.finish(exit_status, stop.reason or "end")
         for batch in batches:
             totals.add(batch)
@@ -160,7 +165,7 @@ def _run(
     return totals, trailer
 
 
-def _end(child: subprocess.Popen[bytes] | None, reason: str | None) -> int | None:
+def end_of(child: subprocess.Popen[bytes] | None, reason: str | None) -> int | None:
     """The command's exit status, as a shell gives it; 0 if the recording, not the command, came to its end first."""
     if child is None:
         return None
@@ -173,17 +178,17 @@ def _end(child: subprocess.Popen[bytes] | None, reason: str | None) -> int | Non
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
-class _Status:
+class Status:
     """The live line on stderr; nothing when that is not a terminal."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
 
-    def show(self, totals: Totals) -> None:
+    def show(self, line: str) -> None:
         if self._terminal:
             width = shutil.get_terminal_size().columns - 1
-            print(f"\r{totals.line()[:width]:<{width}}", end="", file=sys.stderr, flush=True)
+            print(f"\r{line[:width]:<{width}}", end="", file=sys.stderr, flush=True)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

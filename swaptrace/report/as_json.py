@@ -61,7 +61,7 @@ def as_json(result: TraceResult) -> dict[str, Any]:
     unknown = unknown_figures(result.header.get("missing", ()))
     report = {
         "schema_version": SCHEMA_VERSION,
-        "trace": {**dict.fromkeys(_TRACE), **result.trace},
+        "trace": {**dict.fromkeys(_TRACE), "summary": False, "areas_left_out": 0, **result.trace},
         "losses": result.lost,
         "missed": result.missed,
         "not_told": list(result.header.get("missing", ())),

@@ -15,6 +15,9 @@ from swaptrace.analysis.worker import ahead, cores
 from swaptrace.errors import EnvironmentProblem, UsageProblem
 from swaptrace.report.compiling import compiling_shown
 from swaptrace.store import zsmalloc
+from swaptrace.summary.file import SummaryReader, is_summary
+from swaptrace.summary.results import History
+from swaptrace.summary.results import result as summary_result
 from swaptrace.trace.header import Header
 from swaptrace.trace.reader import TraceReader
 
@@ -36,7 +39,9 @@ _EVERYTHING = Selection()
 
 
 def analyse(path: Path, selection: Selection = _EVERYTHING) -> TraceResult:
-    """A trace's results. Raises BadInput, or UsageProblem for a device or a what-if that does not fit."""
+    """A trace's or a summary's results. Raises BadInput, or UsageProblem for a selection that does not fit."""
+    if is_summary(path):
+        return _select(_summary(path, selection), selection)
     reader = TraceReader(path)
     start = reader.header.start.time
     since, until = (
@@ -60,18 +65,38 @@ def analyse(path: Path, selection: Selection = _EVERYTHING) -> TraceResult:
         other.finish(reader.trailer)
     pools = {text: other.what_if() for text, other in others.items()}
     areas = [
+        replace(area, what_if={text: found for text, each in pools.items() if (found := each[number]) is not None})
+        for number, area in enumerate(result.areas)
+    ]
+    return _select(replace(result, areas=areas), selection)
+
+
+def _summary(path: Path, selection: Selection) -> TraceResult:
+    """A summary has no events: it cannot be cut, or replayed with another pool."""
+    if selection.since is not None or selection.until is not None or selection.what_ifs:
+        raise UsageProblem(
+            f"{path} is a summary, without events: --since, --until and --what-if need those",
+            "record without --summary",
+        )
+    reader = SummaryReader(path)
+    history = History(reader.last, reader.looked, reader.times, reader.slots, reader.sizes)
+    return summary_result(reader.header, reader.trailer, history, reader.leaks, epoch=reader.epoch, path=str(path))
+
+
+def _select(result: TraceResult, selection: Selection) -> TraceResult:
+    """Only the device and the policies that were asked for."""
+    areas = [
         replace(
             area,
             policies={
                 name: p for name, p in area.policies.items() if not selection.policies or name in selection.policies
             },
-            what_if={text: found for text, each in pools.items() if (found := each[number]) is not None},
         )
-        for number, area in enumerate(result.areas)
+        for area in result.areas
         if selection.device in (None, area.device, area.store)
     ]
     if not areas and selection.device is not None:
-        known = ", ".join(sorted({area.path for area in analysis.areas()})) or "none"
+        known = ", ".join(sorted({area.device for area in result.areas})) or "none"
         raise UsageProblem(f"the trace has no swap area {selection.device}", f"its swap areas: {known}")
     return replace(result, areas=areas)
 

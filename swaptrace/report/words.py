@@ -182,6 +182,12 @@ def warnings(result: TraceResult) -> list[str]:
     for event in result.header.get("missing", ()):
         without = WITHOUT[event].sentence if event in WITHOUT else "what rests on it is unknown"
         said.append(f"THE KERNEL DID NOT TELL OF: {event}. Without it, {without}. A 0 that rests on it means nothing.")
+    came = result.trace.get("areas_left_out")
+    if came:
+        said.append(
+            f"{units.count(came)} SWAP AREAS WERE SWITCHED ON WHILE THIS WAS SUMMARISED and are not in it: "
+            "a summary is of the areas that are on when it begins."
+        )
     if not result.trace.get("complete", True):
         said.append(
             "THE TRACE IS INCOMPLETE: the recorder was stopped before it could finish the file. "

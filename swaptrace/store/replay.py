@@ -3,7 +3,7 @@
 Mirrors what ramzswap's handlers do (write, read, slot free; drivers/staging/ramzswap) and zram's after it
 (zram_write_page, zram_slot_free_notify, zram_free_page; drivers/block/zram/zram_drv.c). One pass over the events; for
 each page of the store there are a few bits, and every reported quantity is a sum over the pages whose bits put them
-into it (`_quantities`). The swap map does not depend on what the store does with notifications, so all policies see the
+into it (`quantities`). The swap map does not depend on what the store does with notifications, so all policies see the
 same stores and frees.
 """
 
@@ -24,7 +24,7 @@ from swaptrace.store import clock, zsmalloc
 from swaptrace.store.clock import BINS
 from swaptrace.store.pools import OPERATION, Pools
 
-__all__ = ["POLICIES", "Policy", "Quantity", "Replay", "Total"]
+__all__ = ["POLICIES", "Policy", "Quantity", "Replay", "Total", "quantities"]
 
 
 class Quantity(IntEnum):
@@ -135,7 +135,7 @@ class _State(NamedTuple):
     operation_count: NDArray[np.int64]  # (1,)
 
 
-def _quantities(bits: int) -> int:
+def quantities(bits: int) -> int:
     """The quantities that a page with these bits counts towards, as a mask: the definition of all that is reported."""
     stale = {policy.stale for policy in POLICIES.values() if bits & policy.bit}
     if bits & _IN_USE:
@@ -149,7 +149,7 @@ def _quantities(bits: int) -> int:
     return sum(1 << quantity for quantity in found)
 
 
-_MASKS, _CLASS_OF = np.unique([_quantities(bits) for bits in range(_ALL_BITS + 1)], return_inverse=True)
+_MASKS, _CLASS_OF = np.unique([quantities(bits) for bits in range(_ALL_BITS + 1)], return_inverse=True)
 _COUNTS = _MASKS[:, None] >> np.arange(_QUANTITIES) & 1  # (classes, quantities) 1 where the class counts towards it
 _PEAKS = [quantity for quantity in Quantity if quantity is not Quantity.LIVE]  # nobody asks for that one's
 _SLOTS, _BYTES, _PEAK_SLOTS, _PEAK_BYTES = range(4)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from io import BufferedWriter
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from swaptrace.errors import EnvironmentProblem, UsageProblem
 from swaptrace.events import EVENT, EventBatch
 from swaptrace.trace.header import Header, Trailer, to_json
 
-__all__ = ["HEADER_KEY", "NOTES_KEY", "TRAILER_KEY", "TraceWriter", "already_there"]
+__all__ = ["HEADER_KEY", "NOTES_KEY", "TRAILER_KEY", "CutBack", "TraceWriter", "already_there", "create"]
 
 HEADER_KEY = b"swaptrace.header"
 NOTES_KEY = b"swaptrace.notes"
@@ -43,15 +44,15 @@ class TraceWriter:
 
     def __init__(self, path: Path, header: Header, *, force: bool = False) -> None:
         self.path = path
-        self._file = create(path, force=force)
+        self.file = create(path, force=force)
         self._pending: list[EventBatch] = []
         self._pending_events = 0
-        self._whole = 0  # bytes of the file that hold whole batches
+        self.whole = 0  # bytes of the file that hold whole batches
         with self._room():
             # no threads: the recorder is not to take more processors from what it watches, nor memory for their stacks
             options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
             self._schema = schema(header)
-            self._stream = pa.ipc.new_stream(self._file, self._schema, options=options)
+            self._stream = pa.ipc.new_stream(self.file, self._schema, options=options)
         self._write(EventBatch(np.zeros(0, EVENT)), {})  # pyarrow writes no header before the first batch
 
     def write(self, batch: EventBatch) -> None:
@@ -74,37 +75,45 @@ class TraceWriter:
         self._write(EventBatch(np.zeros(0, EVENT)), {TRAILER_KEY: to_json(trailer).encode()})
         with self._room():
             self._stream.close()
-            self._file.close()
+            self.file.close()
 
     @property
     def size(self) -> int:
         """Bytes written so far."""
-        return self._whole
+        return self.whole
 
     def _write(self, batch: EventBatch, metadata: dict[bytes, bytes]) -> None:
-        columns = [_column(batch.events[field.name], field.type) for field in self._schema]
+        columns = [column(batch.events[field.name], field.type) for field in self._schema]
         record = pa.RecordBatch.from_arrays(columns, schema=self._schema)
         with self._room():
             self._stream.write_batch(record, custom_metadata=metadata or None)
             self._written()
 
     def _written(self) -> None:
-        self._file.flush()
-        self._whole = self._file.tell()
+        self.file.flush()
+        self.whole = self.file.tell()
 
-    def _room(self) -> _CutBack:
-        return _CutBack(self)
+    def _room(self) -> CutBack:
+        return CutBack(self)
 
 
-def _column(values: NDArray[np.generic], kind: pa.DataType) -> pa.Array:
+def column(values: NDArray[np.generic], kind: pa.DataType) -> pa.Array:
     """An Arrow array of a NumPy one. Not by pa.array(), which loads pandas to see whether that is asked for."""
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
-class _CutBack:
+class Writes(Protocol):
+    """What writes whole batches to a file. whole: bytes of the file that hold them."""
+
+    path: Path
+    file: BufferedWriter
+    whole: int
+
+
+class CutBack:
     """If a write fails, leaves the file with whole batches only, and says so as a user's error."""
 
-    def __init__(self, writer: TraceWriter) -> None:
+    def __init__(self, writer: Writes) -> None:
         self._writer = writer
 
     def __enter__(self) -> None:
@@ -114,11 +123,11 @@ class _CutBack:
         if isinstance(error, OSError):
             writer = self._writer
             with contextlib.suppress(OSError):
-                writer._file.raw.close()  # or its buffer would be written after all, once there is room
-            os.truncate(writer.path, writer._whole)
+                writer.file.raw.close()  # or its buffer would be written after all, once there is room
+            os.truncate(writer.path, writer.whole)
             raise EnvironmentProblem(
                 f"cannot write to {writer.path}: {error.strerror or error}; "
-                f"the {writer._whole:,} bytes before that are kept and can be read",
+                f"the {writer.whole:,} bytes before that are kept and can be read",
                 _NO_ROOM,
             ) from None
 

@@ -302,7 +302,7 @@ def test_reports_can_be_made_anywhere() -> None:
     package = Path(__file__).parents[2] / "swaptrace"
     modules = [
         ".".join(path.relative_to(package.parent).with_suffix("").parts)
-        for folder in ("analysis", "report", "store", "trace")
+        for folder in ("analysis", "report", "store", "summary", "trace")
         for path in sorted((package / folder).glob("*.py"))
         if path.name != "__init__.py"
     ]

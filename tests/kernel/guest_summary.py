@@ -1,0 +1,129 @@
+"""What the tests of `record --summary` do in the guest, as root: a summary beside a recording of the same run.
+
+Usage: guest_summary.py FOLDER. See guest.py, whose way of leaving results this is.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from swaptrace.live.workload import Process
+from tests.kernel.guest import SWAPTRACE, kernel_facts, save, wait_for
+from tests.vm.zram import run, zram_swap
+
+SECONDS = 600  # nothing takes that long: the recorders are stopped
+
+
+def start(folder: Path, name: str, *options: str) -> subprocess.Popen[bytes]:
+    """A recorder; returns once it records."""
+    said = folder / f"{name}.err"
+    command = [*SWAPTRACE, "record", *options, "-o", str(folder / name), "-d", str(SECONDS)]
+    recorder = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said.open("w"))
+    wait_for(lambda: "recording" in said.read_text() or recorder.poll() is not None)
+    if recorder.poll() is not None:
+        raise RuntimeError(f"{name}: {said.read_text()}")
+    return recorder
+
+
+def stop(folder: Path, recorders: dict[str, subprocess.Popen[bytes]]) -> None:
+    for name, recorder in recorders.items():
+        recorder.send_signal(signal.SIGINT)
+        (folder / f"{name}.status").write_text(str(recorder.wait(120)))
+
+
+def second_area(priority: int) -> str:
+    """One more zram device with a swap area of 16 MiB; its name."""
+    name = f"zram{Path('/sys/class/zram-control/hot_add').read_text().strip()}"
+    Path(f"/sys/block/{name}/disksize").write_text("16M")
+    run("mkswap", f"/dev/{name}")
+    run("swapon", "-p", str(priority), f"/dev/{name}")
+    return name
+
+
+def both(folder: Path) -> None:
+    """Two areas, one of which goes off meanwhile; slots from before; processes at once on all processors."""
+    with zram_swap(megabytes=96) as device:
+        second = second_area(200)
+        old, kept = Process(1500, "compressible", 1), Process(5000, "random", 2)
+        old.page_out(), kept.page_out()
+        before = kernel_facts(device)
+        recorders = {"trace": start(folder, "trace"), "summary": start(folder, "summary", "--summary")}
+        processes = [Process(1800, content, 10 + seed) for seed, content in enumerate(("mixed", "random", "same"))]
+        for process in processes:
+            process.page_out()
+        processes[0].page_in(step=2)
+        processes[1].give_back(311)
+        old.exit()
+        processes[2].exit()
+        run("swapoff", f"/dev/{second}")
+        churns = [subprocess.Popen([sys.executable, __file__, "churn", str(seed)]) for seed in range(2)]
+        if any([churn.wait(400) for churn in churns]):
+            raise RuntimeError("a churning process failed")
+        processes[0].page_out()
+        time.sleep(2.5)
+        stop(folder, recorders)
+        save(folder, device, before=before)
+        for process in (kept, *processes[:2]):
+            process.exit()
+        Path(f"/sys/block/{second}/reset").write_text("1")
+
+
+def churn(seed: int) -> None:
+    """Pages out, comes back and ends, several times."""
+    for number in range(4):
+        process = Process(1500, "mixed", 100 * seed + number)
+        process.page_out()
+        process.page_in(step=3)
+        process.page_out()
+        process.exit()
+
+
+def late(folder: Path) -> None:
+    """An area that comes while the summary runs, and a recorder that is killed."""
+    with zram_swap(megabytes=64) as device:
+        recorder = start(folder, "summary", "--summary")
+        second = second_area(200)
+        process = Process(1009, "random", 3)
+        process.page_out()
+        time.sleep(1.5)
+        stop(folder, {"summary": recorder})
+        save(folder, device)
+        run("swapoff", f"/dev/{second}")
+        process.page_out()
+        here = Path("/tmp/killed.summary")  # a killed process's writes to a shared folder are cut off by the kill
+        recorder = subprocess.Popen(
+            [*SWAPTRACE, "record", "--summary", "-o", str(here)], stderr=(folder / "killed.err").open("w")
+        )
+        wait_for(lambda: "recording" in (folder / "killed.err").read_text())
+        process.page_in()
+        time.sleep(3)
+        recorder.kill()
+        recorder.wait(60)
+        (folder / "killed").write_bytes(here.read_bytes())
+        process.exit()
+
+
+SCENARIOS = {"both": both, "late": late}
+
+
+def main() -> None:
+    if sys.argv[1] == "churn":
+        churn(int(sys.argv[2]))
+        return
+    folder = Path(sys.argv[1])
+    for name in sys.argv[2:] or SCENARIOS:
+        begin = time.monotonic()
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        SCENARIOS[name](folder / name)
+        print(f"{name}: {json.dumps(round(time.monotonic() - begin, 1))} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
