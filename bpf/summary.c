@@ -508,6 +508,21 @@ static inline void summarise_reset(struct work *work, struct store_record *store
 	store->resets += is_less(store->resets, RESETS_MOST);
 }
 
+/* A page beyond what the store was said to have: its counters are all there is to say, and of an unknown store nothing.
+ */
+static inline void count_beyond(struct event *event, struct store_part *part, u32 kind)
+{
+	u64 same = HAS(event->flags, FLAG_SAME), huge = HAS(event->flags, FLAG_HUGE);
+	u64 moved = HAS(event->flags, FLAG_WRITTEN_BACK);
+
+	if (kind == EVENT_STORE)
+		count_entry(part, 1, event->size, same, huge, moved);
+	else if (kind == EVENT_DROP || kind == EVENT_MOVED || (kind == EVENT_NOTIFY && event->flags & FLAG_DROPPED))
+		count_entry(part, -1, event->size, same, huge, moved);
+	if (kind == EVENT_MOVED)
+		count_entry(part, 1, 0, 0, 0, 1);
+}
+
 static inline void summarise_in_store(struct work *work, struct event *event, u32 kind)
 {
 	u32 number = work->figures->store_of[event->device], index;
@@ -521,12 +536,7 @@ static inline void summarise_in_store(struct work *work, struct event *event, u3
 		return;
 	}
 	if (event->slot >= store->pages) {
-		/* more than the store was said to have: its counters are all there is to say (and of an unknown store,
-		 * nothing) */
-		s64 sign = kind == EVENT_STORE ? 1 : kind == EVENT_DROP || HAS(event->flags, FLAG_DROPPED) ? -1 : 0;
-
-		count_entry(part, sign, event->size, HAS(event->flags, FLAG_SAME), HAS(event->flags, FLAG_HUGE),
-			    HAS(event->flags, FLAG_WRITTEN_BACK));
+		count_beyond(event, part, kind);
 		return;
 	}
 	now = tick(store, event->time);

@@ -32,12 +32,12 @@ from swaptrace.events import EventBatch
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
 from swaptrace.store import zsmalloc
 from swaptrace.store.replay import POLICIES, Quantity, Replay, Total
-from swaptrace.trace.header import Header, Trailer
+from swaptrace.trace.header import Header, Trailer, modelled
 
-__all__ = ["Analysis", "Machine", "machine_of"]
+__all__ = ["KERNEL_COUNTS", "Analysis", "Machine", "allocations_told", "machine_of"]
 
 _POOL = {name: number for number, name in enumerate(POLICIES)}
-_KERNEL_COUNTS = ("notify_free", "miss_free", "written_back_pages")
+KERNEL_COUNTS = ("notify_free", "miss_free", "written_back_pages")
 
 
 class _StoreModel:
@@ -137,12 +137,6 @@ def _geometry(header: Header) -> zsmalloc.Geometry | None:
     return None
 
 
-def _without_stores(header: Header) -> Header:
-    """For a trace that cannot tell what stores hold: its areas as if they had none."""
-    areas = tuple(replace(area, store=None) for area in header.start.areas)
-    return replace(header, start=replace(header.start, areas=areas, stores=()))
-
-
 @dataclass
 class _Tally:
     """What is counted over all batches."""
@@ -168,7 +162,7 @@ class Analysis:
         threads: int = 1,
     ) -> None:
         self._blind = bool(BLIND & set(header.missing))
-        self.header = header = _without_stores(header) if self._blind else header
+        self.header = header = replace(header, start=modelled(header.start, header.missing))
         self._machine = machine or machine_of(header)
         self._worker = Worker(threads > 1)
         self.notifiers = SwapEventNotifiers()
@@ -386,7 +380,7 @@ class Analysis:
             what_if={},
             left_censored=lives.count(number, Count.LEFT_CENSORED),
             moved=lives.count(number, Count.MOVED),
-            used_slots=area.used + lives.given_out(number) if self._allocations_told() else None,
+            used_slots=area.used + lives.given_out(number) if allocations_told(self.header) else None,
         )
 
     def _leaks(self, model: _StoreModel, number: int) -> list[Leak]:
@@ -422,13 +416,8 @@ class Analysis:
             bd_count=None if model.store.is_zswap else start.get("bd_count", 0) + total(Total.WRITTEN_BACK),
         )
 
-    def _allocations_told(self) -> bool:
-        """Whether this trace says which slots were allocated."""
-        told = (probe["functions"] for probe in self.header.probes if probe["event"] == SLOT_ALLOCATED)
-        return any(told)
-
     def _kernel_counts(self, model: _StoreModel, area: SwapArea, kernel: Snapshot | None) -> dict[str, int | None]:
-        counts = {name: self._kernel_delta(model, kernel, name) for name in _KERNEL_COUNTS}
+        counts = {name: self._kernel_delta(model, kernel, name) for name in KERNEL_COUNTS}
         on = model.map.type_area[area.swap_type] == model.areas.index(area)
         found = [end.used for end in kernel.areas if end.swap_type == area.swap_type] if kernel and on else []
         return {**counts, "used_slots": found[0] if found else None}
@@ -460,6 +449,12 @@ class Analysis:
             "good_compress_pct": 100 * int(sizes[: page // 2 + 1].sum()) / stored if stored else None,
             "pages_expand_pct": 100 * int(sizes[page]) / stored if stored else None,
         }
+
+
+def allocations_told(header: Header) -> bool:
+    """Whether a trace says which slots were allocated."""
+    told = (probe["functions"] for probe in header.probes if probe["event"] == SLOT_ALLOCATED)
+    return any(told)
 
 
 def _plain(header: Header) -> dict[str, Any]:

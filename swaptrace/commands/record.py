@@ -40,7 +40,7 @@ def command(
         with frugal_arrow():
             from swaptrace.live.summary import record_summary
 
-        return record_summary(output, arguments, duration=duration, force=force)
+        return record_summary(output, arguments, duration=duration, force=force, kprobes=kprobes)
     with frugal_arrow():
         from swaptrace.live.recorder import record
 

@@ -137,8 +137,10 @@ class Programs:
         zswap_in_zsmalloc: bool = False,
         summary: Limits | None = None,
     ) -> None:
-        """time_frees: time the slot-free function, too. kprobes: use them even where trampolines would do. summary: work
-        the events out in the kernel, once its switch is on, instead of handing them over."""
+        """time_frees: time the slot-free function, too. kprobes: use them even where trampolines would do.
+
+        summary: work the events out in the kernel, once its switch is on, instead of handing them over.
+        """
         self._ring_bytes = ring_bytes
         self._time_frees = time_frees
         self._choices = choices

@@ -20,17 +20,21 @@ from swaptrace.areas import Snapshot, Store
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.live import sysfs
 from swaptrace.live.arch import architecture
+from swaptrace.live.assumed import compare
 from swaptrace.live.btf import KernelTypes
-from swaptrace.live.environment import missing_views, require
-from swaptrace.live.probes import Symbols, choose
+from swaptrace.live.environment import features_off, missing_views, require
+from swaptrace.live.layout import assumed_zram
+from swaptrace.live.machine import Machine
+from swaptrace.live.probes import ZSWAP, Symbols, choose
 from swaptrace.live.programs import Programs
 from swaptrace.live.recorder import Status, Stop, end_of, prepare_output, say, signals
 from swaptrace.live.snapshot import take_snapshot
+from swaptrace.live.zswap import read_zswap
 from swaptrace.summary.figures import Count
 from swaptrace.summary.file import SummaryWriter
 from swaptrace.summary.plan import Plan
 from swaptrace.summary.state import Late, Maps, collect, leaks_of, look_at_pages, prepare
-from swaptrace.trace.header import Header, Trailer
+from swaptrace.trace.header import Header, Trailer, modelled
 
 __all__ = ["SummarySource", "record_summary"]
 
@@ -46,24 +50,38 @@ class SummarySource:
     Use: `with SummarySource(command) as source`, then step() every second, then finish() once.
     """
 
-    def __init__(self, command: tuple[str, ...]) -> None:
+    def __init__(self, command: tuple[str, ...], *, kprobes: bool = False) -> None:
+        """kprobes: attach by kprobes even where BPF trampolines, which cost less, would do."""
         require()
         arch, types, symbols = architecture(), KernelTypes(), Symbols()
-        self._choices = choose(types, symbols, arch)
+        zswap = read_zswap(Machine())
+        self._choices = choose(types, symbols, arch, off=features_off())
+        rows = [choice for choice in self._choices if choice.probe.feature == ZSWAP]
+        self._zswap = zswap.in_use and all(choice.chosen for choice in rows)
+        self._assumed = assumed_zram(types) is not None
         self._command = command
         self._epoch = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         # the types are not known yet, but how many areas there are and how large they are
-        rough = Plan.of(take_snapshot(list(range(len(sysfs.read_swaps())))))
+        rough = Plan.of(take_snapshot(list(range(len(sysfs.read_swaps()))), zswap=self._zswap))
         self._limits = rough.limits(_processors(), self._epoch, sysfs.PAGE_SIZE)
-        self._programs = Programs(self._choices, types, symbols, arch, _RING_BYTES, summary=self._limits)
+        self._programs = Programs(
+            self._choices, types, symbols, arch, _RING_BYTES, kprobes=kprobes, summary=self._limits
+        )
         self._look_at, self._look_took = 0.0, 0.0
 
     def __enter__(self) -> SummarySource:
         try:
-            attached = self._programs.attach(self._choices)
+            attached = self._programs.attach()
+            missing = tuple(
+                str(row["event"])
+                for row, choice in zip(attached, self._choices, strict=True)
+                if not row["functions"] and not choice.off
+            )
             self._ring = self._programs.ring()
+            if self._assumed and Path("/sys/module/zram").exists():
+                compare(sysfs.read_stores(), self._programs.entry_seen)
             self._maps = Maps.of(self._limits, self._programs.summary_map)
-            start = self._begin()
+            start = self._begin(missing)
         except BaseException:
             self._programs.close()
             raise
@@ -76,7 +94,7 @@ class SummarySource:
             start_realtime=time.time_ns() - (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - start.time),
             start=start,
             probes=tuple(attached),
-            missing=tuple(c.probe.event for c in self._choices if not c.chosen),
+            missing=missing,
             recorder_tgid=os.getpid(),
             swaptrace=version("swaptrace"),
         )
@@ -91,17 +109,21 @@ class SummarySource:
 
     # -- the start
 
-    def _begin(self) -> Snapshot:
+    def _snapshot(self) -> Snapshot:
+        types = self._programs.swap_types()
+        return take_snapshot(types, zswap=self._zswap, pools=self._programs.zswap_pools())
+
+    def _begin(self, missing: tuple[str, ...]) -> Snapshot:
         """Fill the maps with what the stores hold, and switch on.
 
         What happens meanwhile comes through the ring and corrects what was read. The last of it comes after the switch:
         that is corrected in the maps, page by page, unless the programs have been there already.
         """
-        snapshot = take_snapshot(self._programs.swap_types())
-        plan = Plan.of(snapshot)
+        snapshot = self._snapshot()
+        plan = Plan.of(modelled(snapshot, missing))
         if not plan.fits(self._limits):
             raise EnvironmentProblem("a swap area or zram device was set up just now", "record again")
-        for store in snapshot.stores:
+        for store in plan.snapshot.stores:
             plan.hold(sysfs.present_entries(store))
         plan.correct(self._ring.drain())
         # time and counters are those of the switch; the rest is the same, or else an area came or went: see step()
@@ -111,12 +133,11 @@ class SummarySource:
         plan.correct(self._ring.drain())
         prepare(self._maps, plan, self._epoch)
         self._maps.switch(True)
-        stores = _with_counters(snapshot.stores)
+        start = replace(snapshot, time=now, stores=_with_counters(snapshot.stores))
         time.sleep(_SETTLES)
         self._late = Late(*plan.correct_late(self._ring.drain(), self._maps.pages), self._epoch)
-        plan.snapshot = replace(snapshot, time=now, stores=stores)
         self._plan, self._left_censored = plan, plan.left_censored()
-        return plan.snapshot
+        return start
 
     # -- the figures
 
@@ -139,7 +160,7 @@ class SummarySource:
 
     def finish(self, exit_status: int | None, reason: str) -> tuple[NDArray[np.void], Trailer, list[list[Leak]]]:
         """The end snapshot, the last figures, and the leaked slots."""
-        end = take_snapshot(self._programs.swap_types())
+        end = self._snapshot()
         self._maps.switch(False)
         time.sleep(_SETTLES)
         vector = self._collect(end.time)
@@ -148,7 +169,8 @@ class SummarySource:
         cut_off = int(vector["areas"]["counts"][0][:, Count.CUT_OFF].sum())
         if cut_off:
             lost["FREE"] = lost.get("FREE", 0) + cut_off
-        return vector, Trailer(end, lost, exit_status, reason), leaks_of(self._maps, self._plan)
+        trailer = Trailer(end, lost, exit_status, reason, missed=self._programs.missed())
+        return vector, trailer, leaks_of(self._maps, self._plan)
 
 
 def _processors() -> int:
@@ -163,11 +185,13 @@ def _with_counters(stores: tuple[Store, ...]) -> tuple[Store, ...]:
     return tuple(replace(store, counters=now.get(store.id, store.counters)) for store in stores)
 
 
-def record_summary(output: Path, command: tuple[str, ...], *, duration: float | None, force: bool) -> int:
+def record_summary(
+    output: Path, command: tuple[str, ...], *, duration: float | None, force: bool, kprobes: bool = False
+) -> int:
     """As swaptrace.live.recorder.record, but for a summary."""
     prepare_output(output, command, force=force)
     say("compiling and attaching BPF programs ...")
-    with SummarySource(command) as source:
+    with SummarySource(command, kprobes=kprobes) as source:
         writer = SummaryWriter(output, source.header, source.epoch, force=force)
         for event in source.header.missing:
             say(f"not recorded, as this kernel does not tell: {event} (see: swaptrace check)")

@@ -21,7 +21,7 @@ from swaptrace.errors import BadInput
 from swaptrace.summary.figures import CLASSES
 from swaptrace.summary.plan import places
 from swaptrace.summary.state import dtype_of
-from swaptrace.trace.header import FORMAT_VERSION, Header, Trailer, from_json, to_json
+from swaptrace.trace.header import FORMAT_VERSION, Header, Trailer, from_json, modelled, to_json
 from swaptrace.trace.writer import CutBack, create
 
 __all__ = ["SummaryReader", "SummaryWriter", "is_summary"]
@@ -32,7 +32,8 @@ _COLUMNS = {"index": pa.uint32(), "value": pa.int64()}
 
 
 def _vector_of(header: Header) -> np.dtype[np.void]:
-    return dtype_of(len(header.start.areas), len(places(header.start)[1]), header.page_size)
+    start = modelled(header.start, header.missing)
+    return dtype_of(len(start.areas), len(places(start)[1]), header.page_size)
 
 
 def _layout(dtype: np.dtype[np.void]) -> bytes:

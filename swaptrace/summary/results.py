@@ -8,11 +8,12 @@ that are on from the start, so that is what `none` is; unless others came, of wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace.analysis.analysis import KERNEL_COUNTS, allocations_told
 from swaptrace.analysis.histogram import Histogram, Survival
 from swaptrace.analysis.results import (
     AreaResult,
@@ -29,7 +30,7 @@ from swaptrace.events import FreeReason
 from swaptrace.store.replay import POLICIES, Quantity, quantities
 from swaptrace.summary.figures import CLASSES, Count, Histograms, Peak
 from swaptrace.summary.plan import places
-from swaptrace.trace.header import Header, Trailer
+from swaptrace.trace.header import Header, Trailer, modelled
 
 __all__ = ["History", "result", "untold"]
 
@@ -76,6 +77,7 @@ def result(
     path: str = "",
 ) -> TraceResult:
     """A summary's results. epoch: what its moments count from (ns). leaks: by area, empty if not known."""
+    header = replace(header, start=modelled(header.start, header.missing))
     last = history.last[0]
     end = int(last["time"])
     start = header.start.time
@@ -272,7 +274,10 @@ class _Area:
             swap_header=dict(zip(("pages", "compr_bytes"), map(int, self.looked["swap_header"]), strict=True)),
             model=self.content(),
             kernel=Content(**{name: counters.get(name) for name in Content.__dataclass_fields__}),
-            kernel_counts={**{name: self._moved(after, name) for name in KERNEL_COUNTS}, "used_slots": self._used(kernel)},
+            kernel_counts={
+                **{name: self._moved(after, name) for name in KERNEL_COUNTS},
+                "used_slots": self._used(kernel),
+            },
             policies={name: self.policy(name) for name in POLICIES if name not in self.untold},
             recovered={"compr_bytes": self.integral(Quantity.RECOVERED), "pool_bytes": None},
             leaked={"compr_bytes": self.integral(Quantity.LEAKED), "pool_bytes": None},

@@ -7,12 +7,14 @@ reading, so that a newer minor addition does not break an older reader; FORMAT_V
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.degradation import BLIND
 
-__all__ = ["FORMAT_VERSION", "Header", "Trailer", "from_dict", "from_json", "to_json"]
+__all__ = ["FORMAT_VERSION", "Header", "Trailer", "from_dict", "from_json", "modelled", "to_json"]
 
 FORMAT_VERSION = 1
 
@@ -62,6 +64,14 @@ class Trailer:
     def losses(self) -> dict[str, int]:
         """All that the trace lacks, for either reason."""
         return {kind: self.lost.get(kind, 0) + self.missed.get(kind, 0) for kind in {**self.lost, **self.missed}}
+
+
+def modelled(start: Snapshot, missing: Iterable[str]) -> Snapshot:
+    """The start as far as stores can be modelled: without what tells of them, areas are as if they had none."""
+    if not BLIND & set(missing):
+        return start
+    areas = tuple(replace(area, store=None) for area in start.areas)
+    return replace(start, areas=areas, stores=())
 
 
 T = TypeVar("T", Header, Trailer, SwapArea, Store, Snapshot)

@@ -64,7 +64,8 @@ def both(folder: Path) -> None:
         processes[2].exit()
         run("swapoff", f"/dev/{second}")
         churns = [subprocess.Popen([sys.executable, __file__, "churn", str(seed)]) for seed in range(2)]
-        if any([churn.wait(400) for churn in churns]):
+        statuses = [churn.wait(400) for churn in churns]
+        if any(statuses):
             raise RuntimeError("a churning process failed")
         processes[0].page_out()
         time.sleep(2.5)
