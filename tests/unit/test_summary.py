@@ -7,22 +7,28 @@ the maps to a vector, and from that to results.
 from __future__ import annotations
 
 from dataclasses import astuple, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import PAGE_SIZE, START, batch, header, trailer
+from builders import PAGE_SIZE, START, Event, batch, free, header, store, trailer, zram_area
 from hypothesis import given, settings
 from native_summary import NativeSummary
-from test_replay import Trace, analyse, garbage, plausible, reproducible
+from test_replay import CATALOG, STORES, Trace, analyse, garbage, plausible, reproducible
 
+from swaptrace.analysis.histogram import Survival
 from swaptrace.analysis.results import AreaResult, Integral, TraceResult
 from swaptrace.areas import SwapArea
-from swaptrace.events import EventKind
+from swaptrace.errors import BadInput, UsageProblem
+from swaptrace.events import EventFlag, EventKind, FreeReason
+from swaptrace.report import command as report
+from swaptrace.report.as_json import as_json
 from swaptrace.store.replay import POLICIES
-from swaptrace.summary.figures import Limits
+from swaptrace.summary.figures import LONGEST_RUN, Bit, Count, Limits
+from swaptrace.summary.file import SummaryWriter, is_summary
 from swaptrace.summary.plan import Plan
 from swaptrace.summary.results import History, result, untold
-from swaptrace.summary.state import collect, leaks_of, look_at_pages, prepare
+from swaptrace.summary.state import Late, collect, leaks_of, look_at_pages, prepare
 
 EPOCH = START - 7_000_000_000_000  # as if the programs had been compiled two hours before the recording
 LIMITS = Limits(pages=128, slots=128, areas=6, stores=8, processors=3, epoch=EPOCH, page_size=PAGE_SIZE)
@@ -156,3 +162,135 @@ def pages_of(area: SwapArea) -> list[tuple[object, int]]:
 @settings(reproducible, max_examples=400)
 def test_garbage(native: NativeSummary, trace: Trace) -> None:
     check(native, trace)
+
+
+# ---------------------------------------------------------------------------------------------------------- its file
+
+
+def written(native: NativeSummary, folder: Path, *, close: bool = True) -> tuple[Path, TraceResult]:
+    """A file of three seconds, and what the analysis of the same events says."""
+    area = CATALOG[0]
+    second = 1_000_000_000
+    events = [
+        store(START + 10, 0, 3, 1000),
+        store(START + second + 10, 0, 4, 500),
+        free(START + 2 * second + 10, 0, 3, reason=FreeReason.EXIT),
+    ]
+    trace = Trace([area], list(STORES), events, START + 3 * second)
+    start = header(trace.areas, trace.stores)
+    plan = Plan.of(start.start)
+    native.reset()
+    prepare(native.maps, plan, EPOCH)
+    native.maps.switch(True)
+    path = folder / "summary"
+    writer = SummaryWriter(path, start, EPOCH)
+    for number, event in enumerate(events, 1):
+        native.feed(batch([event]).events)
+        vector = collect(native.maps, plan, plan.left_censored(), START + number * second)
+        look_at_pages(native.maps, plan, vector)
+        if number < len(events) or not close:
+            writer.write(vector)
+        else:
+            writer.close(vector, trailer(trace.end), leaks_of(native.maps, plan))
+    return path, analyse(trace, [])
+
+
+def test_file_gives_the_same_report(native: NativeSummary, tmp_path: Path) -> None:
+    path, expected = written(native, tmp_path)
+    found = report.analyse(path)
+    assert (found.trace["summary"], found.trace["complete"], found.trace["areas_left_out"]) == (True, True, 0)
+    check_area(found.areas[0], expected.areas[0], 0, False)
+    series = found.areas[0].series
+    assert series.time.tolist() == [1_000_000_000, 2_000_000_000, 3_000_000_000]
+    assert series.bytes["live"].tolist() == [1000, 1500, 500]
+    assert series.bytes["none"].tolist() == [0, 0, 1000]
+    assert as_json(found)["areas"][0].keys() == as_json(expected)["areas"][0].keys()
+    assert as_json(found)["trace"].keys() == as_json(expected)["trace"].keys()
+
+
+@pytest.mark.parametrize("form", ["text", "json", "html"])
+def test_every_report_can_be_made_of_it(native: NativeSummary, tmp_path: Path, form: str) -> None:
+    path, _ = written(native, tmp_path)
+    report.report(path, form, tmp_path / "out", report.Selection())
+    assert (tmp_path / "out").exists()
+
+
+def test_file_that_was_cut_off(native: NativeSummary, tmp_path: Path) -> None:
+    """Whatever its length: it is read up to the last whole second, or said not to hold one."""
+    path, _ = written(native, tmp_path, close=False)
+    whole = path.read_bytes()
+    lengths = set()
+    for length in range(len(whole) // 2, len(whole), 97):
+        path.write_bytes(whole[:length])
+        if not is_summary(path):
+            continue
+        try:
+            found = report.analyse(path)
+        except BadInput as problem:
+            assert "ends before its first second" in problem.what
+            continue
+        assert not found.trace["complete"]
+        lengths.add(len(found.areas[0].series.time))
+    assert max(lengths) >= 2
+
+
+def test_what_needs_events_is_refused(native: NativeSummary, tmp_path: Path) -> None:
+    path, _ = written(native, tmp_path)
+    for selection in (report.Selection(since=1), report.Selection(until=1), report.Selection(what_ifs=("chain=8",))):
+        with pytest.raises(UsageProblem, match="is a summary, without events"):
+            report.analyse(path, selection)
+    with pytest.raises(UsageProblem, match="has no swap area"):
+        report.analyse(path, report.Selection(device="/dev/nowhere"))
+
+
+def test_a_trace_is_no_summary(tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing"
+    nothing.write_bytes(b"nothing of the kind")
+    assert not is_summary(nothing)
+    assert not is_summary(tmp_path)
+
+
+# -------------------------------------------------------------------------------------------------------- its start
+
+
+def test_what_happens_while_the_start_is_read(native: NativeSummary) -> None:
+    """Entries that come or go meanwhile, before and after the maps are filled; pages that the kernel had first."""
+    plan = Plan.of(header([CATALOG[0]], STORES).start)
+    present = Event(START, EventKind.PRESENT, 0, 2, 6)
+    plan.hold(batch([present]).events)
+    dropped = Event(START + 1, EventKind.NOTIFY, 0, 4, size=70, flags=EventFlag.DROPPED)
+    plan.correct(batch([dropped, store(START + 2, 0, 9, 300), store(START + 3, 0, 10, 0, EventFlag.GONE)]).events)
+    held = np.flatnonzero(plan.pages["bits"][:16] & Bit.OBSERVED).tolist()
+    assert held == [2, 3, 5, 6, 7, 9]
+    native.reset()
+    prepare(native.maps, plan, EPOCH)
+    native.maps.switch(True)
+    native.feed(batch([free(START + 5, 0, 5)]).events)
+    late = [Event(START + 4, EventKind.DROP, 0, 2, size=10), store(START + 4, 0, 11, 55), store(START + 4, 0, 5, 1)]
+    more = Late(*plan.correct_late(batch(late).events, native.maps.pages), EPOCH)
+    end = START + 1000
+    vector = collect(native.maps, plan, plan.left_censored(), end, more)
+    look_at_pages(native.maps, plan, vector)
+    figures = vector[0]["areas"]
+    history = History(vector, vector, np.array([end]), figures["slots"][None], figures["bytes"][None])
+    area = result(header([CATALOG[0]], STORES), trailer(end), history, [], epoch=EPOCH).areas[0]
+    # 3, 6, 7, 9 and 11; 5 was freed by then, so its late store is left alone
+    assert (area.live_slots_end, area.live_compr_bytes_end) == (5, 355)
+    assert area.policies["none"].stale_slots_end == 1
+    assert area.left_censored == 6
+    live = Survival(area.lifetime.ended, area.lifetime.censored)
+    assert live.count == 0
+
+
+def test_slots_beyond_the_longest_run_are_told(tmp_path: Path) -> None:
+    """No kernel frees so many at once; if one does, the report says how many were not followed."""
+    limits = replace(LIMITS, pages=2000, slots=2000)
+    native = NativeSummary(tmp_path, limits)
+    area = zram_area("/dev/zram0", 0, 1500, 0)
+    plan = Plan.of(header([area], [replace(STORES[0], pages=1500)]).start)
+    prepare(native.maps, plan, EPOCH)
+    native.maps.switch(True)
+    native.feed(batch([free(START + 1, 0, 1, LONGEST_RUN + 88)]).events)
+    vector = collect(native.maps, plan, plan.left_censored(), START + 10)
+    counts = vector[0]["areas"][0]["counts"]
+    assert (counts[Count.FREES], counts[Count.FREES_UNWRITTEN], counts[Count.CUT_OFF]) == (600, 512, 88)
