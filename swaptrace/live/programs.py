@@ -161,7 +161,7 @@ class Programs:
             **({"TIME_FREES": 1} if time_frees else {}),
             "SWAP_INFO": f"{_swap_info(symbols):#x}ULL",
         }
-        if "MEMORY_SUBSYSTEM" not in self._constants:
+        if "MEMORY_SUBSYSTEM" not in self._constants or summary is not None:  # which does not ask for cgroups
             self._constants.pop("OFF_PAGE_MEMCG", None)
         if "ZSWAP_POOLS" in self._constants:
             self._constants["ZSWAP_POOLS"] = f"{pools:#x}ULL"

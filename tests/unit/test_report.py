@@ -205,6 +205,8 @@ TRACE = [
     "events",
     "lost_events",
     "complete",
+    "summary",
+    "areas_left_out",
 ]
 CONTENT = ["pages_stored", "same_pages", "huge_pages", "orig_data_size", "compr_data_size", "mem_used_total"]
 AREA = [
