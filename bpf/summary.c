@@ -16,11 +16,11 @@
  */
 
 BPF_F_TABLE("array", u32, struct page_record, summary_pages, SUMMARY_PAGES, SUMMARY_MMAPABLE);
-BPF_F_TABLE("array", u32, u32, summary_slots, SUMMARY_SLOTS, SUMMARY_MMAPABLE);
+BPF_F_TABLE("array", u32, struct slot_record, summary_slots, SUMMARY_SLOTS, SUMMARY_MMAPABLE);
 
-/* BCC makes code to print each member of what a map holds, but not of plain bytes. */
+/* BCC makes code to print each member of what a map holds, but not of plain bytes (and stumbles over a sizeof). */
 struct figures_bytes {
-	char bytes[sizeof(struct figures)];
+	char bytes[FIGURES_BYTES];
 };
 
 BPF_F_TABLE("array", u32, struct figures_bytes, summary_figures, 1, SUMMARY_MMAPABLE);
@@ -272,15 +272,16 @@ static inline void summarise_free(struct work *work, struct event *event)
 	left = more_than(type->slots, event->slot);
 	run -= more_than(run, left);
 	for (u32 i = 0; i < SUMMARY_LONGEST_RUN; i++) {
-		u32 place = type->first + event->slot + i, *index;
+		u32 place = type->first + event->slot + i;
+		struct slot_record *slot;
 		struct page_record *page;
 
 		if (i >= run)
 			break;
-		index = summary_slots.lookup(&place);
-		if (!index)
+		slot = summary_slots.lookup(&place);
+		if (!slot)
 			break;
-		page = summary_pages.lookup(index);
+		page = summary_pages.lookup(&slot->page);
 		if (!page)
 			break;
 		refresh(page, store);
@@ -321,15 +322,16 @@ static inline void summarise_alloc(struct work *work, struct event *event)
 		return;
 	run -= more_than(run, more_than(type->slots, event->slot));
 	for (u32 i = 0; i < SUMMARY_LONGEST_RUN; i++) {
-		u32 place = type->first + event->slot + i, *index;
+		u32 place = type->first + event->slot + i;
+		struct slot_record *slot;
 		struct page_record *page;
 
 		if (i >= run)
 			break;
-		index = summary_slots.lookup(&place);
-		if (!index)
+		slot = summary_slots.lookup(&place);
+		if (!slot)
 			break;
-		page = summary_pages.lookup(index);
+		page = summary_pages.lookup(&slot->page);
 		if (!page)
 			break;
 		begin_life(work, page, area, 1 - lives(page), event->time);

@@ -26,6 +26,7 @@ __all__ = [
     "PAGE",
     "REASONS",
     "RESETS_SHIFT",
+    "SLOT",
     "STORE",
     "STORE_PART",
     "TYPE",
@@ -116,6 +117,9 @@ HISTOGRAMS = REASONS + 2
 
 #: A page of a store (or a slot of a disk area).
 PAGE = np.dtype([("since", "u8"), ("size", "u4"), ("bits", "u2"), ("holder", "u1"), ("owner", "u1")])
+
+#: A slot: its page's place in summary_pages. Elements of an array map take multiples of 8 bytes.
+SLOT = np.dtype([("page", "u4"), ("padding", "u4")])
 
 #: A swap type: its area (or NOBODY), its store, and where its slots' pages stand in summary_slots.
 TYPE = np.dtype([("area", "u4"), ("store", "u4"), ("first", "u4"), ("slots", "u4")])
@@ -221,12 +225,14 @@ class Limits:
             "AREA_PARTS_ROOM": parts * self.areas_room,
             "STORE_PARTS_ROOM": parts * self.stores_room,
             "EVENTS_ROOM": parts * _KINDS_ROOM,
+            "FIGURES_BYTES": self.figures().itemsize,
             "PAGE_SIZE": self.page_size,
         }
 
 
 _STRUCTURES = {
     "page_record": PAGE,
+    "slot_record": SLOT,
     "type_record": TYPE,
     "store_record": STORE,
     "area_record": AREA,

@@ -25,6 +25,7 @@ from swaptrace.summary.figures import (
     NO_PAGE,
     PAGE,
     RESETS_SHIFT,
+    SLOT,
     STORE_PART,
     Bit,
     Limits,
@@ -90,7 +91,7 @@ class Maps:
         processors, areas = limits.processors_room, limits.areas
         return cls(
             pages=read("pages", PAGE, max(limits.pages, 1)),
-            slots=read("slots", np.dtype("u4"), max(limits.slots, 1)),
+            slots=read("slots", SLOT, max(limits.slots, 1))["page"],
             figures=figures,
             histograms=counts[: areas * HISTOGRAMS * BUCKETS].reshape(areas, HISTOGRAMS, BUCKETS),
             sizes=sizes[: areas * (limits.page_size + 1)].reshape(areas, limits.page_size + 1),
