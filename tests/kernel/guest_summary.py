@@ -6,6 +6,7 @@ Usage: guest_summary.py FOLDER. See guest.py, whose way of leaving results this 
 from __future__ import annotations
 
 import json
+import pickle
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from swaptrace.live.workload import Process
 from tests.kernel.guest import SWAPTRACE, kernel_facts, save, wait_for
 from tests.vm.zram import run, zram_swap
 
+STREAMS = 200
 SECONDS = 600  # nothing takes that long: the recorders are stopped
 
 
@@ -111,7 +113,20 @@ def late(folder: Path) -> None:
         process.exit()
 
 
-SCENARIOS = {"both": both, "late": late}
+def streams(folder: Path) -> None:
+    """The unit tests' streams through the programs that the kernel has verified and compiled."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+    from test_replay import imitate_seed
+    from test_summary import LIMITS, summarise
+
+    from tests.kernel.bpf_summary import BpfSummary
+
+    machine = BpfSummary(LIMITS)
+    results = [summarise(machine, imitate_seed(seed)) for seed in range(STREAMS)]
+    (folder / "results").write_bytes(pickle.dumps(results))
+
+
+SCENARIOS = {"streams": streams, "both": both, "late": late}
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from swaptrace.analysis.results import AreaResult, Integral, TraceResult
 from swaptrace.report.as_json import as_json
 from swaptrace.report.command import analyse
 from tests.kernel.conftest import CHECKOUT, KERNELS, Guest, Scenario
+from tests.kernel.guest_summary import STREAMS
 
 APART = 0.002  # seconds: how far the two time stamps of an event may be apart, with all that an emulated guest does
 BUSY = 8  # pages that processors may be working on while a peak is looked for
@@ -71,6 +73,18 @@ def pairs(recorded: TraceResult, summary: TraceResult) -> Pairs:
     assert [area.device for area in recorded.areas] == [area.device for area in summary.areas]
     assert len(recorded.areas) == 2
     return list(zip(recorded.areas, summary.areas, strict=True))
+
+
+def test_streams_are_worked_out_as_by_the_analysis(machine: Guest) -> None:
+    """By the programs as this kernel has them, to the last bit."""
+    sys.path.insert(0, str(CHECKOUT / "tests" / "unit"))
+    from test_replay import imitate_seed
+    from test_summary import compare
+
+    results = pickle.loads((machine.scenario("streams").folder / "results").read_bytes())
+    assert len(results) == STREAMS
+    for seed, found in enumerate(results):
+        compare(found, imitate_seed(seed))
 
 
 def test_both_are_whole(both: Scenario, recorded: TraceResult, summary: TraceResult) -> None:
