@@ -94,6 +94,9 @@ lint: setup ## ruff, mypy and clang-format, which change nothing
 counterfactual: setup ## compare what the model predicts with what other rigs measure (reports/counterfactual)
 	$(PYTHON) tests/vm/counterfactual.py 6.1 6.12
 
+# Only compared with.
+bench: PACKAGES += bpftrace
+
 .PHONY: bench
 bench: setup ## measure what tracing and analysis cost (reports/bench)
 	@$(PYTHON) -c 'import duckdb, polars' 2> /dev/null || \

@@ -1,7 +1,7 @@
 """make bench: what tracing and analysis cost. A table, and reports/bench (or the folder named by --out).
 
-Usage: python -m tests.bench [--events N] [--most N] [--seconds N] [--out FOLDER]. Nothing here is a test: a slow
-machine gives other figures, not a failure. Only wrong results fail: the rivals must find the same lifetimes.
+Usage: python -m tests.bench [--events N] [--most N] [--seconds N] [--no-overhead] [--out FOLDER]. Nothing here is a
+test: a slow machine gives other figures, not a failure. Only wrong results fail: the rivals must find the same lifetimes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from swaptrace.report.as_json import as_json
 from swaptrace.report.command import analyse
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.writer import TraceWriter
-from tests.bench import page, recording, workload
+from tests.bench import overhead, page, recording, workload
 from tests.bench.draining import FullRing, KernelRing
 from tests.bench.measure import ROUNDS, Figure, child, figure, side_by_side, timed
 from tests.bench.rivals import RIVALS, lifetimes_of
@@ -211,6 +211,9 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=5 * MILLION, help="of the trace that is analysed in many ways")
     parser.add_argument("--most", type=int, default=100 * MILLION, help="of the longest trace")
     parser.add_argument("--seconds", type=float, default=60, help="of the recording that is to lose nothing")
+    parser.add_argument(
+        "--no-overhead", action="store_true", help="do not boot a virtual machine to count what tracing costs"
+    )
     parser.add_argument("--out", type=Path, default=Path("reports/bench"))
     options = parser.parse_args()
     about = machine()
@@ -219,6 +222,7 @@ def main() -> None:
         path = folder / "trace.swaptrace"
         count = workload.write(path, options.events)
         figures = [
+            *([] if options.no_overhead else overhead.figures(overhead.CHECKOUT / "build" / "overhead")),
             *analysis_figures(path, count),
             *recording_figures(folder),
             *start_figures(folder),

@@ -23,16 +23,23 @@ def swap_on(path: str, *options: str, priority: int = 100) -> None:
 
 
 @contextlib.contextmanager
-def zram_swap(megabytes: int = 512, algorithm: str | None = None, priority: int = 100) -> Iterator[Path]:
-    """zram0 as the only swap area; yields its folder in sysfs, and resets the device afterwards."""
-    run("modprobe", "zram", "num_devices=1")
-    device = Path("/sys/block/zram0")
+def zram_area(name: str, megabytes: int, algorithm: str | None = None, priority: int = 100) -> Iterator[Path]:
+    """A swap area on a zram device that is there; yields its folder in sysfs, and resets the device afterwards."""
+    device = Path("/sys/block", name)
     if algorithm:
         (device / "comp_algorithm").write_text(algorithm)
     (device / "disksize").write_text(f"{megabytes}M")
-    swap_on("/dev/zram0", priority=priority)
+    swap_on(f"/dev/{name}", priority=priority)
     try:
         yield device
     finally:
-        run("swapoff", "/dev/zram0", check=False)
+        run("swapoff", f"/dev/{name}", check=False)
         (device / "reset").write_text("1")
+
+
+@contextlib.contextmanager
+def zram_swap(megabytes: int = 512) -> Iterator[Path]:
+    """zram0 as the only swap area."""
+    run("modprobe", "zram", "num_devices=1")
+    with zram_area("zram0", megabytes) as device:
+        yield device
