@@ -22,7 +22,7 @@ from swaptrace.summary.figures import CLASSES
 from swaptrace.summary.plan import places
 from swaptrace.summary.state import dtype_of
 from swaptrace.trace.header import FORMAT_VERSION, Header, Trailer, from_json, modelled, to_json
-from swaptrace.trace.writer import CutBack, create
+from swaptrace.trace.writer import CutBack, column, create
 
 __all__ = ["SummaryReader", "SummaryWriter", "is_summary"]
 
@@ -67,7 +67,8 @@ class SummaryWriter:
         changed = np.flatnonzero(now != self._before)
         rows = np.concatenate([[0], changed[changed > 0]])
         self._before = now.copy()
-        record = pa.record_batch([rows.astype(np.uint32), now[rows]], schema=self._schema)
+        columns = [column(rows.astype(np.uint32), pa.uint32()), column(now[rows], pa.int64())]
+        record = pa.RecordBatch.from_arrays(columns, schema=self._schema)
         with CutBack(self):
             self._stream.write_batch(record, custom_metadata=metadata)
             self.file.flush()

@@ -19,7 +19,7 @@ from swaptrace.errors import EnvironmentProblem, UsageProblem
 from swaptrace.events import EVENT, EventBatch
 from swaptrace.trace.header import Header, Trailer, to_json
 
-__all__ = ["HEADER_KEY", "NOTES_KEY", "TRAILER_KEY", "CutBack", "TraceWriter", "already_there", "create"]
+__all__ = ["HEADER_KEY", "NOTES_KEY", "TRAILER_KEY", "CutBack", "TraceWriter", "already_there", "column", "create"]
 
 HEADER_KEY = b"swaptrace.header"
 NOTES_KEY = b"swaptrace.notes"

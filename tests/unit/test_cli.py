@@ -293,6 +293,27 @@ def test_nothing_more_is_loaded_while_it_records(tmp_path: Path) -> None:
     assert not set(done.stdout.split()) & _HEAVY
 
 
+_WRITE = """
+import sys
+from pathlib import Path
+from builders import batch, header, store, zram_area
+from swaptrace.areas import Store
+from swaptrace.trace.writer import TraceWriter
+writer = TraceWriter(Path(sys.argv[1]), header([zram_area("/dev/zram0", 0, 64, 0)], [Store(0, "zram0", 64)]))
+writer.write(batch([store(10, 0, 1, 100)]))
+writer.flush()
+print(*sys.modules, sep="\\n")
+"""
+
+
+def test_writing_does_not_load_pandas_either(tmp_path: Path) -> None:
+    """pyarrow would, for arrays that it is to convert itself: seconds, and memory, at the first write."""
+    done = python("-c", _WRITE, str(tmp_path / "trace"), env={"PYTHONPATH": str(Path(__file__).parent)})
+    loaded = set(done.stdout.splitlines())
+    assert "pyarrow" in loaded
+    assert "pandas" not in loaded
+
+
 def test_help_loads_no_more_than_click() -> None:
     assert not loaded_by("swaptrace.cli", "swaptrace.commands.record") & {"numpy", "pyarrow", "numba", "bcc"}
 
