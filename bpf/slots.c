@@ -215,6 +215,101 @@ int slots_allocated_for_folio(void *ctx)
 }
 #endif
 
+/* A request for slots under way in each thread, by its number's low bits; see zram_io_running in zram.c. */
+struct slot_request {
+	u64 thread; /* 0: none is running */
+	u64 entries;
+	u32 size; /* slots behind each entry */
+	u32 wanted;
+};
+
+#define MAX_SLOT_REQUESTS 4096
+#define SLOT_BATCH 64 /* SWAP_BATCH (include/linux/swap_slots.h): entries asked for at once */
+BPF_ARRAY(slot_requests, struct slot_request, MAX_SLOT_REQUESTS);
+
+static inline void slots_wanted(u32 entries, u64 place_of_entries, u32 size)
+{
+	u64 thread = bpf_get_current_pid_tgid();
+	u32 place = thread & (MAX_SLOT_REQUESTS - 1);
+	struct slot_request *request = slot_requests.lookup(&place);
+
+	if (!request)
+		return;
+#ifdef TRAMPOLINES
+	if (request->thread && request->thread != thread)
+		count_lost(EVENT_ALLOC, request->wanted);
+#endif
+	request->thread = thread;
+	request->entries = place_of_entries;
+	request->size = size;
+	request->wanted = entries * size;
+	call_entered(EVENT_ALLOC, request->wanted);
+}
+
+/* get_swap_pages(int n_goal, swp_entry_t swp_entries[], int entry_size) */
+int slots_wanted_by_size(void *ctx)
+{
+	slots_wanted(ARG(ctx, 0), ARG(ctx, 1), ARG(ctx, 2));
+	return 0;
+}
+
+/* get_swap_pages(int n_goal, swp_entry_t swp_entries[], int entry_order) */
+int slots_wanted_by_order(void *ctx)
+{
+	slots_wanted(ARG(ctx, 0), ARG(ctx, 1), 1U << (ARG(ctx, 2) & 31));
+	return 0;
+}
+
+/* Single slots, as a rule one after the other: an event for each run of them. */
+static inline void single_slots_allocated(u64 entries, u32 count)
+{
+	u64 first = 0, entry = 0;
+	u32 run = 0;
+
+	for (u32 i = 0; i < SLOT_BATCH; i++) {
+		if (i >= count)
+			break;
+		READ(entry, entries + 8 * i);
+#ifdef SUMMARY
+		/* a run is a loop there: the verifier would walk through all of it for each entry */
+		slots_allocated(ENTRY_TYPE(entry), ENTRY_OFFSET(entry), 1);
+#else
+		if (run && entry != first + run) {
+			slots_allocated(ENTRY_TYPE(first), ENTRY_OFFSET(first), run);
+			run = 0;
+		}
+		if (!run)
+			first = entry;
+		run++;
+#endif
+	}
+	if (run)
+		slots_allocated(ENTRY_TYPE(first), ENTRY_OFFSET(first), run);
+}
+
+/* Returns how many entries it got. Nobody has used them yet. */
+int slots_handed_out(void *ctx)
+{
+	u64 thread = bpf_get_current_pid_tgid(), entry = 0;
+	u32 place = thread & (MAX_SLOT_REQUESTS - 1);
+	s32 count = RETURN_VALUE(ctx, 3);
+	struct slot_request *request = slot_requests.lookup(&place);
+
+	if (!request || request->thread != thread)
+		return 0;
+	request->thread = 0;
+	call_returned(EVENT_ALLOC, request->wanted);
+	if (count <= 0)
+		return 0;
+	if (request->size == 1) {
+		single_slots_allocated(request->entries, count);
+		return 0;
+	}
+	READ(entry, request->entries); /* one huge page at a time */
+	slots_allocated(ENTRY_TYPE(entry), ENTRY_OFFSET(entry), request->size);
+	return 0;
+}
+
 /* A search for free slots on this CPU: its callers hold a lock of the CPU's own until it returns. */
 struct slot_search {
 	u64 area;

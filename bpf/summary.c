@@ -321,9 +321,11 @@ static inline u64 lives(struct page_record *page)
 static inline void summarise_alloc(struct work *work, struct event *event)
 {
 	struct type_record *type = &work->figures->types[event->device & (TYPES_ROOM - 1)];
-	u32 run = event->run, area = type->area;
+	u32 run = event->run, area = type->area, longest = SUMMARY_LONGEST_RUN;
 	struct store_record *store = &work->figures->stores[type->store & (STORES_ROOM - 1)];
 
+	if (__builtin_constant_p(event->run))
+		longest = event->run;
 	if (event->device >= TYPES_ROOM || area >= SUMMARY_AREAS)
 		return;
 	tick(store, event->time);
@@ -331,7 +333,7 @@ static inline void summarise_alloc(struct work *work, struct event *event)
 	if (!store->disk)
 		return;
 	run -= more_than(run, more_than(type->slots, event->slot));
-	for (u32 i = 0; i < SUMMARY_LONGEST_RUN; i++) {
+	for (u32 i = 0; i < longest; i++) {
 		u32 place = type->first + event->slot + i;
 		struct slot_record *slot;
 		struct page_record *page;

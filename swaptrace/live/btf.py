@@ -204,6 +204,14 @@ class Btf:
         proto, after, _ = self._resolve(int(self._type(number)[0].size))
         return tuple(self._spell(int(p.value)) for p in (_Pair * proto.vlen).from_address(after))
 
+    def parameter_names(self, function: str) -> tuple[str, ...]:
+        """Their names; empty if the kernel has no such function."""
+        number = self._find(function, _FUNC)
+        if number is None:
+            return ()
+        proto, after, _ = self._resolve(int(self._type(number)[0].size))
+        return tuple(self._name(int(p.name_off)) for p in (_Pair * proto.vlen).from_address(after))
+
     def returns(self, function: str) -> str | None:
         """What a kernel function returns, spelt as parameters() does; None as there."""
         number = self._find(function, _FUNC)
@@ -213,8 +221,12 @@ class Btf:
         alias = self._name(self._type(number)[0].name_off)  # swp_entry_t: a typedef of a nameless structure
         kind, _, number = self._resolve(number)
         if kind.kind == _PTR:
+            alias = self._name(self._type(int(kind.size))[0].name_off)
             target, _, _ = self._resolve(int(kind.size))
-            return f"struct {self._name(target.name_off)} *" if target.kind in (_STRUCT, _UNION, _FWD) else "void *"
+            if target.kind not in (_STRUCT, _UNION, _FWD):
+                return "void *"
+            name = self._name(target.name_off)
+            return f"struct {name} *" if name else f"{alias} *"
         if kind.kind in (_STRUCT, _UNION):
             name = self._name(kind.name_off)
             return f"struct {name}" if name else alias

@@ -42,6 +42,7 @@ ZRAM_WRITEBACK = "zram writeback"
 
 _AREA = "struct swap_info_struct *"
 _CLUSTER = "struct swap_cluster_info *"
+_SLOT_REQUEST = ("int32", "swp_entry_t *", "int32")
 _ZSWAP_ENTRY = "struct zswap_entry *"
 
 _COPY = "inlined, or a compiler-made copy whose parameters are not known"
@@ -52,7 +53,7 @@ class Candidate:
     """A kernel function, the parameters that it must have, and the BPF programs for its entry and return.
 
     needs: structure fields without which the programs cannot make sense of the parameters. returns: what the function
-    must return, where kernels differ in that only.
+    must return, last: how its last parameter must be named, where kernels differ in that only.
     """
 
     function: str
@@ -62,6 +63,7 @@ class Candidate:
     module: str | None = None
     needs: tuple[str, ...] = ()
     returns: str | None = None
+    last: str | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,13 @@ PROBES: tuple[Probe, ...] = (
         SLOT_ALLOCATED,
         EventKind.ALLOC,
         (
-            # 5.10 to 6.12; its slots may wait in a CPU's slot cache, and those of zero-filled pages are never stored
+            # 5.10 to 6.12: many slots at once, which may wait in a CPU's slot cache; those of zero-filled pages are
+            # never stored. Slots of a hibernation image (get_swap_page_of_type()) are not told of.
+            Candidate(
+                "get_swap_pages", _SLOT_REQUEST, "slots_wanted_by_order", "slots_handed_out", last="entry_order"
+            ),
+            # since 845982eb264e ("mm: swap: allow storage of all mTHP orders") by order; until then, 6.9, by size
+            Candidate("get_swap_pages", _SLOT_REQUEST, "slots_wanted_by_size", "slots_handed_out", last="entry_size"),
             Candidate("swap_range_alloc", (_AREA, "int64", "int32"), "slots_allocated_by_offset"),
             # 7.3, where only this part of the allocation (and of nothing else) is a function of its own
             Candidate(
@@ -408,6 +416,8 @@ def _problem(candidate: Candidate, types: KernelTypes, alike: tuple[str, ...]) -
         return (
             f"{name} has parameters ({', '.join(parameters or ('unknown',))}), not ({', '.join(candidate.parameters)})"
         )
+    if candidate.last is not None and btf.parameter_names(name)[-1] != candidate.last:
+        return f"{name} has no parameter {candidate.last}"
     if candidate.returns is not None and btf.returns(name) != candidate.returns:
         return f"{name} returns {btf.returns(name)}, not {candidate.returns}"
     return None

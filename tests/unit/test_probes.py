@@ -63,9 +63,14 @@ class FakeBtf:
     def __init__(
         self, functions: Functions, fields: tuple[str, ...] = (), returns: dict[str, str] | None = None
     ) -> None:
+        self._names = functions.keys()
         self.parameters = functions.get
         self.returns = (returns or {}).get
         self._fields = fields
+
+    def parameter_names(self, function: str) -> tuple[str, ...]:
+        """A function is given what its last parameter is called as `FUNCTION, NAME`."""
+        return tuple(name.partition(", ")[2] for name in self._names if name.startswith(f"{function}, "))
 
     def field(self, path: str) -> Field | None:
         return Field(0, 8) if path in self._fields else None
@@ -128,6 +133,15 @@ def test_first_present_one_is_taken() -> None:
     assert functions(newer) == ["swap_entry_range_free"]
     tried = ("swap_entry_free", "__swap_cluster_free_entries", "swap_entries_free")
     assert newer.problems == tuple(f"this kernel has no {name}" for name in tried)
+
+
+@pytest.mark.parametrize("by", ["size", "order"])
+def test_what_differs_in_a_parameters_name_only(by: str) -> None:
+    request = {"get_swap_pages": ("int32", "swp_entry_t *", "int32"), f"get_swap_pages, entry_{by}": None}
+    (taken,) = chosen({**OLD, **request})["slot allocated"].chosen
+    assert (taken.function, taken.entry) == ("get_swap_pages", f"slots_wanted_by_{by}")
+    other = {"get_swap_pages": request["get_swap_pages"], "get_swap_pages, nr": None}
+    assert functions(chosen({**OLD, **other})["slot allocated"]) == ["swap_range_alloc"]
 
 
 @pytest.mark.parametrize(
