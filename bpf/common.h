@@ -57,16 +57,20 @@ static inline struct processor *this_processor(void)
 }
 
 /*
- * A pointer as a number: the verifier lets nothing be computed with what it knows to point to one structure. What was
- * read by a helper is a number to it.
+ * A pointer as a number: the verifier lets nothing be computed with what it knows to point to one structure. It forgets
+ * what it knows when a part is written to: here the highest byte, which in the kernel's pointers is 0xff.
  */
 static inline u64 as_number(u64 pointer)
 {
 #ifdef TRAMPOLINES
-	u64 number = 0;
+	volatile union {
+		u64 number;
+		u8 bytes[8]; /* little-endian, on all architectures that there are */
+	} place;
 
-	READ(number, &pointer);
-	return number;
+	place.number = pointer;
+	place.bytes[7] = 0xff;
+	return place.number;
 #else
 	return pointer;
 #endif
@@ -185,14 +189,13 @@ static inline bool is_memory_cgroup(u64 memcg)
  * The inode number of the memory cgroup that a page is charged to: 0 if it is charged to none. The page has a pointer
  * to the group, or (7.x; before that for the kernel's own pages) to an obj_cgroup that has it: looking tells which.
  */
-static inline u32 memory_cgroup_of(u64 page)
+static inline u32 cgroup_number(u64 memcg)
 {
 	u32 processor = bpf_get_smp_processor_id();
 	volatile struct last_cgroup *last = last_cgroups.lookup(&processor);
-	u64 memcg = 0, serial = 0, cgroup = 0, node = 0, id = 0;
+	u64 serial = 0, cgroup = 0, node = 0, id = 0;
 	bool direct;
 
-	READ(memcg, page + OFF_PAGE_MEMCG);
 	memcg &= ~7ULL; /* flags (include/linux/memcontrol.h) */
 	if (!memcg || !last)
 		return 0;
@@ -217,12 +220,31 @@ static inline u32 memory_cgroup_of(u64 page)
 	}
 	return id;
 }
-#else
+#endif
+
+/* That of a page. */
 static inline u32 memory_cgroup_of(u64 page)
 {
+	u64 memcg = 0;
+
+#ifdef OFF_PAGE_MEMCG
+	READ(memcg, page + OFF_PAGE_MEMCG);
+	return cgroup_number(memcg);
+#endif
 	return 0;
 }
+
+/* That of a page or folio that is an argument of the function. */
+static inline u32 memory_cgroup_of_argument(u64 page)
+{
+	u64 memcg = 0;
+
+#ifdef OFF_PAGE_MEMCG
+	LOAD(memcg, page + OFF_PAGE_MEMCG);
+	return cgroup_number(memcg);
 #endif
+	return 0;
+}
 
 #ifdef OFF_POOL_CLASSES
 /* The chain length of each size class of a zsmalloc pool, in pages: what the recorder needs to model it. */

@@ -195,7 +195,7 @@ int zram_page_enter(void *ctx)
 	io.pages = 1;
 	zram_of_disk(disk, &io);
 	if (io.operation == OP_WRITE)
-		io.memory_cgroup = memory_cgroup_of(ARG(ctx, 2));
+		io.memory_cgroup = memory_cgroup_of_argument(ARG(ctx, 2));
 	zram_io_enter(&io);
 	return 0;
 }
@@ -402,7 +402,8 @@ int entry_dropped(void *ctx)
 	struct event event = {};
 	bool held, moved = false;
 
-	READ(table, zram + OFF_ZRAM_TABLE); /* a number, not a pointer, see as_number() */
+	LOAD(table, zram + OFF_ZRAM_TABLE);
+	table = as_number(table);
 	if (!now)
 		return 0;
 	held = read_entry(table, index, &event);
