@@ -261,10 +261,11 @@ int slots_wanted_by_order(void *ctx)
 }
 
 /* Single slots, as a rule one after the other: an event for each run of them. */
-static inline void single_slots_allocated(u64 entries, u32 count)
+static inline void single_slots_allocated(u64 entries, u32 number)
 {
 	u64 first = 0, entry = 0;
 	u32 run = 0;
+	volatile u32 count = number; /* or the compiler makes one bound of two, which the verifier does not see */
 
 	for (u32 i = 0; i < SLOT_BATCH; i++) {
 		if (i >= count)
