@@ -57,23 +57,14 @@ static inline s64 more_than(s64 number, s64 than)
 	return apart & ~sign;
 }
 
-/*
- * A place in an array whose length is a power of two. Opaque, or the compiler would find that the mask takes nothing
- * away, and leave it out; the verifier of 6.1 does not: to it, a bitwise or of two numbers can be any number.
- */
-static inline u64 within(u64 room, u64 place)
-{
-	OPAQUE(place);
-	return place & (room - 1);
-}
-
 #define HAS(bits, bit) ((u64)(bits) / (bit)&1)
 #define AT_LEAST(place, number) ((place) += more_than((number), (place)))
 
 /* What an event is worked out with. */
 struct work {
 	struct figures *figures;
-	u32 processor;
+	struct area_part *area_parts; /* this processor's */
+	struct store_part *store_parts;
 };
 
 static inline struct area_record *area_of(struct work *work, u32 area)
@@ -83,16 +74,12 @@ static inline struct area_record *area_of(struct work *work, u32 area)
 
 static inline struct area_part *part_of_area(struct work *work, u32 area)
 {
-	u32 place = work->processor * AREAS_ROOM + (area & (AREAS_ROOM - 1));
-
-	return &work->figures->area_parts[within(AREA_PARTS_ROOM, place)];
+	return &work->area_parts[area & (AREAS_ROOM - 1)];
 }
 
 static inline struct store_part *part_of_store(struct work *work, u32 store)
 {
-	u32 place = work->processor * STORES_ROOM + (store & (STORES_ROOM - 1));
-
-	return &work->figures->store_parts[within(STORE_PARTS_ROOM, place)];
+	return &work->store_parts[store & (STORES_ROOM - 1)];
 }
 
 /*
@@ -188,28 +175,49 @@ static inline void change(struct work *work, struct page_record *page, u32 bits,
 	page->holder = holder;
 }
 
-/* Classes are sums of BIT_IN_USE, BIT_NONE, BIT_NOTIFY, BIT_OBSERVED and BIT_LOADED. */
-static inline void at_least(s64 *peaks, s64 *now)
+#define AT_LEAST_NOW(place, number)                                                                                    \
+	do {                                                                                                           \
+		s64 now_ = (number);                                                                                   \
+		if (now_ > (place))                                                                                    \
+			(place) = now_;                                                                                \
+	} while (0)
+
+/* Stale entries by policy. Classes are sums of BIT_IN_USE, BIT_NONE, BIT_NOTIFY, BIT_OBSERVED and BIT_LOADED. */
+static inline void stale_peaks(s64 *peaks, s64 *now)
 {
 	s64 none = now[2], notify = now[4], both = now[6], observed = now[8], first = now[10], second = now[12],
 	    all = now[14];
 
-	AT_LEAST(peaks[PEAK_NONE], none + both + first + all);
-	AT_LEAST(peaks[PEAK_NOTIFY], notify + both + second + all);
-	AT_LEAST(peaks[PEAK_OBSERVED], observed + first + second + all);
-	AT_LEAST(peaks[PEAK_RECOVERED], none + first);
-	AT_LEAST(peaks[PEAK_LEAKED], observed + first);
-	AT_LEAST(peaks[PEAK_DUPLICATE], now[19] + now[21] + now[23] + now[25] + now[27] + now[29] + now[31]);
+	AT_LEAST_NOW(peaks[PEAK_NONE], none + both + first + all);
+	AT_LEAST_NOW(peaks[PEAK_NOTIFY], notify + both + second + all);
+	AT_LEAST_NOW(peaks[PEAK_OBSERVED], observed + first + second + all);
+	AT_LEAST_NOW(peaks[PEAK_RECOVERED], none + first);
+	AT_LEAST_NOW(peaks[PEAK_LEAKED], observed + first);
 }
 
-/* After an event by which something that has a peak may have grown: a free, a load, a drop that tells another size. */
-static inline void look_for_peaks(struct work *work, u32 area)
+/* After a free, or when the size of what is stale turns out to be another one. */
+static inline void look_for_stale_peaks(struct work *work, u32 area)
 {
 	struct area_record *record = area_of(work, area);
 	struct area_part *part = part_of_area(work, area);
 
-	at_least(part->peak_slots, record->slots);
-	at_least(part->peak_bytes, record->bytes);
+	stale_peaks(part->peak_slots, record->slots);
+	stale_peaks(part->peak_bytes, record->bytes);
+}
+
+static inline void duplicate_peak(s64 *peaks, s64 *now)
+{
+	AT_LEAST(peaks[PEAK_DUPLICATE], now[19] + now[21] + now[23] + now[25] + now[27] + now[29] + now[31]);
+}
+
+/* After a load, or when the size of a duplicate turns out to be another one. */
+static inline void look_for_duplicate_peak(struct work *work, u32 area)
+{
+	struct area_record *record = area_of(work, area);
+	struct area_part *part = part_of_area(work, area);
+
+	duplicate_peak(part->peak_slots, record->slots);
+	duplicate_peak(part->peak_bytes, record->bytes);
 }
 
 /* After a reset of the store no page holds anything; each is found out when it is looked at next. */
@@ -298,7 +306,7 @@ static inline void summarise_free(struct work *work, struct event *event)
 		slot_freed(work, page, area, reason, event->time, now);
 	}
 	part->counts[COUNT_CUT_OFF] += more_than(run, SUMMARY_LONGEST_RUN);
-	look_for_peaks(work, area);
+	look_for_stale_peaks(work, area);
 }
 
 /* A life begins, if `go`: that of a slot that was free, or of which nothing was known. */
@@ -411,14 +419,14 @@ static inline void summarise_store(struct work *work, struct event *event, struc
 	part->counts[COUNT_REWRITES] += whole & rewritten;
 	begin_life(work, page, owner, whole & ~rewritten, event->time);
 	if (gone)
-		look_for_peaks(work, owner);
+		look_for_stale_peaks(work, owner);
 }
 
 /* zram_free_page(): the driver really dropped an entry, and its true size is known. */
 static inline void entry_gone(struct work *work, struct event *event, struct store_part *store_part,
 			      struct page_record *page, u64 now)
 {
-	u32 bits = page->bits, holder = page->holder;
+	u32 bits = page->bits, holder = page->holder, size = page->size;
 	u64 same = HAS(event->flags, FLAG_SAME), huge = HAS(event->flags, FLAG_HUGE);
 	u64 any_policy = HAS(event->flags, FLAG_ANY_POLICY);
 
@@ -428,7 +436,10 @@ static inline void entry_gone(struct work *work, struct event *event, struct sto
 		bits &= ~BITS_HELD; /* there is no policy about it */
 	bits &= ~(BIT_OBSERVED | BIT_SAME | BIT_HUGE);
 	change(work, page, bits | same * BIT_SAME | huge * BIT_HUGE, event->size, holder, now);
-	look_for_peaks(work, holder);
+	if (event->size == size)
+		return; /* less is held, and nothing more */
+	look_for_stale_peaks(work, holder);
+	look_for_duplicate_peak(work, holder);
 }
 
 static inline void summarise_drop(struct work *work, struct event *event, struct store_part *store_part,
@@ -467,8 +478,8 @@ static inline void summarise_notify(struct work *work, struct event *event, stru
 	if (event->flags & FLAG_DROPPED) {
 		entry_gone(work, event, store_part, page, now);
 		/* newer kernels tell zswap first, and free the slot later */
-		change(work, page, page->bits & ~(HAS(page->bits, BIT_IN_USE) * BIT_NOTIFY), page->size, page->holder,
-		       now);
+		if (page->bits & BIT_IN_USE)
+			change(work, page, page->bits & ~BIT_NOTIFY, page->size, page->holder, now);
 	}
 	if (owner >= SUMMARY_AREAS)
 		return;
@@ -498,7 +509,7 @@ static inline void summarise_load(struct work *work, struct event *event, struct
 		part_of_area(work, owner)->counts[COUNT_LOADS] += is_less(owner, SUMMARY_AREAS);
 		change(work, page, page->bits | HAS(page->bits, BIT_IN_USE) * BIT_LOADED, page->size, page->holder,
 		       now);
-		look_for_peaks(work, page->holder);
+		look_for_duplicate_peak(work, page->holder);
 	}
 }
 
@@ -576,13 +587,17 @@ static inline void summarise_in_store(struct work *work, struct event *event, u3
 /* kind: a constant, so that each program has its own part of this only. */
 static inline void summarise(struct figures *figures, struct event *event, u32 kind)
 {
-	u32 place;
+	u64 here = bpf_get_smp_processor_id() & (PROCESSORS_ROOM - 1);
 	struct work work = {};
 
 	work.figures = figures;
-	work.processor = bpf_get_smp_processor_id();
-	place = work.processor * KINDS_ROOM + (kind & (KINDS_ROOM - 1));
-	work.figures->events[within(EVENTS_ROOM, place)] += 1;
+	work.area_parts = &figures->area_parts[here * AREAS_ROOM];
+	work.store_parts = &figures->store_parts[here * STORES_ROOM];
+	/* or the compiler would put these numbers and those of areas and stores together by a bitwise or, of which the
+	 * verifier of 6.1 knows nothing */
+	OPAQUE(work.area_parts);
+	OPAQUE(work.store_parts);
+	figures->events[here * KINDS_ROOM + kind] += 1;
 	if (kind == EVENT_FREE)
 		summarise_free(&work, event);
 	else if (kind == EVENT_ALLOC)

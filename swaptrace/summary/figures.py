@@ -214,7 +214,6 @@ class Limits:
 
     def numbers(self) -> dict[str, int | str]:
         """The constants of bpf/summary.c that depend on this machine."""
-        parts = self.processors_room
         return {
             "SUMMARY_PAGES": max(self.pages, 1),
             "SUMMARY_SLOTS": max(self.slots, 1),
@@ -222,9 +221,7 @@ class Limits:
             "SUMMARY_EPOCH": f"{self.epoch}ULL",
             "AREAS_ROOM": self.areas_room,
             "STORES_ROOM": self.stores_room,
-            "AREA_PARTS_ROOM": parts * self.areas_room,
-            "STORE_PARTS_ROOM": parts * self.stores_room,
-            "EVENTS_ROOM": parts * _KINDS_ROOM,
+            "PROCESSORS_ROOM": self.processors_room,
             "FIGURES_BYTES": self.figures().itemsize,
             "PAGE_SIZE": self.page_size,
         }
