@@ -87,6 +87,7 @@ def tracers(folder: Path) -> dict[str, Start]:
     lines = folder / "bpftrace.txt"
     return {
         "untraced": lambda: None,
+        "record's probes, empty": lambda: Tracer([*rival, "empty", "-"], folder / "empty.log"),
         "record": lambda: Tracer(record, folder / "record.log", "recording to"),
         "record --kprobes": lambda: Tracer([*record, "--kprobes"], folder / "kprobes.log", "recording to"),
         "record --summary": lambda: Tracer([*record, "--summary"], folder / "summary.log", "recording a summary"),

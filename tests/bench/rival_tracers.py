@@ -1,13 +1,14 @@
 """Two straightforward tools for the same events, to compare with: BCC with a perf buffer and a callback, and bpftrace.
 
-Usage: rival_tracers.py bcc|bpftrace OUTPUT. Both write a line for each slot freed, page stored with its compressed
-size, entry dropped, and notification with its duration, until they get SIGINT. For kernels that write 4K pages through
-zram_rw_page() (up to 6.2).
+Usage: rival_tracers.py bcc|bpftrace|empty OUTPUT. Both write a line for each slot freed, page stored with its
+compressed size, entry dropped, and notification with its duration, until they get SIGINT. For kernels that write 4K
+pages through zram_rw_page() (up to 6.2). `empty` attaches programs that do nothing, where swaptrace attaches its own.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -161,5 +162,29 @@ def with_bpftrace(output: Path) -> None:
     os.execvpe("bpftrace", ["bpftrace", "-o", str(output), "-e", text], environment)
 
 
+def empty(_output: Path) -> None:
+    """The least that swaptrace's probes can cost: what the kernel does to run a program and come back."""
+    from swaptrace.live.arch import architecture
+    from swaptrace.live.environment import features_off
+    from swaptrace.live.probes import Symbols, choose
+    from swaptrace.live.programs import compile_programs, import_bcc
+    from swaptrace.live.trampolines import Trampolines
+
+    types, symbols = KernelTypes(), Symbols()
+    code = compile_programs(import_bcc(), "int nothing(void *ctx) { return 0; }").dump_func("nothing")
+    trampolines = Trampolines.find(symbols)
+    assert trampolines is not None
+    for choice in choose(types, symbols, architecture(), off=features_off()):
+        for candidate in choice.chosen:
+            btf = types.module(candidate.module) if candidate.module else types.vmlinux
+            assert btf is not None
+            for program, at_return in ((candidate.entry, False), (candidate.exit, True)):
+                if program:
+                    where = (btf, candidate.module, candidate.function)
+                    trampolines.attach(*where, "nothing", code, at_return=at_return)
+    print("ready", flush=True)
+    signal.pause()
+
+
 if __name__ == "__main__":
-    {"bcc": with_bcc, "bpftrace": with_bpftrace}[sys.argv[1]](Path(sys.argv[2]))
+    {"bcc": with_bcc, "bpftrace": with_bpftrace, "empty": empty}[sys.argv[1]](Path(sys.argv[2]))
