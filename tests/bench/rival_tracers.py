@@ -157,7 +157,6 @@ def with_bpftrace(output: Path) -> None:
     text = BPFTRACE
     for name, value in constants().items():
         text = text.replace(name, str(value))
-    text = 'BEGIN { printf("ready\\n"); }\n' + text
     environment = {**os.environ, "BPFTRACE_PERF_RB_PAGES": "1024"}
     os.execvpe("bpftrace", ["bpftrace", "-o", str(output), "-e", text], environment)
 
