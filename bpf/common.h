@@ -136,10 +136,13 @@ static inline void call_returned(u32 kind, u32 pages)
 #endif
 }
 
-/* Tell the name of each process once; as a rule, the last one on this CPU was the same. */
-static inline u32 current_task(void)
+/*
+ * The process of the current thread. Tells the name of each process once; as a rule, the last one on this CPU was the
+ * same.
+ */
+static inline u32 process_of(u64 thread)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	u32 tgid = thread >> 32;
 	struct processor *here = this_processor();
 	struct event event = {};
 	u8 yes = 1;
@@ -160,6 +163,11 @@ static inline u32 current_task(void)
 	bpf_get_current_comm(&event.slot, sizeof(struct task_name));
 	emit(&event, 1);
 	return tgid;
+}
+
+static inline u32 current_task(void)
+{
+	return process_of(bpf_get_current_pid_tgid());
 }
 
 /*

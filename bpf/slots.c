@@ -267,6 +267,13 @@ static inline void single_slots_allocated(u64 entries, u32 number)
 	u32 run = 0;
 	volatile u32 count = number; /* or the compiler makes one bound of two, which the verifier does not see */
 
+#ifdef SUMMARY
+	READ(first, entries);
+	if (!asks_which_slots(ENTRY_TYPE(first))) {
+		slots_allocated(ENTRY_TYPE(first), ENTRY_OFFSET(first), number);
+		return;
+	}
+#endif
 	for (u32 i = 0; i < SLOT_BATCH; i++) {
 		if (i >= count)
 			break;

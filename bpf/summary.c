@@ -622,3 +622,15 @@ static inline struct figures *summarising(void)
 	OPAQUE(figures);
 	return figures;
 }
+
+/* Whether it matters which slots are given out, and not only how many: see summarise_alloc(). */
+static inline bool asks_which_slots(u8 swap_type)
+{
+	struct figures *figures = summarising();
+	u32 store;
+
+	if (!figures)
+		return true;
+	store = figures->types[swap_type & (TYPES_ROOM - 1)].store;
+	return figures->stores[store & (STORES_ROOM - 1)].disk;
+}

@@ -109,7 +109,10 @@ static inline void zram_of_disk(u64 disk, struct zram_io *io)
 		recorder_zram.update(&zero, &zram);
 	}
 #endif
-	READ(io->table, zram + OFF_ZRAM_TABLE);
+#ifndef ASSUMED_ZRAM
+	if (io->operation == OP_WRITE) /* nobody else looks into it */
+#endif
+		READ(io->table, zram + OFF_ZRAM_TABLE);
 	io->store = minor;
 #ifdef ASSUMED_ZRAM
 	READ(zram, zram + OFF_ZRAM_DISK);
@@ -202,7 +205,7 @@ int zram_page_enter(void *ctx)
 
 static inline void pages_stored(struct zram_io *io)
 {
-	u32 tgid = current_task();
+	u32 tgid = process_of(io->thread);
 	u64 time = bpf_ktime_get_ns();
 	/* volatile, and a body without branches: otherwise the verifier of 6.1 gives up on 512 rounds */
 	volatile u32 pages = io->pages;
@@ -261,7 +264,7 @@ static inline void pages_loaded(struct zram_io *io)
 	if (bpf_get_current_pid_tgid() >> 32 == RECORDER)
 		look_at_entry(io);
 #endif
-	event.tgid = current_task();
+	event.tgid = process_of(io->thread);
 	event.time = bpf_ktime_get_ns();
 	event.slot = io->index;
 	event.run = io->pages;
@@ -274,7 +277,7 @@ static inline void pages_discarded(struct zram_io *io)
 {
 	struct event event = {};
 
-	event.tgid = current_task();
+	event.tgid = process_of(io->thread);
 	event.time = bpf_ktime_get_ns();
 	event.slot = io->index;
 	event.run = 1;
@@ -396,7 +399,7 @@ static inline void emit_moved(u64 zram, u64 table, u64 index)
 /* zram_free_page(struct zram *, size_t index), or slot_free(): called for entries that hold nothing, too */
 int entry_dropped(void *ctx)
 {
-	u64 zram = ARG(ctx, 0), index = ARG(ctx, 1), table = 0, thread = bpf_get_current_pid_tgid();
+	u64 zram = ARG(ctx, 0), index = ARG(ctx, 1), table = 0, thread;
 	struct notification *now = notification_here();
 	struct zram_io *running;
 	struct event event = {};
@@ -407,8 +410,11 @@ int entry_dropped(void *ctx)
 	if (!now)
 		return 0;
 	held = read_entry(table, index, &event);
+	if (!held && !now->running)
+		return 0; /* as before each write */
 	if (event.flags & FLAG_WRITTEN_BACK && entry_flags(table, index) >> ZRAM_CHOSEN & 1)
 		emit_moved(zram, table, index); /* just now, and entry_processed() would come too late */
+	thread = bpf_get_current_pid_tgid();
 	if (now->running && now->index == index && now->task == thread) {
 		now->flags = event.flags | held * FLAG_DROPPED;
 		now->size = event.size;
