@@ -57,6 +57,17 @@ static inline s64 more_than(s64 number, s64 than)
 	return apart & ~sign;
 }
 
+/*
+ * A place in an array whose length is a power of two. Opaque, or the compiler would leave out a mask where it knows
+ * that it takes nothing away. The verifier of 6.1 does not know: it forgets a bound when numbers are put together by a
+ * bitwise or, and what it finds out about one register it does not carry over to a copy.
+ */
+static inline u64 within(u64 room, u64 place)
+{
+	OPAQUE(place);
+	return place & (room - 1);
+}
+
 #define HAS(bits, bit) ((u64)(bits) / (bit)&1)
 #define AT_LEAST(place, number) ((place) += more_than((number), (place)))
 
@@ -69,17 +80,17 @@ struct work {
 
 static inline struct area_record *area_of(struct work *work, u32 area)
 {
-	return &work->figures->areas[area & (AREAS_ROOM - 1)];
+	return &work->figures->areas[within(AREAS_ROOM, area)];
 }
 
 static inline struct area_part *part_of_area(struct work *work, u32 area)
 {
-	return &work->area_parts[area & (AREAS_ROOM - 1)];
+	return &work->area_parts[within(AREAS_ROOM, area)];
 }
 
 static inline struct store_part *part_of_store(struct work *work, u32 store)
 {
-	return &work->store_parts[store & (STORES_ROOM - 1)];
+	return &work->store_parts[within(STORES_ROOM, store)];
 }
 
 /*
@@ -114,9 +125,9 @@ static inline u32 bucket_of(u64 value)
 
 static inline void count_duration(struct work *work, u32 area, u32 histogram, u64 duration, u64 number)
 {
-	u32 place = (area & (AREAS_ROOM - 1)) * HISTOGRAMS + (histogram & (HISTOGRAMS_ROOM - 1));
+	u64 place = within(AREAS_ROOM, area) * HISTOGRAMS + within(HISTOGRAMS_ROOM, histogram);
 
-	place = place * BUCKETS + (bucket_of(duration) & (BUCKETS_ROOM - 1));
+	place = place * BUCKETS + within(BUCKETS_ROOM, bucket_of(duration));
 	ADD(work->figures->histograms[place], number);
 }
 
@@ -274,8 +285,8 @@ static inline void slot_freed(struct work *work, struct page_record *page, u32 a
 static inline void summarise_free(struct work *work, struct event *event)
 {
 	u32 reason = event->flags >> REASON_SHIFT & (REASONS - 1), run = event->run, area, left;
-	struct type_record *type = &work->figures->types[event->device & (TYPES_ROOM - 1)];
-	struct store_record *store = &work->figures->stores[type->store & (STORES_ROOM - 1)];
+	struct type_record *type = &work->figures->types[within(TYPES_ROOM, event->device)];
+	struct store_record *store = &work->figures->stores[within(STORES_ROOM, type->store)];
 	struct area_part *part;
 	u64 now;
 
@@ -328,9 +339,9 @@ static inline u64 lives(struct page_record *page)
 /* Slots were given out. To a disk nothing else tells that they are in use from now on. */
 static inline void summarise_alloc(struct work *work, struct event *event)
 {
-	struct type_record *type = &work->figures->types[event->device & (TYPES_ROOM - 1)];
+	struct type_record *type = &work->figures->types[within(TYPES_ROOM, event->device)];
 	u32 run = event->run, area = type->area, longest = SUMMARY_LONGEST_RUN;
-	struct store_record *store = &work->figures->stores[type->store & (STORES_ROOM - 1)];
+	struct store_record *store = &work->figures->stores[within(STORES_ROOM, type->store)];
 
 	if (__builtin_constant_p(event->run))
 		longest = event->run;
@@ -361,7 +372,7 @@ static inline void summarise_alloc(struct work *work, struct event *event)
 /* An area is off, or another one has its type: no slot is its own any more. Areas that come are only counted. */
 static inline void summarise_call(struct work *work, struct event *event)
 {
-	struct type_record *type = &work->figures->types[event->device & (TYPES_ROOM - 1)];
+	struct type_record *type = &work->figures->types[within(TYPES_ROOM, event->device)];
 
 	if (event->arg || event->device >= TYPES_ROOM)
 		return;
@@ -393,10 +404,10 @@ static inline void count_entry(struct store_part *part, s64 sign, u32 size, u64 
 static inline void summarise_store(struct work *work, struct event *event, struct store_part *store_part,
 				   struct page_record *page, u64 now)
 {
-	u32 owner = owner_of(work, page), old = page->bits, place, size, longer;
+	u32 owner = owner_of(work, page), old = page->bits, size, longer;
 	struct area_part *part = part_of_area(work, owner);
 	u32 flags = forgotten(part, event->flags);
-	u64 gone = HAS(flags, FLAG_GONE), kept = 1 - gone, used = is_less(owner, SUMMARY_AREAS), whole;
+	u64 gone = HAS(flags, FLAG_GONE), kept = 1 - gone, used = is_less(owner, SUMMARY_AREAS), whole, place;
 	u64 same = gone * HAS(old, BIT_SAME) + kept * HAS(flags, FLAG_SAME);
 	u64 huge = gone * HAS(old, BIT_HUGE) + kept * HAS(flags, FLAG_HUGE);
 	u64 rewritten = lives(page);
@@ -414,7 +425,7 @@ static inline void summarise_store(struct work *work, struct event *event, struc
 	part->counts[COUNT_STORES] += used;
 	whole = used & kept;
 	longer = more_than(event->size, PAGE_SIZE);
-	place = (owner & (AREAS_ROOM - 1)) * (PAGE_SIZE + 1) + ((event->size - longer) & (2 * PAGE_SIZE - 1));
+	place = within(AREAS_ROOM, owner) * (PAGE_SIZE + 1) + within(2 * PAGE_SIZE, event->size - longer);
 	ADD(work->figures->sizes[place], whole);
 	part->counts[COUNT_REWRITES] += whole & rewritten;
 	begin_life(work, page, owner, whole & ~rewritten, event->time);
@@ -551,7 +562,7 @@ static inline void count_beyond(struct event *event, struct store_part *part, u3
 static inline void summarise_in_store(struct work *work, struct event *event, u32 kind)
 {
 	u32 number = work->figures->store_of[event->device], index;
-	struct store_record *store = &work->figures->stores[number & (STORES_ROOM - 1)];
+	struct store_record *store = &work->figures->stores[within(STORES_ROOM, number)];
 	struct store_part *part = part_of_store(work, number);
 	struct page_record *page;
 	u64 now;
@@ -631,6 +642,6 @@ static inline bool asks_which_slots(u8 swap_type)
 
 	if (!figures)
 		return true;
-	store = figures->types[swap_type & (TYPES_ROOM - 1)].store;
-	return figures->stores[store & (STORES_ROOM - 1)].disk;
+	store = figures->types[within(TYPES_ROOM, swap_type)].store;
+	return figures->stores[within(STORES_ROOM, store)].disk;
 }
