@@ -39,7 +39,7 @@ KERNELS = list(table.KERNELS) if _CHOSEN in ([], ["all"]) else _CHOSEN
 # Unless kernels are chosen, some tests run on two only, or they would take too long. What is not about figures: the
 # oldest and the newest. What audit finds hangs on the block layer more than on functions that differ.
 WHOLE_KERNELS = KERNELS if _CHOSEN else ["5.10", "7.3"]
-AUDIT_KERNELS = AREA_KERNELS = ZSWAP_KERNELS = KERNELS if _CHOSEN else ["6.1", "6.12"]
+AUDIT_KERNELS = AREA_KERNELS = ZSWAP_KERNELS = SUMMARY_KERNELS = KERNELS if _CHOSEN else ["6.1", "6.12"]
 
 
 @dataclass
@@ -183,7 +183,14 @@ def boots(request: pytest.FixtureRequest) -> Iterator[dict[tuple[str, str], Futu
 _STARTED = time.time()
 _WHOLE_RUN = re.compile(r"whole run ([\d.]+) s")
 _OUTCOMES = pytest.StashKey[dict[tuple[str, str], str]]()
-_MACHINES = {"guest", "whole_guest", "audited", "areas", "zswap"}  # the fixtures whose parameter is a kernel
+_MACHINES = {
+    "guest",
+    "whole_guest",
+    "audited",
+    "areas",
+    "zswap",
+    "summarised",
+}  # the fixtures whose parameter is a kernel
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,11 +7,12 @@ what the other one measures). So counts and bytes are compared exactly, and what
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,39 +21,39 @@ from swaptrace.analysis.histogram import Survival
 from swaptrace.analysis.results import AreaResult, Integral, TraceResult
 from swaptrace.report.as_json import as_json
 from swaptrace.report.command import analyse
-from tests.kernel.conftest import CHECKOUT, KERNELS, Guest, Scenario
+from tests.kernel.conftest import CHECKOUT, SUMMARY_KERNELS, Guest, Scenario, run_in_guest
 from tests.kernel.guest_summary import STREAMS
 
+TIMEOUT = 2400
 APART = 0.002  # seconds: how far the two time stamps of an event may be apart, with all that an emulated guest does
 EACH = 5e-6  # seconds: the same, on average over all events
 BUSY = 8  # pages that processors may be working on while a peak is looked for
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
-@pytest.fixture(scope="module", params=KERNELS)
-def machine(request: pytest.FixtureRequest) -> Guest:
-    folder = CHECKOUT / "build" / "kernel-summary" / request.param
-    if not os.environ.get("SWAPTRACE_KEEP"):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        command = ["tests/vm/run", "--kernel", request.param, "--timeout", "900", "--out", str(folder), "--"]
-        with (folder / "guest.log").open("w") as log:
-            status = subprocess.call(
-                [*command, sys.executable, "tests/kernel/guest_summary.py", str(folder)],
-                cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        assert status == 0, f"exit status {status}: {(folder / 'guest.log').read_text()[-2000:]}"
-    return Guest(request.param, folder)
+def boot(kernel: str) -> Guest:
+    folder = CHECKOUT / "build" / "kernel-summary" / kernel
+    run_in_guest(kernel, folder, "tests/kernel/guest_summary.py", TIMEOUT)
+    return Guest(kernel, folder)
+
+
+def machines() -> dict[str, Callable[[], Guest]]:
+    return {kernel: partial(boot, kernel) for kernel in SUMMARY_KERNELS}
+
+
+@pytest.fixture(scope="module", params=SUMMARY_KERNELS)
+def summarised(request: pytest.FixtureRequest, boots: dict[tuple[str, str], Future[Guest]]) -> Guest:
+    return boots[__name__, request.param].result()
 
 
 @pytest.fixture(scope="module")
-def both(machine: Guest) -> Scenario:
-    return machine.scenario("both")
+def both(summarised: Guest) -> Scenario:
+    return summarised.scenario("both")
 
 
 @pytest.fixture(scope="module")
-def late(machine: Guest) -> Scenario:
-    return machine.scenario("late")
+def late(summarised: Guest) -> Scenario:
+    return summarised.scenario("late")
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +77,13 @@ def pairs(recorded: TraceResult, summary: TraceResult) -> Pairs:
     return list(zip(recorded.areas, summary.areas, strict=True))
 
 
-def test_streams_are_worked_out_as_by_the_analysis(machine: Guest) -> None:
+def test_streams_are_worked_out_as_by_the_analysis(summarised: Guest) -> None:
     """By the programs as this kernel has them, to the last bit."""
     sys.path.insert(0, str(CHECKOUT / "tests" / "unit"))
     from test_replay import imitate_seed
     from test_summary import compare
 
-    results = pickle.loads((machine.scenario("streams").folder / "results").read_bytes())
+    results = pickle.loads((summarised.scenario("streams").folder / "results").read_bytes())
     assert len(results) == STREAMS
     for seed, found in enumerate(results):
         compare(found, imitate_seed(seed))
