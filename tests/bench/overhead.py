@@ -65,21 +65,22 @@ def figures_of(algorithm: str, found: dict[str, Rounds]) -> list[Figure]:
     whole = {name: [one["whole"] for one in rounds] for name, rounds in found.items()}
     untraced = [*whole.pop("untraced"), *whole.pop("untraced, again")]
     base = median(untraced)
-    rows = [figure(group, "untraced", "instructions a page", untraced)]
+    rows = [figure(group, f"{algorithm}: untraced", "instructions a page", untraced)]
     over = {name: [100 * (value / base - 1) for value in values] for name, values in whole.items()}
     for name, values in over.items():
         limit = LIMITS.get(name, "")
-        rows.append(figure(group, f"{name}: over untraced", "%", values, TARGETS.get(name), more=False, limit=limit))
+        what = f"{algorithm}: {name}, over untraced"
+        rows.append(figure(group, what, "%", values, TARGETS.get(name), more=False, limit=limit))
     for name in RIVALS:
         ratios = [theirs / mine for theirs, mine in zip(over[name], over["record"], strict=True)]
-        rows.append(figure(group, f"what {name} adds, against record", "times", ratios, SEVERAL))
+        rows.append(figure(group, f"{algorithm}: what {name} adds, against record", "times", ratios, SEVERAL))
     for name in whole:
-        own = [one["tracer"] for one in found[name]]
-        rows.append(figure(group, f"{name}: its own process, beside that", "instructions a page", own[:1]))
+        own = found[name][0]["tracer"]
+        rows.append(figure(group, f"{algorithm}: {name}, its own process beside that", "instructions a page", [own]))
     return rows
 
 
 if __name__ == "__main__":
     for row in figures(CHECKOUT / "build" / "overhead"):
         span = f"{row.middle:10,.2f} {row.least:10,.2f} {row.greatest:10,.2f}"
-        print(f"{row.group[10:14]:5} {row.what:42} {span} {row.unit}")
+        print(f"{row.what:56} {span} {row.unit}")
