@@ -25,7 +25,7 @@ from tests.kernel.conftest import CHECKOUT, SUMMARY_KERNELS, Guest, Scenario, ru
 from tests.kernel.guest_summary import STREAMS
 
 TIMEOUT = 2400
-APART = 0.002  # seconds: how far the two time stamps of an event may be apart, with all that an emulated guest does
+APART = 0.03  # seconds: how far the two time stamps of an event may be apart: hundreds of slots freed at once, emulated
 EACH = 50e-6  # seconds: the same, on average over all events
 BUSY = 8  # pages that processors may be working on while a peak is looked for
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
