@@ -23,6 +23,7 @@ from swaptrace.live.arch import architecture
 from swaptrace.live.assumed import compare
 from swaptrace.live.btf import KernelTypes
 from swaptrace.live.environment import features_off, missing_views, require
+from swaptrace.live.footprint import give_back, keep_in_memory
 from swaptrace.live.layout import assumed_zram
 from swaptrace.live.machine import Machine
 from swaptrace.live.probes import ZSWAP, Symbols, choose
@@ -191,10 +192,16 @@ def record_summary(
     """As swaptrace.live.recorder.record, but for a summary."""
     prepare_output(output, command, force=force)
     say("compiling and attaching BPF programs ...")
-    with SummarySource(command, kprobes=kprobes) as source:
+    keep_in_memory()
+    compiled = SummarySource(command, kprobes=kprobes)
+    give_back()
+    refused = keep_in_memory()
+    with compiled as source:
         writer = SummaryWriter(output, source.header, source.epoch, force=force)
         for event in source.header.missing:
             say(f"not recorded, as this kernel does not tell: {event} (see: swaptrace check)")
+        if refused:
+            say(f"the recorder may be swapped out itself, and is then in its own figures: {refused}")
         for sentence in missing_views():
             say(sentence)
         if not source.header.start.areas:

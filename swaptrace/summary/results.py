@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.analysis.analysis import KERNEL_COUNTS, allocations_told
+from swaptrace.analysis.bounds import with_bounds
 from swaptrace.analysis.histogram import Histogram, Survival
 from swaptrace.analysis.results import (
     AreaResult,
@@ -87,6 +88,9 @@ def result(
         for number in range(len(header.start.areas))
     ]
     lost, missed = (trailer.losses(), dict(trailer.missed)) if trailer else ({}, {})
+    if lost:
+        page, cluster = header.page_size, header.cluster_slots
+        areas = [with_bounds(area, lost, missed, page_size=page, cluster_slots=cluster, part=False) for area in areas]
     trace = {
         "path": path,
         "format_version": header.format_version,

@@ -1,7 +1,8 @@
 """make bench: what tracing and analysis cost. A table, and reports/bench (or the folder named by --out).
 
 Usage: python -m tests.bench [--events N] [--most N] [--seconds N] [--no-overhead] [--out FOLDER]. Nothing here is a
-test: a slow machine gives other figures, not a failure. Only wrong results fail: the rivals must find the same lifetimes.
+test: a slow machine gives other figures, not a failure. Only wrong results fail: the rivals must find the same
+lifetimes.
 """
 
 from __future__ import annotations

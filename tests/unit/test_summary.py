@@ -182,7 +182,9 @@ def test_garbage(native: NativeSummary, trace: Trace) -> None:
 # ---------------------------------------------------------------------------------------------------------- its file
 
 
-def written(native: NativeSummary, folder: Path, *, close: bool = True) -> tuple[Path, TraceResult]:
+def written(
+    native: NativeSummary, folder: Path, *, close: bool = True, lost: dict[str, int] | None = None
+) -> tuple[Path, TraceResult]:
     """A file of three seconds, and what the analysis of the same events says."""
     area = CATALOG[0]
     second = 1_000_000_000
@@ -206,7 +208,7 @@ def written(native: NativeSummary, folder: Path, *, close: bool = True) -> tuple
         if number < len(events) or not close:
             writer.write(vector)
         else:
-            writer.close(vector, trailer(trace.end), leaks_of(native.maps, plan))
+            writer.close(vector, replace(trailer(trace.end), lost=lost or {}), leaks_of(native.maps, plan))
     return path, analyse(trace, [])
 
 
@@ -223,11 +225,19 @@ def test_file_gives_the_same_report(native: NativeSummary, tmp_path: Path) -> No
     assert as_json(found)["trace"].keys() == as_json(expected)["trace"].keys()
 
 
+@pytest.mark.parametrize("lost", [{}, {"FREE": 1}])
 @pytest.mark.parametrize("form", ["text", "json", "html"])
-def test_every_report_can_be_made_of_it(native: NativeSummary, tmp_path: Path, form: str) -> None:
-    path, _ = written(native, tmp_path)
+def test_every_report_can_be_made_of_it(native: NativeSummary, tmp_path: Path, form: str, lost: dict[str, int]) -> None:
+    path, _ = written(native, tmp_path, lost=lost)
     report.report(path, form, tmp_path / "out", report.Selection())
     assert (tmp_path / "out").exists()
+
+
+def test_lost_events_make_ranges_of_figures(native: NativeSummary, tmp_path: Path) -> None:
+    path, _ = written(native, tmp_path, lost={"FREE": 1})
+    (area,) = report.analyse(path).areas
+    assert (area.ranges["frees"].low, area.ranges["frees"].high) == (1, 2)
+    assert "lifetime_ns" in as_json(report.analyse(path))["areas"][0]["unknown"]
 
 
 def test_file_that_was_cut_off(native: NativeSummary, tmp_path: Path) -> None:
