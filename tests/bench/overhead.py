@@ -22,19 +22,19 @@ GUEST_SECONDS = 3600
 TARGETS = {"record": 5.0, "record --summary": 2.0}
 LIMITS = {
     "record": (
-        "Much of it is what the kernel does to run a program and come back, see the row of empty ones: eight runs a "
-        "page. The rest is three and a half events a page, each with a clock to read and room in the ring to take, "
-        "and reads of zram's table. Tried and kept: trampolines instead of kprobes (half of it), one probe for each "
-        "batch of slots that are given out instead of one a slot, plain loads instead of helpers, no wake-ups, no "
-        "look-up that the kernel does not compile in. Left out: to time a notification from the drop of its entry "
-        "(one run less) would not tell of those that are missed; to look at zram_rw_page() at its return only would "
-        "not tell which entries a write replaces, and later kernels do not have it."
+        "A third of it is what the kernel does to run a program and come back, see the row of empty ones: eight "
+        "runs a page. The rest is three and a half events a page, each with a clock to read and room in the ring to "
+        "take, and reads of zram's table. Tried and kept: trampolines instead of kprobes (half of it), one probe "
+        "for each batch of slots that are given out instead of one a slot, plain loads instead of helpers, no wake- "
+        "ups, no look-up that the kernel does not compile in. Left out: to time a notification from the drop of its "
+        "entry (one run less) would not tell of those that are missed; to look at zram_rw_page() at its return only "
+        "would not tell which entries a write replaces, and later kernels do not have it."
     ),
     "record --summary": (
-        "The probes cost more than that with nothing in them. And to work events out takes more than to hand them "
-        "over: a page changes what it counts towards three or four times, and each change is two additions to "
-        "integrals of 128 bits; branches are replaced by arithmetic, or the verifier gives up on huge pages. A "
-        "summary is for files that do not grow, and for a recorder that has next to nothing to do."
+        "With lz4, its probes cost more than that with nothing in them. And to work events out takes more than to "
+        "hand them over: a page changes what it counts towards three or four times, and each change is two "
+        "additions to integrals of 128 bits; branches are replaced by arithmetic, or the verifier gives up on huge "
+        "pages. A summary is for files that do not grow, and for a recorder that has next to nothing to do."
     ),
 }
 RIVALS = ("BCC", "bpftrace")
@@ -74,7 +74,7 @@ def figures_of(algorithm: str, found: dict[str, Rounds]) -> list[Figure]:
     for name in RIVALS:
         ratios = [theirs / mine for theirs, mine in zip(over[name], over["record"], strict=True)]
         rows.append(figure(group, f"{algorithm}: what {name} adds, against record", "times", ratios, SEVERAL))
-    for name in whole:
+    for name in (*TARGETS, *RIVALS):
         own = found[name][0]["tracer"]
         rows.append(figure(group, f"{algorithm}: {name}, its own process beside that", "instructions a page", [own]))
     return rows
