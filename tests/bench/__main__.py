@@ -159,8 +159,9 @@ def start_figures(folder: Path) -> list[Figure]:
     figures = []
     for name, (arguments, target) in runs.items():
         child(*arguments)  # compiles, and warms caches
-        seconds = [child(*arguments).took.wall for _ in range(ROUNDS)]
-        figures.append(figure("Starting", name, "s", seconds, target, more=False))
+        took = [child(*arguments).took for _ in range(ROUNDS)]
+        figures.append(figure("Starting", name, "s", [one.wall for one in took], target, more=False))
+        figures.append(figure("Starting", f"{name}: processor time", "s", [one.cpu for one in took]))
     return figures
 
 
@@ -189,6 +190,7 @@ def recorder_figures(seconds: float) -> list[Figure]:
             2.5,
             more=False,
         ),
+        figure("The recorder", "ready to record: processor time of that", "s", [run["ready_cpu_s"] for run in ready]),
         one(f"{what}: lost, with the default ring", "events", found["lost"], 0),
         one(f"{what}: resident, the ring included", "MB", found["resident"] / MILLION, 150),
         one(f"{what}: processor time", "ns/event", 1e9 * found["cpu_s"] / found["sent"]),
