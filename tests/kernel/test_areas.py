@@ -32,7 +32,7 @@ from tests.kernel.guest_areas import CGROUP_BYTES, RIGS, WRITTEN_BACK
 PAGE = 4096
 TIMEOUT = 2400  # seconds
 CONCURRENT = ("cgroups", "kswapd")
-ASIDE = 0.01
+ASIDE = 0.02
 SLOT_CACHE = 2 * 2 * 64  # two of 64 slots (SWAP_SLOTS_CACHE_SIZE) for each of the guest's CPUs, up to 6.12
 
 
