@@ -25,10 +25,10 @@ LIMITS = {
         "A third of it is what the kernel does to run a program and come back, see the row of empty ones: eight "
         "runs a page. The rest is three and a half events a page, each with a clock to read and room in the ring to "
         "take, and reads of zram's table. Tried and kept: trampolines instead of kprobes (half of it), one probe "
-        "for each batch of slots that are given out instead of one a slot, plain loads instead of helpers, no wake- "
-        "ups, no look-up that the kernel does not compile in. Left out: to time a notification from the drop of its "
-        "entry (one run less) would not tell of those that are missed; to look at zram_rw_page() at its return only "
-        "would not tell which entries a write replaces, and later kernels do not have it."
+        "for each batch of slots that are given out instead of one a slot, plain loads instead of helpers, no "
+        "wake-ups, no look-up that the kernel does not compile in. Left out: to time a notification from the drop "
+        "of its entry (one run less) would not tell of those that are missed; to look at zram_rw_page() at its "
+        "return only would not tell which entries a write replaces, and later kernels do not have it."
     ),
     "record --summary": (
         "With lz4, its probes cost more than that with nothing in them. And to work events out takes more than to "
