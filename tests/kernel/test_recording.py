@@ -18,7 +18,7 @@ from swaptrace.live.probes import PROBES, ZSWAP
 from swaptrace.report.as_json import as_json
 from swaptrace.report.tables import EQUAL
 from swaptrace.report.text import print_text
-from tests.kernel.conftest import CHECKOUT, KERNELS, WHOLE_KERNELS, Guest, Scenario, run_in_guest
+from tests.kernel.conftest import CHECKOUT, DEGRADED_KERNELS, KERNELS, WHOLE_KERNELS, Guest, Scenario, run_in_guest
 from tests.kernel.guest import HARD_PAGES, HUGE_BYTES, HUGE_PAGES, PRIME
 
 SLOT_FREE_FUNCTIONS = {
@@ -36,7 +36,8 @@ ZERO_PAGES_OF_MIXED = 2500 // 8  # kept by the swap map alone where the kernel d
 def boot(kernel: str) -> Guest:
     """Boot once and do all of the kernel's scenarios."""
     folder = CHECKOUT / "build" / "kernel" / kernel
-    run_in_guest(kernel, folder, "tests/kernel/guest.py", TIMEOUT, *(() if kernel in WHOLE_KERNELS else FIGURES))
+    some = (*FIGURES, *(["degraded"] if kernel in DEGRADED_KERNELS else []))
+    run_in_guest(kernel, folder, "tests/kernel/guest.py", TIMEOUT, *(() if kernel in WHOLE_KERNELS else some))
     return Guest(kernel, folder)
 
 
@@ -52,6 +53,12 @@ def guest(request: pytest.FixtureRequest, boots: dict[tuple[str, str], Future[Gu
 @pytest.fixture(scope="module", params=WHOLE_KERNELS)
 def whole_guest(request: pytest.FixtureRequest, boots: dict[tuple[str, str], Future[Guest]]) -> Guest:
     """A machine that has done all scenarios."""
+    return boots[__name__, request.param].result()
+
+
+@pytest.fixture(scope="module", params=DEGRADED_KERNELS)
+def degraded_guest(request: pytest.FixtureRequest, boots: dict[tuple[str, str], Future[Guest]]) -> Guest:
+    """A machine that has tried what happens where the kernel does not tell everything."""
     return boots[__name__, request.param].result()
 
 
@@ -450,8 +457,8 @@ class TestAllocations:
 
 class TestDegraded:
     @pytest.fixture
-    def degraded(self, whole_guest: Guest) -> Scenario:
-        return whole_guest.scenario("degraded")
+    def degraded(self, degraded_guest: Guest) -> Scenario:
+        return degraded_guest.scenario("degraded")
 
     def test_without_notifications_all_else_is_exact(self, degraded: Scenario) -> None:
         """The drops tell what the notifications would have told."""
@@ -472,10 +479,10 @@ class TestDegraded:
         assert degraded.result.lost == {"STORE": 503}
         assert degraded.reader.trailer.missed == {"STORE": 503}
 
-    def test_wrong_layout_is_refused(self, degraded: Scenario, whole_guest: Guest) -> None:
+    def test_wrong_layout_is_refused(self, degraded: Scenario, degraded_guest: Guest) -> None:
         """Where the kernel does not tell zram's layout: that is 5.10 alone."""
         facts = degraded.workload
-        assert facts["module_types"] == (whole_guest.kernel != "5.10")
+        assert facts["module_types"] == (degraded_guest.kernel != "5.10")
         if not facts["module_types"]:
             assert "the layout assumed is not that of zram0: entry" in facts["refused"]
 
