@@ -141,6 +141,7 @@ def exact(folder: Path) -> None:
 
 
 def exact_workload(folder: Path) -> None:
+    os.sched_setaffinity(0, {0})  # pages that wait on another processor to be put on a list cannot be paged out
     region = Region(PRIME, "random", 5)
     swapped = region.page_out()
     (folder / "workload.json").write_text(json.dumps({"swapped": swapped, "slots": region.slots().tolist()}))
@@ -354,7 +355,7 @@ def robbed(folder: Path) -> None:
     """The recorder stands still while more happens than its ring has room for."""
     with zram_swap(megabytes=256) as device:
         recorder = start_recorder(folder, "--ring", "1")
-        first, second = Process(8009, "mixed", 1), Process(8011, "compressible", 2)
+        first, second = Process(12_007, "mixed", 1), Process(12_011, "compressible", 2)
         recorder.send_signal(signal.SIGSTOP)
         out = first.page_out() + second.page_out()
         first.exit()
