@@ -188,16 +188,17 @@ class TestEveryRig:
     def test_pool_equals_mem_used_total(self, areas: Areas, rig: str) -> None:
         """To the page, with two exceptions.
 
-        Where several CPUs store and free at once, to ASIDE of it: which group of pages an object goes to depends on
-        what else was freed just before, and an object is allocated a while before its store is told; between these
-        moments the other CPU may free another one. And when memory is short, the kernel compacts the pool by itself,
-        which no event tells: then it has up to `pages_compacted` pages less.
+        Where several CPUs store and free at once, to ASIDE of the most that it was: which group of pages an object
+        goes to depends on what else was freed just before, and an object is allocated a while before its store is
+        told; between these moments the other CPU may free another one. Those that are left keep their place. And when
+        memory is short, the kernel compacts the pool by itself, which no event tells: then it has up to
+        `pages_compacted` pages less.
         """
         for moment in areas.of(rig):
             for device, files in moment.zram.items():
                 model, kernel = moment.content[device].mem_used_total, int(files["mm_stat"][2])
                 assert model is not None
-                aside = ASIDE * kernel if rig in CONCURRENT else 0
+                aside = ASIDE * int(files["mm_stat"][4]) if rig in CONCURRENT else 0
                 compacted = PAGE * int(files["mm_stat"][6])
                 assert -aside <= model - kernel <= aside + compacted, (moment.step, device, model, kernel)
 
@@ -222,8 +223,8 @@ class TestEveryRig:
                 assert counts["miss_free"] == int(files["debug_stat"][3]), (moment.step, device)
 
     def test_pages_equal_those_of_the_block_layer(self, areas: Areas, rig: str) -> None:
-        """A page on the backing device is counted twice where zram_rw_page is tried first: it cannot read that one."""
-        twice = any("zram_rw_page" in probe["functions"] for probe in areas.reader.header.probes)
+        """A page on the backing device counts twice on 6.1, whose zram_rw_page() is tried first and cannot read it."""
+        twice = areas.folder.name == "6.1"
         for moment in areas.of(rig):
             for device, files in moment.zram.items():
                 counts = moment.stores[device].counts
