@@ -5,6 +5,7 @@ Used by selftest, the demo and the kernel tests. What really is in swap, the ker
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 import signal
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CONTENTS", "Process", "Region"]
+__all__ = ["CONTENTS", "Process", "Region", "stay_on_one_processor"]
 
 PAGE_SIZE = mmap.PAGESIZE
 _MADV_NOHUGEPAGE = 15
@@ -120,6 +121,19 @@ class Region:
         self._memory.madvise(mmap.MADV_DONTNEED, first * PAGE_SIZE, count * PAGE_SIZE)
 
 
+_processes = itertools.count()
+
+
+def stay_on_one_processor(number: int = 0) -> None:
+    """Of those that this process may use, take one by turns: then all of its pages can be paged out at once.
+
+    Pages that wait in another processor's batch to be put on the kernel's lists are passed over (MADV_PAGEOUT empties
+    that of its own processor only, lru_add_drain() in mm/madvise.c).
+    """
+    processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {processors[number % len(processors)]})
+
+
 class Process:
     """A forked process with a Region, which does one thing at a time on command.
 
@@ -130,8 +144,10 @@ class Process:
         commands, self._commands = os.pipe()
         self._answers, answers = os.pipe()
         self.pages = pages
+        number = next(_processes)
         self.pid = os.fork()
         if self.pid == 0:
+            stay_on_one_processor(number)
             os.close(self._commands)
             os.close(self._answers)
             _serve(commands, answers, pages, content, seed)

@@ -35,7 +35,7 @@ from swaptrace.live.arch import architecture
 from swaptrace.live.btf import KernelTypes
 from swaptrace.live.programs import Programs
 from swaptrace.live.source import LiveSource
-from swaptrace.live.workload import Process, Region
+from swaptrace.live.workload import Process, Region, stay_on_one_processor
 from swaptrace.trace.writer import TraceWriter
 
 PRIME = 4099
@@ -141,7 +141,7 @@ def exact(folder: Path) -> None:
 
 
 def exact_workload(folder: Path) -> None:
-    os.sched_setaffinity(0, {0})  # pages that wait on another processor to be put on a list cannot be paged out
+    stay_on_one_processor()
     region = Region(PRIME, "random", 5)
     swapped = region.page_out()
     (folder / "workload.json").write_text(json.dumps({"swapped": swapped, "slots": region.slots().tolist()}))

@@ -20,7 +20,7 @@ from guest import call
 from scenarios import SWAPTRACE, in_a_process, recording, run_all, wait_for
 from zram import run, swap_on
 
-from swaptrace.live.workload import Process, Region
+from swaptrace.live.workload import Process, Region, stay_on_one_processor
 
 PARAMETERS = Path("/sys/module/zswap/parameters")
 COUNTERS = Path("/sys/kernel/debug/zswap")
@@ -174,6 +174,7 @@ def mixed() -> list[Process]:
 
 def change_and_go_out() -> None:
     """Pages that are read, then written to, then paged out again: they may have their slots still."""
+    stay_on_one_processor()
     region = Region(900, "compressible", 21)
     region.page_out()
     region.page_in(step=2)

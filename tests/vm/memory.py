@@ -6,6 +6,7 @@ A step that pages out answers how many pages are in swap then, by the kernel's o
 from __future__ import annotations
 
 import ctypes
+import itertools
 import mmap
 import os
 import select
@@ -18,7 +19,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from swaptrace.live.workload import CONTENTS, PAGE_SIZE
+from swaptrace.live.workload import CONTENTS, PAGE_SIZE, stay_on_one_processor
 
 MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_PAGEOUT = 14, 15, 21  # Linux's, which Python does not all name
 HUGE = 2 << 20
@@ -33,16 +34,19 @@ class Child:
     """A forked process that runs a generator, one step for each call of step(); what it yields is the answer."""
 
     running: ClassVar[set[int]] = set()
+    numbers: ClassVar[Iterator[int]] = itertools.count()
 
     def __init__(self, steps: Steps, cgroup: Path | None = None) -> None:
         commands, self._commands = os.pipe()
         self._answers, answers = os.pipe()
+        number = next(Child.numbers)
         self.pid = os.fork()
         if self.pid:
             os.close(commands), os.close(answers)
             Child.running.add(self.pid)
             return
         os.close(self._commands), os.close(self._answers)
+        stay_on_one_processor(number)
         if cgroup is not None:
             (cgroup / "cgroup.procs").write_text(str(os.getpid()))
         try:
