@@ -6,13 +6,23 @@ Data flows one way: feed() takes batches in order, whatever their source; finish
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.analysis import mapping
-from swaptrace.analysis.bounds import with_bounds
+from swaptrace.analysis.derived import (
+    KERNEL_COUNTS,
+    UNKNOWN_CONTENT,
+    allocations_told,
+    content_of,
+    content_told,
+    is_notified,
+    ramzswap,
+    store_in,
+    trace_result,
+)
 from swaptrace.analysis.lifetimes import Count, Lifetimes
 from swaptrace.analysis.results import (
     MOST_LEAKS,
@@ -27,17 +37,16 @@ from swaptrace.analysis.results import (
 from swaptrace.analysis.survey import Survey, survey
 from swaptrace.analysis.worker import Worker
 from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
-from swaptrace.degradation import BLIND, SLOT_ALLOCATED
+from swaptrace.degradation import BLIND
 from swaptrace.events import EventBatch
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
 from swaptrace.store import zsmalloc
 from swaptrace.store.replay import POLICIES, Quantity, Replay, Total
 from swaptrace.trace.header import Header, Trailer, modelled
 
-__all__ = ["KERNEL_COUNTS", "Analysis", "Machine", "allocations_told", "machine_of"]
+__all__ = ["Analysis", "Machine", "machine_of"]
 
 _POOL = {name: number for number, name in enumerate(POLICIES)}
-KERNEL_COUNTS = ("notify_free", "miss_free", "written_back_pages")
 
 
 class _StoreModel:
@@ -308,25 +317,16 @@ class Analysis:
         kernel = trailer.end if trailer is not None and whole else None
         self._free_path = trailer.free_path if trailer is not None and whole else None
         areas = [self._area(model, number, end, kernel) for model, number in self._where]
-        lost, missed = (trailer.losses(), dict(trailer.missed)) if trailer else ({}, {})
-        if lost:
-            page, cluster = self.header.page_size, self.header.cluster_slots
-            areas = [
-                with_bounds(area, lost, missed, page_size=page, cluster_slots=cluster, part=self._part)
-                for area in areas
-            ]
-        trace = {
-            "path": path,
-            "format_version": self.header.format_version,
-            "kernel": self.header.kernel,
-            "host": self.header.host,
-            "start_realtime": self.header.start_realtime / 1e9,
-            "duration_s": (end - self._start) / 1e9,
-            "events": self._tally.events,
-            "lost_events": sum(lost.values()),
-            "complete": trailer is not None,
-        }
-        return TraceResult(trace, _plain(self.header), areas, lost, self._tasks, missed)
+        return trace_result(
+            self.header,
+            trailer,
+            areas,
+            self._tasks,
+            part=self._part,
+            path=path,
+            duration_s=(end - self._start) / 1e9,
+            events=self._tally.events,
+        )
 
     def _area(self, model: _StoreModel, number: int, end: int, kernel: Snapshot | None) -> AreaResult:
         area, lives, replay = model.areas[number], model.lifetimes, model.replay
@@ -341,10 +341,7 @@ class Analysis:
             zram=model.store.name if model.store and area.backing == "zram" else None,
             store=model.store.name if model.store else None,
             slots=area.slots,
-            # where nothing was freed, nothing shows it: a zram device itself is notified, what lies on one is not
-            notified=notifications > 0
-            or area.backing == "zswap"
-            or (frees == 0 and model.store is not None and area.path == f"/dev/{model.store.name}"),
+            notified=is_notified(area, model.store, notifications, frees),
             stores=stores,
             loads=lives.count(number, Count.LOADS),
             frees=frees,
@@ -354,10 +351,18 @@ class Analysis:
             miss_free=lives.count(number, Count.MISS_FREE),
             discarded=lives.count(number, Count.DROPS),
             written_back=lives.count(number, Count.WRITTEN_BACK),
-            ramzswap=self._ramzswap(model, number, kernel),
+            ramzswap=ramzswap(
+                lives.count(number, Count.LOADS),
+                stores,
+                notifications,
+                model.replay.total(Total.SAME),
+                lives.sizes(number),
+                self.header.page_size,
+                partial(self._kernel_delta, model, kernel),
+            ),
             swap_header=dict(zip(("pages", "compr_bytes"), replay.header(model.map), strict=True)),
             model=content,
-            kernel=_counters(_store_in(kernel, model.store), self.header.page_size),
+            kernel=content_told(store_in(kernel, model.store)),
             kernel_counts=self._kernel_counts(model, area, kernel),
             policies={name: _policy(replay, number, name) for name in POLICIES},
             recovered=_both(replay, number, Quantity.RECOVERED, "none"),
@@ -400,21 +405,12 @@ class Analysis:
     def _content(self, model: _StoreModel) -> Content:
         """What the store holds at the end: what the kernel said at the start, and every change since."""
         if model.store is None:
-            return Content(None, None, None, None, None, None, None)
+            return UNKNOWN_CONTENT
         start = self._stores[model.store.id].counters if model.store.id in self._stores else {}
-        total = model.replay.total
-        pages = start.get("pages_stored", 0) + total(Total.PAGES)
-        # of what it held before, zswap does not tell the compressed size
-        sized = "compr_data_size" in start or not start.get("pages_stored")
-        return Content(
-            pages_stored=pages,
-            same_pages=start.get("same_pages", 0) + total(Total.SAME),
-            huge_pages=start.get("huge_pages", 0) + total(Total.HUGE),
-            orig_data_size=pages * self.header.page_size,
-            compr_data_size=start.get("compr_data_size", 0) + total(Total.COMPR) if sized else None,
-            mem_used_total=model.replay.pools.held(_POOL["observed"]).end if model.replay.pools else None,
-            bd_count=None if model.store.is_zswap else start.get("bd_count", 0) + total(Total.WRITTEN_BACK),
-        )
+        changes = {total.name.lower(): model.replay.total(total) for total in Total}
+        pools = model.replay.pools
+        used = pools.held(_POOL["observed"]).end if pools else None
+        return content_of(model.store, start, changes, self.header.page_size, used)
 
     def _kernel_counts(self, model: _StoreModel, area: SwapArea, kernel: Snapshot | None) -> dict[str, int | None]:
         counts = {name: self._kernel_delta(model, kernel, name) for name in KERNEL_COUNTS}
@@ -424,53 +420,13 @@ class Analysis:
 
     def _kernel_delta(self, model: _StoreModel, kernel: Snapshot | None, name: str) -> int | None:
         """How far a counter of the kernel's moved while recording; None where the kernel does not tell."""
-        after = _store_in(kernel, model.store)
+        after = store_in(kernel, model.store)
         if after is None or name not in after.counters:
             return None
         before = self._stores.get(model.map.store)
         if before is None and after.is_zswap:  # whose counters are older than this area
             return None
         return after.counters[name] - (before.counters.get(name, 0) if before else 0)
-
-    def _ramzswap(self, model: _StoreModel, number: int, kernel: Snapshot | None) -> dict[str, int | float | None]:
-        """The statistics that the ramzswap driver kept (drivers/staging/ramzswap/ramzswap_drv.h), under its names."""
-        lives = model.lifetimes
-        sizes = lives.sizes(number)
-        stored = int(sizes.sum())
-        page = self.header.page_size
-        return {
-            "num_reads": lives.count(number, Count.LOADS),
-            "num_writes": lives.count(number, Count.STORES),
-            "failed_reads": self._kernel_delta(model, kernel, "failed_reads"),
-            "failed_writes": self._kernel_delta(model, kernel, "failed_writes"),
-            "invalid_io": self._kernel_delta(model, kernel, "invalid_io"),
-            "notify_free": lives.count(number, Count.NOTIFY_FREE),
-            "pages_zero": model.replay.total(Total.SAME),
-            "good_compress_pct": 100 * int(sizes[: page // 2 + 1].sum()) / stored if stored else None,
-            "pages_expand_pct": 100 * int(sizes[page]) / stored if stored else None,
-        }
-
-
-def allocations_told(header: Header) -> bool:
-    """Whether a trace says which slots were allocated."""
-    told = (probe["functions"] for probe in header.probes if probe["event"] == SLOT_ALLOCATED)
-    return any(told)
-
-
-def _plain(header: Header) -> dict[str, Any]:
-    return {**header.__dict__, "start": None}
-
-
-def _store_in(snapshot: Snapshot | None, store: Store | None) -> Store | None:
-    if snapshot is None or store is None:
-        return None
-    return next((found for found in snapshot.stores if found.id == store.id), None)
-
-
-def _counters(store: Store | None, page_size: int) -> Content:
-    """The kernel's own figures, as they stand in mm_stat."""
-    counters = store.counters if store else {}
-    return Content(**{name: counters.get(name) for name in Content.__dataclass_fields__})
 
 
 def _policy(replay: Replay, area: int, name: str) -> PolicyResult:

@@ -9,12 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.analysis.analysis import KERNEL_COUNTS, allocations_told
-from swaptrace.analysis.bounds import with_bounds
+from swaptrace.analysis.derived import (
+    KERNEL_COUNTS,
+    UNKNOWN_CONTENT,
+    allocations_told,
+    content_of,
+    content_told,
+    is_notified,
+    ramzswap,
+    store_in,
+    trace_result,
+)
 from swaptrace.analysis.histogram import Histogram, Survival
 from swaptrace.analysis.results import (
     AreaResult,
@@ -87,24 +97,17 @@ def result(
         _Area(header, history, number, end, epoch).result(kernel, leaks[number] if leaks else [])
         for number in range(len(header.start.areas))
     ]
-    lost, missed = (trailer.losses(), dict(trailer.missed)) if trailer else ({}, {})
-    if lost:
-        page, cluster = header.page_size, header.cluster_slots
-        areas = [with_bounds(area, lost, missed, page_size=page, cluster_slots=cluster, part=False) for area in areas]
-    trace = {
-        "path": path,
-        "format_version": header.format_version,
-        "kernel": header.kernel,
-        "host": header.host,
-        "start_realtime": header.start_realtime / 1e9,
-        "duration_s": (end - start) / 1e9,
-        "events": int(last["events"].sum()),
-        "lost_events": sum(lost.values()),
-        "complete": trailer is not None,
-        "summary": True,
-        "areas_left_out": int(last["came"]),
-    }
-    return TraceResult(trace, {**header.__dict__, "start": None}, areas, lost, {}, missed)
+    return trace_result(
+        header,
+        trailer,
+        areas,
+        {},
+        path=path,
+        duration_s=(end - start) / 1e9,
+        events=int(last["events"].sum()),
+        summary=True,
+        areas_left_out=int(last["came"]),
+    )
 
 
 @dataclass
@@ -205,24 +208,9 @@ class _Area:
 
     def content(self) -> Content:
         if self.store is None:
-            return Content(None, None, None, None, None, None, None)
-        start, changes = self.store.counters, self.store_figures
-        pages = start.get("pages_stored", 0) + int(changes["pages"])
-        # of what it held before, zswap does not tell the compressed size
-        sized = "compr_data_size" in start or not start.get("pages_stored")
-        return Content(
-            pages_stored=pages,
-            same_pages=start.get("same_pages", 0) + int(changes["same"]),
-            huge_pages=start.get("huge_pages", 0) + int(changes["huge"]),
-            orig_data_size=pages * self.header.page_size,
-            compr_data_size=start.get("compr_data_size", 0) + int(changes["compr"]) if sized else None,
-            mem_used_total=None,
-            bd_count=None if self.store.is_zswap else start.get("bd_count", 0) + int(changes["written_back"]),
-        )
-
-    def _kernel(self, kernel: Snapshot | None) -> Store | None:
-        stores = kernel.stores if kernel and self.store else ()
-        return next((store for store in stores if self.store and store.id == self.store.id), None)
+            return UNKNOWN_CONTENT
+        changes = {name: int(self.store_figures[name]) for name in ("pages", "same", "huge", "compr", "written_back")}
+        return content_of(self.store, self.store.counters, changes, self.header.page_size, None)
 
     def _moved(self, after: Store | None, name: str) -> int | None:
         """How far a counter of the kernel's moved; None where the kernel does not tell."""
@@ -235,23 +223,9 @@ class _Area:
         on = kernel.areas if kernel and not int(self.figures["ended"]) else ()
         return next((area.used for area in on if area.swap_type == self.area.swap_type), None)
 
-    def ramzswap(self, after: Store | None) -> dict[str, int | float | None]:
-        sizes, page = self.figures["sizes"], self.header.page_size
-        stored = int(sizes.sum())
-        return {
-            "num_reads": self.count(Count.LOADS),
-            "num_writes": self.count(Count.STORES),
-            **{name: self._moved(after, name) for name in ("failed_reads", "failed_writes", "invalid_io")},
-            "notify_free": self.count(Count.NOTIFY_FREE),
-            "pages_zero": int(self.store_figures["same"]),
-            "good_compress_pct": 100 * int(sizes[: page // 2 + 1].sum()) / stored if stored else None,
-            "pages_expand_pct": 100 * int(sizes[page]) / stored if stored else None,
-        }
-
     def result(self, kernel: Snapshot | None, leaks: Sequence[Leak]) -> AreaResult:
-        area, after = self.area, self._kernel(kernel)
+        area, after = self.area, store_in(kernel, self.store)
         notifications, frees = self.count(Count.NOTIFY_FREE), self.count(Count.FREES)
-        counters = after.counters if after else {}
         given_out = self.count(Count.ALLOCATED) - frees
         nothing = np.zeros((0, 0), np.int32)
         return AreaResult(
@@ -262,9 +236,7 @@ class _Area:
             zram=self.store.name if self.store and area.backing == "zram" else None,
             store=self.store.name if self.store else None,
             slots=area.slots,
-            notified=notifications > 0
-            or area.backing == "zswap"
-            or (frees == 0 and self.store is not None and area.path == f"/dev/{self.store.name}"),
+            notified=is_notified(area, self.store, notifications, frees),
             stores=self.count(Count.STORES),
             loads=self.count(Count.LOADS),
             frees=frees,
@@ -274,10 +246,18 @@ class _Area:
             miss_free=self.count(Count.MISS_FREE),
             discarded=self.count(Count.DROPS),
             written_back=self.count(Count.WRITTEN_BACK),
-            ramzswap=self.ramzswap(after),
+            ramzswap=ramzswap(
+                self.count(Count.LOADS),
+                self.count(Count.STORES),
+                notifications,
+                int(self.store_figures["same"]),
+                self.figures["sizes"],
+                self.header.page_size,
+                partial(self._moved, after),
+            ),
             swap_header=dict(zip(("pages", "compr_bytes"), map(int, self.looked["swap_header"]), strict=True)),
             model=self.content(),
-            kernel=Content(**{name: counters.get(name) for name in Content.__dataclass_fields__}),
+            kernel=content_told(after),
             kernel_counts={
                 **{name: self._moved(after, name) for name in KERNEL_COUNTS},
                 "used_slots": self._used(kernel),

@@ -1,0 +1,133 @@
+"""What follows from counts in the same way whoever has counted: the analysis of a trace, or the kernel in a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.analysis.bounds import with_bounds
+from swaptrace.analysis.results import AreaResult, Content, TraceResult
+from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.degradation import SLOT_ALLOCATED
+from swaptrace.trace.header import Header, Trailer
+
+__all__ = [
+    "KERNEL_COUNTS",
+    "UNKNOWN_CONTENT",
+    "allocations_told",
+    "content_of",
+    "content_told",
+    "is_notified",
+    "ramzswap",
+    "store_in",
+    "trace_result",
+]
+
+KERNEL_COUNTS = ("notify_free", "miss_free", "written_back_pages")
+UNKNOWN_CONTENT = Content(None, None, None, None, None, None, None)
+
+
+def allocations_told(header: Header) -> bool:
+    """Whether a trace says which slots were allocated."""
+    told = (probe["functions"] for probe in header.probes if probe["event"] == SLOT_ALLOCATED)
+    return any(told)
+
+
+def is_notified(area: SwapArea, store: Store | None, notifications: int, frees: int) -> bool:
+    """Whether the store is told of this area's freed slots.
+
+    Where nothing was freed, nothing shows it: a zram device itself is notified, what lies on one is not.
+    """
+    itself = store is not None and area.path == f"/dev/{store.name}"
+    return notifications > 0 or area.backing == "zswap" or (frees == 0 and itself)
+
+
+def content_of(
+    store: Store, start: Mapping[str, int], changes: Mapping[str, int], page_size: int, mem_used_total: int | None
+) -> Content:
+    """What a store holds: what the kernel said at the start, and every change since.
+
+    changes: of pages, same, huge, written_back (pages) and compr (bytes).
+    """
+    pages = start.get("pages_stored", 0) + changes["pages"]
+    # of what it held before, zswap does not tell the compressed size
+    sized = "compr_data_size" in start or not start.get("pages_stored")
+    return Content(
+        pages_stored=pages,
+        same_pages=start.get("same_pages", 0) + changes["same"],
+        huge_pages=start.get("huge_pages", 0) + changes["huge"],
+        orig_data_size=pages * page_size,
+        compr_data_size=start.get("compr_data_size", 0) + changes["compr"] if sized else None,
+        mem_used_total=mem_used_total,
+        bd_count=None if store.is_zswap else start.get("bd_count", 0) + changes["written_back"],
+    )
+
+
+def content_told(store: Store | None) -> Content:
+    """The kernel's own figures, as they stand in mm_stat."""
+    counters = store.counters if store else {}
+    return Content(**{name: counters.get(name) for name in Content.__dataclass_fields__})
+
+
+def store_in(snapshot: Snapshot | None, store: Store | None) -> Store | None:
+    """The same store in another snapshot."""
+    if snapshot is None or store is None:
+        return None
+    return next((found for found in snapshot.stores if found.id == store.id), None)
+
+
+def ramzswap(
+    loads: int,
+    stores: int,
+    notifications: int,
+    same: int,
+    sizes: NDArray[np.int64],
+    page_size: int,
+    moved: Callable[[str], int | None],
+) -> dict[str, int | float | None]:
+    """The statistics that the ramzswap driver kept (drivers/staging/ramzswap/ramzswap_drv.h), under its names.
+
+    same: same-filled pages now. sizes: pages stored, by compressed size (bytes). moved: how far the kernel's counter of
+    that name moved while recording.
+    """
+    stored = int(sizes.sum())
+    return {
+        "num_reads": loads,
+        "num_writes": stores,
+        **{name: moved(name) for name in ("failed_reads", "failed_writes", "invalid_io")},
+        "notify_free": notifications,
+        "pages_zero": same,
+        "good_compress_pct": 100 * int(sizes[: page_size // 2 + 1].sum()) / stored if stored else None,
+        "pages_expand_pct": 100 * int(sizes[page_size]) / stored if stored else None,
+    }
+
+
+def trace_result(
+    header: Header,
+    trailer: Trailer | None,
+    areas: list[AreaResult],
+    tasks: dict[int, str],
+    *,
+    part: bool = False,
+    **trace: Any,
+) -> TraceResult:
+    """The whole result; of areas with ranges instead of figures if events were lost.
+
+    part: only a part of the recording was counted. trace: what else there is to say of it, by name.
+    """
+    lost, missed = (trailer.losses(), dict(trailer.missed)) if trailer else ({}, {})
+    if lost:
+        page, cluster = header.page_size, header.cluster_slots
+        areas = [with_bounds(area, lost, missed, page_size=page, cluster_slots=cluster, part=part) for area in areas]
+    about = {
+        "format_version": header.format_version,
+        "kernel": header.kernel,
+        "host": header.host,
+        "start_realtime": header.start_realtime / 1e9,
+        "lost_events": sum(lost.values()),
+        "complete": trailer is not None,
+    }
+    return TraceResult(about | trace, {**header.__dict__, "start": None}, areas, lost, tasks, missed)
