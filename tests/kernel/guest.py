@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 import numpy as np
 from memory import MADV_PAGEOUT
 from scenarios import SWAPTRACE, analysis_environment, in_a_process, recording, run_all, says, wait_for
-from zram import run, zram_swap
+from zram import hot_add, run, zram_swap
 
 from swaptrace.degradation import NOTIFICATION, STORED
 from swaptrace.errors import EnvironmentProblem
@@ -70,12 +70,11 @@ def call(folder: Path, name: str, *command: str, env: dict[str, str] | None = No
 def mixed(folder: Path) -> None:
     """All kinds of pages in several processes; a second area; a failing swapon; one process lives on."""
     with zram_swap(megabytes=96) as device:
-        second = Path(f"/sys/block/zram{(Path('/sys/class/zram-control/hot_add')).read_text().strip()}")
-        (second / "disksize").write_text("16M")
-        run("mkswap", f"/dev/{second.name}")
+        second = hot_add(16)
+        run("mkswap", f"/dev/{second}")
         before = kernel_facts(device)
         with recording(folder):
-            in_a_process(partial(mixed_workload, folder, second.name))
+            in_a_process(partial(mixed_workload, folder, second))
         survivor = json.loads((folder / "workload.json").read_text())
         save(folder, device, before=before, **survivor)
         os.kill(survivor["pid"], signal.SIGTERM)
@@ -369,18 +368,22 @@ def robbed(folder: Path) -> None:
         second.exit()
 
 
-def start_recorder(folder: Path, *options: str) -> subprocess.Popen[bytes]:
-    """As a user starts it: a process of its own."""
-    log = folder / "record.err"
-    command = [*SWAPTRACE, "record", "-o", str(folder / "trace"), *options]
-    recorder = subprocess.Popen(command, stderr=log.open("w"))
-    wait_for(lambda: says(log, "recording to") or recorder.poll() is not None)
+def start_recorder(
+    folder: Path, *options: str, name: str = "record", output: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """As a user starts it: a process of its own, which records when this returns, into FOLDER/trace or `output`."""
+    log = folder / f"{name}.err"
+    command = [*SWAPTRACE, "record", "-o", str(output or folder / "trace"), *options]
+    recorder = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log.open("w"))
+    wait_for(lambda: says(log, "\nrecording ") or recorder.poll() is not None)
+    if recorder.poll() is not None:
+        raise RuntimeError(f"the recorder did not start: {log.read_text()}")
     return recorder
 
 
-def end_recorder(folder: Path, recorder: subprocess.Popen[bytes]) -> None:
+def end_recorder(folder: Path, recorder: subprocess.Popen[bytes], name: str = "record") -> None:
     recorder.send_signal(signal.SIGINT)
-    (folder / "record.status").write_text(str(recorder.wait()))
+    (folder / f"{name}.status").write_text(str(recorder.wait(120)))
 
 
 SCENARIOS = {

@@ -21,7 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 from rich.console import Console
 from scenarios import SWAPTRACE, analysis_environment, run_all, wait_for
-from zram import run
+from zram import hot_add, run, swap_on
 
 from swaptrace.audit.as_json import as_json
 from swaptrace.audit.audit import audit
@@ -117,11 +117,6 @@ def dm_linear() -> str:
     run("dmsetup", "create", "swapdm", "--noudevsync", "--table", f"0 {sectors} linear /dev/zram0 0")
     # not /dev/mapper/swapdm: that is made by udev, which the guest may not have
     return "/dev/" + run("dmsetup", "info", "-c", "--noheadings", "-o", "blkdevname", "swapdm").stdout.strip()
-
-
-def swap_on(path: str, *options: str) -> None:
-    run("mkswap", path)
-    run("swapon", "-p", "100", *options, path)
 
 
 @contextlib.contextmanager
@@ -231,11 +226,9 @@ def traced(rig: Rig) -> None:
     """audit --trace on a swap file and on zram itself at once: what the file has no room for goes to zram."""
     path = swap_file(8)
     swap_on(path)
-    second = (Path("/sys/class/zram-control") / "hot_add").read_text().strip()
-    Path(f"/sys/block/zram{second}/disksize").write_text("64M")
-    run("mkswap", f"/dev/zram{second}")
+    second = hot_add(64)
+    swap_on(f"/dev/{second}", priority=50)
     stem = rig.folder / rig.name
-    run("swapon", "-p", "50", f"/dev/zram{second}")
     with stem.with_suffix(".out").open("w") as out, stem.with_suffix(".err").open("w") as err:
         command = [*SWAPTRACE, "audit", "--trace", "240", "--format", "json"]
         tracer = subprocess.Popen(command, stdout=out, stderr=err, env=analysis_environment())
@@ -246,10 +239,10 @@ def traced(rig: Rig) -> None:
         rest.exit()
         tracer.send_signal(signal.SIGINT)
         stem.with_suffix(".status").write_text(str(tracer.wait(120)))
-    facts = {"paged_out": paged_out, "rest_out": rest_out, "second": f"/dev/zram{second}"}
+    facts = {"paged_out": paged_out, "rest_out": rest_out, "second": f"/dev/{second}"}
     rig.audit("before", **facts)
-    run("swapoff", f"/dev/zram{second}")
-    Path(f"/sys/block/zram{second}/reset").write_text("1")
+    run("swapoff", f"/dev/{second}")
+    Path(f"/sys/block/{second}/reset").write_text("1")
 
 
 RIGS: dict[str, Callable[[Rig], None]] = {

@@ -5,47 +5,32 @@ Usage: guest_summary.py FOLDER. See guest.py, whose way of leaving results this 
 
 from __future__ import annotations
 
-import json
 import pickle
-import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from swaptrace.live.workload import Process
-from tests.kernel.guest import SWAPTRACE, kernel_facts, save, wait_for
-from tests.vm.zram import run, zram_swap
+from tests.kernel.guest import end_recorder, in_its_folder, kernel_facts, save, start_recorder
+from tests.vm.scenarios import run_all
+from tests.vm.zram import hot_add, run, swap_on, zram_swap
 
 STREAMS = 200
 SECONDS = 600  # nothing takes that long: the recorders are stopped
 
 
 def start(folder: Path, name: str, *options: str) -> subprocess.Popen[bytes]:
-    """A recorder; returns once it records."""
-    said = folder / f"{name}.err"
-    command = [*SWAPTRACE, "record", *options, "-o", str(folder / name), "-d", str(SECONDS)]
-    recorder = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said.open("w"))
-    wait_for(lambda: "recording" in said.read_text() or recorder.poll() is not None)
-    if recorder.poll() is not None:
-        raise RuntimeError(f"{name}: {said.read_text()}")
-    return recorder
-
-
-def stop(folder: Path, recorders: dict[str, subprocess.Popen[bytes]]) -> None:
-    for name, recorder in recorders.items():
-        recorder.send_signal(signal.SIGINT)
-        (folder / f"{name}.status").write_text(str(recorder.wait(120)))
+    return start_recorder(folder, *options, "-d", str(SECONDS), name=name, output=folder / name)
 
 
 def second_area(priority: int) -> str:
     """One more zram device with a swap area of 16 MiB; its name."""
-    name = f"zram{Path('/sys/class/zram-control/hot_add').read_text().strip()}"
-    Path(f"/sys/block/{name}/disksize").write_text("16M")
-    run("mkswap", f"/dev/{name}")
-    run("swapon", "-p", str(priority), f"/dev/{name}")
+    name = hot_add(16)
+    swap_on(f"/dev/{name}", priority=priority)
     return name
 
 
@@ -71,7 +56,8 @@ def both(folder: Path) -> None:
             raise RuntimeError("a churning process failed")
         processes[0].page_out()
         time.sleep(2.5)
-        stop(folder, recorders)
+        for name, recorder in recorders.items():
+            end_recorder(folder, recorder, name)
         save(folder, device, before=before)
         for process in (kept, *processes[:2]):
             process.exit()
@@ -96,15 +82,12 @@ def late(folder: Path) -> None:
         process = Process(1009, "random", 3)
         process.page_out()
         time.sleep(1.5)
-        stop(folder, {"summary": recorder})
+        end_recorder(folder, recorder, "summary")
         save(folder, device)
         run("swapoff", f"/dev/{second}")
         process.page_out()
         here = Path("/tmp/killed.summary")  # a killed process's writes to a shared folder are cut off by the kill
-        recorder = subprocess.Popen(
-            [*SWAPTRACE, "record", "--summary", "-o", str(here)], stderr=(folder / "killed.err").open("w")
-        )
-        wait_for(lambda: "recording" in (folder / "killed.err").read_text())
+        recorder = start_recorder(folder, "--summary", name="killed", output=here)
         process.page_in()
         time.sleep(3)
         recorder.kill()
@@ -134,11 +117,7 @@ def main() -> None:
         churn(int(sys.argv[2]))
         return
     folder = Path(sys.argv[1])
-    for name in sys.argv[2:] or SCENARIOS:
-        begin = time.monotonic()
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        SCENARIOS[name](folder / name)
-        print(f"{name}: {json.dumps(round(time.monotonic() - begin, 1))} s", flush=True)
+    run_all(sys.argv[2:], {name: partial(in_its_folder, folder / name, do) for name, do in SCENARIOS.items()})
 
 
 if __name__ == "__main__":

@@ -22,6 +22,13 @@ def swap_on(path: str, *options: str, priority: int = 100) -> None:
     run("swapon", "-p", str(priority), *options, path)
 
 
+def hot_add(megabytes: int) -> str:
+    """One more zram device, of that size; its name."""
+    name = f"zram{Path('/sys/class/zram-control/hot_add').read_text().strip()}"
+    Path(f"/sys/block/{name}/disksize").write_text(f"{megabytes}M")
+    return name
+
+
 @contextlib.contextmanager
 def zram_area(name: str, megabytes: int, algorithm: str | None = None, priority: int = 100) -> Iterator[Path]:
     """A swap area on a zram device that is there; yields its folder in sysfs, and resets the device afterwards."""
