@@ -282,6 +282,16 @@ static inline void slot_freed(struct work *work, struct page_record *page, u32 a
 	set_phase(page, used | before, PHASE_FREE, time);
 }
 
+/* The page that a slot is, by its place in summary_slots. */
+static inline struct page_record *page_of_slot(u32 place)
+{
+	struct slot_record *slot = summary_slots.lookup(&place);
+
+	if (!slot)
+		return 0;
+	return summary_pages.lookup(&slot->page);
+}
+
 static inline void summarise_free(struct work *work, struct event *event)
 {
 	u32 reason = event->flags >> REASON_SHIFT & (REASONS - 1), run = event->run, area, left;
@@ -302,15 +312,11 @@ static inline void summarise_free(struct work *work, struct event *event)
 	run -= more_than(run, left);
 	for (u32 i = 0; i < SUMMARY_LONGEST_RUN; i++) {
 		u32 place = type->first + event->slot + i;
-		struct slot_record *slot;
 		struct page_record *page;
 
 		if (i >= run)
 			break;
-		slot = summary_slots.lookup(&place);
-		if (!slot)
-			break;
-		page = summary_pages.lookup(&slot->page);
+		page = page_of_slot(place);
 		if (!page)
 			break;
 		refresh(page, store);
@@ -354,15 +360,11 @@ static inline void summarise_alloc(struct work *work, struct event *event)
 	run -= more_than(run, more_than(type->slots, event->slot));
 	for (u32 i = 0; i < longest; i++) {
 		u32 place = type->first + event->slot + i;
-		struct slot_record *slot;
 		struct page_record *page;
 
 		if (i >= run)
 			break;
-		slot = summary_slots.lookup(&place);
-		if (!slot)
-			break;
-		page = summary_pages.lookup(&slot->page);
+		page = page_of_slot(place);
 		if (!page)
 			break;
 		begin_life(work, page, area, 1 - lives(page), event->time);
