@@ -34,16 +34,14 @@ def command(
     """
     from swaptrace.live.footprint import frugal_arrow
 
-    if summary:
-        if ring_mib or time_frees:
-            raise click.UsageError("--summary keeps no events: neither --ring nor --time-frees goes with it")
-        with frugal_arrow():
-            from swaptrace.live.summary import record_summary
-
-        return record_summary(output, arguments, duration=duration, force=force, kprobes=kprobes)
+    if summary and (ring_mib or time_frees):
+        raise click.UsageError("--summary keeps no events: neither --ring nor --time-frees goes with it")
     with frugal_arrow():
         from swaptrace.live.recorder import record
+    if summary:
+        from swaptrace.live.summary import record_summary
 
+        return record_summary(output, arguments, duration=duration, force=force, kprobes=kprobes)
     ring_bytes = ring_mib << 20 if ring_mib else None
     return record(
         output,

@@ -198,19 +198,19 @@ class Btf:
 
         None if the kernel has no such function (or it was inlined everywhere).
         """
+        found = self._parameters(function)
+        return None if found is None else tuple(self._spell(int(parameter.value)) for parameter in found)
+
+    def parameter_names(self, function: str) -> tuple[str, ...]:
+        """Their names; empty if the kernel has no such function."""
+        return tuple(self._name(int(parameter.name_off)) for parameter in self._parameters(function) or ())
+
+    def _parameters(self, function: str) -> ctypes.Array[_Pair] | None:
         number = self._find(function, _FUNC)
         if number is None:
             return None
         proto, after, _ = self._resolve(int(self._type(number)[0].size))
-        return tuple(self._spell(int(p.value)) for p in (_Pair * proto.vlen).from_address(after))
-
-    def parameter_names(self, function: str) -> tuple[str, ...]:
-        """Their names; empty if the kernel has no such function."""
-        number = self._find(function, _FUNC)
-        if number is None:
-            return ()
-        proto, after, _ = self._resolve(int(self._type(number)[0].size))
-        return tuple(self._name(int(p.name_off)) for p in (_Pair * proto.vlen).from_address(after))
+        return (_Pair * proto.vlen).from_address(after)
 
     def returns(self, function: str) -> str | None:
         """What a kernel function returns, spelt as parameters() does; None as there."""

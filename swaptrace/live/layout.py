@@ -228,13 +228,11 @@ def _places(btf: Btf, places: dict[str, tuple[str, ...]], sizes: dict[str, str])
 def _zram_flags(module: Btf) -> dict[str, int]:
     """enum zram_pageflags: bit numbers; below the lowest one lies the size (ZRAM_FLAG_SHIFT)."""
     flags = module.enum("zram_pageflags")
-    known = ("ZRAM_SAME", "ZRAM_HUGE", "ZRAM_WB")
-    missing = [name for name in known if name not in flags]
-    if "ZRAM_UNDER_WB" not in flags and "ZRAM_PP_SLOT" not in flags:  # chosen for writeback; the former until 6.12
-        missing.append("ZRAM_PP_SLOT")
+    chosen = "ZRAM_UNDER_WB" if "ZRAM_UNDER_WB" in flags else "ZRAM_PP_SLOT"  # for writeback; the former until 6.12
+    known = {name: name for name in ("ZRAM_SAME", "ZRAM_HUGE", "ZRAM_WB")} | {"ZRAM_CHOSEN": chosen}
+    missing = [flag for flag in known.values() if flag not in flags]
     if missing:
         raise MissingLayout(missing)
-    found = {"ZRAM_FLAG_SHIFT": min(flags.values()), **{name: flags[name] for name in known}}
-    found["ZRAM_CHOSEN"] = flags["ZRAM_UNDER_WB"] if "ZRAM_UNDER_WB" in flags else flags["ZRAM_PP_SLOT"]
+    found = {"ZRAM_FLAG_SHIFT": min(flags.values()), **{name: flags[flag] for name, flag in known.items()}}
     slot = module.field("zram_pp_slot.index")
     return found | ({} if slot is None else {"OFF_PP_SLOT_INDEX": slot.offset})

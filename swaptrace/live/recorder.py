@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,10 +23,23 @@ from swaptrace.events import EventBatch, EventFlag, EventKind
 from swaptrace.live.environment import missing_views
 from swaptrace.live.footprint import give_back, hurry, keep_in_memory
 from swaptrace.live.source import LiveSource
-from swaptrace.trace.header import Trailer
+from swaptrace.trace.header import Header, Trailer
 from swaptrace.trace.writer import TraceWriter, already_there
 
-__all__ = ["Status", "Stop", "Totals", "end_of", "prepare_output", "record", "say", "signals"]
+__all__ = [
+    "Status",
+    "Stop",
+    "Totals",
+    "end_of",
+    "prepare_output",
+    "record",
+    "say",
+    "say_what_is_missing",
+    "settled",
+    "signals",
+]
+
+Source = TypeVar("Source")
 
 _FLUSH_EVERY = 1.0  # seconds: what a killed recorder may lose
 
@@ -104,19 +118,10 @@ def record(
     Raises Problem for all that a user can mend; what was recorded until then stays readable.
     """
     prepare_output(output, command, force=force)
-    say("compiling and attaching BPF programs ...")
-    keep_in_memory()
-    compiled = LiveSource(command, ring_bytes, time_frees=time_frees, kprobes=kprobes)
-    give_back()
-    refused = keep_in_memory()
+    compiled, refused = settled(lambda: LiveSource(command, ring_bytes, time_frees=time_frees, kprobes=kprobes))
     with compiled as source:
         writer = TraceWriter(output, source.header, force=force)
-        for event in source.header.missing:
-            say(f"not recorded, as this kernel does not tell: {event} (see: swaptrace check)")
-        if refused:
-            say(f"the recorder may be swapped out itself, and is then in its own figures: {refused}")
-        for sentence in missing_views():
-            say(sentence)
+        say_what_is_missing(source.header, refused)
         if source.compared is not None:
             say(f"zram's layout is assumed; {units.count(source.compared)} entries are as it has them")
         say(f"recording to {output}" + ("" if command or duration else "; stop with Ctrl-C"))
@@ -126,6 +131,25 @@ def record(
         ring = source.header.ring_bytes >> 20
         say(f"events were lost, so that figures are known as ranges only; a larger ring may do: --ring {2 * ring}")
     return trailer.exit_status or 0
+
+
+def settled(make: Callable[[], Source]) -> tuple[Source, str | None]:
+    """Make a source, which compiles, and give back what only that needed; with it, why the rest could not be locked."""
+    say("compiling and attaching BPF programs ...")
+    keep_in_memory()
+    source = make()
+    give_back()
+    return source, keep_in_memory()
+
+
+def say_what_is_missing(header: Header, refused: str | None) -> None:
+    """What the recording will not tell. refused: see settled()."""
+    for event in header.missing:
+        say(f"not recorded, as this kernel does not tell: {event} (see: swaptrace check)")
+    if refused:
+        say(f"the recorder may be swapped out itself, and is then in its own figures: {refused}")
+    for sentence in missing_views():
+        say(sentence)
 
 
 def prepare_output(output: Path, command: tuple[str, ...], *, force: bool) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +13,11 @@ from numpy.typing import NDArray
 from swaptrace.areas import Snapshot
 from swaptrace.events import EventBatch, EventFlag, EventKind, SwapCall
 from swaptrace.live import sysfs
-from swaptrace.live.arch import architecture
-from swaptrace.live.assumed import compare
-from swaptrace.live.btf import KernelTypes
-from swaptrace.live.environment import features_off, require
-from swaptrace.live.layout import assumed_zram, fullness_rule
-from swaptrace.live.machine import Machine
-from swaptrace.live.probes import ZSWAP, Symbols, choose
-from swaptrace.live.programs import Programs
+from swaptrace.live.kernel import KernelSource
+from swaptrace.live.layout import fullness_rule
 from swaptrace.live.ring import default_ring_bytes
-from swaptrace.live.snapshot import describe_area, store_of, take_snapshot
-from swaptrace.live.zswap import read_zswap
-from swaptrace.trace.header import Header, Trailer
+from swaptrace.live.snapshot import describe_area, store_of
+from swaptrace.trace.header import Trailer
 
 __all__ = ["LiveSource"]
 
@@ -36,10 +26,8 @@ _SHORTEST_WAIT = 0.001
 _A_BATCH = 1 << 16  # events: more at a time would only take memory
 
 
-class LiveSource:
+class LiveSource(KernelSource):
     """The running kernel. Entering the context attaches all probes and takes the start snapshot.
-
-    compared: entries by which an assumed layout was found to be right; None if the kernel itself tells the layout.
 
     Use: `with LiveSource(command) as source`, then poll() again and again, then finish() once.
     """
@@ -56,67 +44,29 @@ class LiveSource:
 
         kprobes: attach by kprobes even where BPF trampolines, which cost less, would do.
         """
-        require()
-        arch, types, symbols = architecture(), KernelTypes(), Symbols()
-        self._types = types
-        zswap = read_zswap(Machine())
-        self._choices = choose(types, symbols, arch, off=features_off())
-        rows = [choice for choice in self._choices if choice.probe.feature == ZSWAP]
-        self._zswap = zswap.in_use and all(choice.chosen for choice in rows)
+        super().__init__(command)
         self._ring_bytes = ring_bytes or default_ring_bytes()
-        in_zsmalloc = zswap.in_use and zswap.allocator == "zsmalloc"
-        self._programs = Programs(
-            self._choices, types, symbols, arch, self._ring_bytes, time_frees, kprobes, in_zsmalloc
+        self._compile(
+            self._ring_bytes, time_frees=time_frees, kprobes=kprobes, zswap_in_zsmalloc=self._zswap_in_zsmalloc
         )
-        self._command = command
         self._tgid = os.getpid()
         self._wait = _LONGEST_WAIT
         self._more = False  # than one batch were in the ring
         self._first: list[EventBatch] = []
-        self.compared: int | None = None
 
     def __enter__(self) -> LiveSource:
         try:
-            attached = self._programs.attach()
-            self._ring = self._programs.ring()
-            if assumed_zram(self._types) is not None and Path("/sys/module/zram").exists():
-                self.compared = compare(sysfs.read_stores(), self._programs.entry_seen)
+            self._attach()
             zsmalloc = self._zsmalloc()
-            start = self._snapshot()
-            realtime = time.time_ns() - (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - start.time)
-            self._start = start
+            self._start = start = self._snapshot()
             self._first = self._present(start)
         except BaseException:
             self._programs.close()
             raise
-        self.header = Header(
-            kernel=platform.release(),
-            machine=platform.machine(),
-            page_size=sysfs.PAGE_SIZE,
-            host=platform.node(),
-            command=self._command,
-            start_realtime=realtime,
-            start=start,
-            probes=tuple(attached),
-            missing=tuple(
-                str(row["event"])
-                for row, choice in zip(attached, self._choices, strict=True)
-                if not row["functions"] and not choice.off
-            ),
-            recorder_tgid=self._tgid,
-            zsmalloc=zsmalloc,
-            cluster_slots=_cluster_slots(),
-            ring_bytes=self._ring_bytes,
-            swaptrace=version("swaptrace"),
+        self.header = self._header(
+            start, zsmalloc=zsmalloc, cluster_slots=_cluster_slots(), ring_bytes=self._ring_bytes
         )
         return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._programs.close()
-
-    def _snapshot(self) -> Snapshot:
-        types = self._programs.swap_types()
-        return take_snapshot(types, zswap=self._zswap, pools=self._programs.zswap_pools())
 
     def _present(self, start: Snapshot) -> list[EventBatch]:
         """What the stores hold already, and what happened while that was read.

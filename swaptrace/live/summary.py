@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import subprocess
 import time
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,23 +15,14 @@ from swaptrace.analysis.results import Leak
 from swaptrace.areas import Snapshot, Store
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.live import sysfs
-from swaptrace.live.arch import architecture
-from swaptrace.live.assumed import compare
-from swaptrace.live.btf import KernelTypes
-from swaptrace.live.environment import features_off, missing_views, require
-from swaptrace.live.footprint import give_back, keep_in_memory
-from swaptrace.live.layout import assumed_zram
-from swaptrace.live.machine import Machine
-from swaptrace.live.probes import ZSWAP, Symbols, choose
-from swaptrace.live.programs import Programs
-from swaptrace.live.recorder import Status, Stop, end_of, prepare_output, say, signals
+from swaptrace.live.kernel import KernelSource
+from swaptrace.live.recorder import Status, Stop, end_of, prepare_output, say, say_what_is_missing, settled, signals
 from swaptrace.live.snapshot import take_snapshot
-from swaptrace.live.zswap import read_zswap
 from swaptrace.summary.figures import Count
 from swaptrace.summary.file import SummaryWriter
 from swaptrace.summary.plan import Plan
 from swaptrace.summary.state import Late, Maps, collect, leaks_of, look_at_pages, prepare
-from swaptrace.trace.header import Header, Trailer, modelled
+from swaptrace.trace.header import Trailer, modelled
 
 __all__ = ["SummarySource", "record_summary"]
 
@@ -45,7 +32,7 @@ _RING_BYTES = 4 << 20  # for what happens while the start is read; afterwards, n
 _SETTLES = 0.01  # seconds, after which no program is running that has seen the switch as it was before
 
 
-class SummarySource:
+class SummarySource(KernelSource):
     """The running kernel. Entering the context attaches all probes and begins to summarise.
 
     Use: `with SummarySource(command) as source`, then step() every second, then finish() once.
@@ -53,56 +40,24 @@ class SummarySource:
 
     def __init__(self, command: tuple[str, ...], *, kprobes: bool = False) -> None:
         """kprobes: attach by kprobes even where BPF trampolines, which cost less, would do."""
-        require()
-        arch, types, symbols = architecture(), KernelTypes(), Symbols()
-        zswap = read_zswap(Machine())
-        self._choices = choose(types, symbols, arch, off=features_off())
-        rows = [choice for choice in self._choices if choice.probe.feature == ZSWAP]
-        self._zswap = zswap.in_use and all(choice.chosen for choice in rows)
-        self._assumed = assumed_zram(types) is not None
-        self._command = command
+        super().__init__(command)
         self._epoch = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         # the types are not known yet, but how many areas there are and how large they are
         rough = Plan.of(take_snapshot(list(range(len(sysfs.read_swaps()))), zswap=self._zswap))
         self._limits = rough.limits(_processors(), self._epoch, sysfs.PAGE_SIZE)
-        self._programs = Programs(
-            self._choices, types, symbols, arch, _RING_BYTES, kprobes=kprobes, summary=self._limits
-        )
+        self._compile(_RING_BYTES, kprobes=kprobes, summary=self._limits)
         self._look_at, self._look_took = 0.0, 0.0
 
     def __enter__(self) -> SummarySource:
         try:
-            attached = self._programs.attach()
-            missing = tuple(
-                str(row["event"])
-                for row, choice in zip(attached, self._choices, strict=True)
-                if not row["functions"] and not choice.off
-            )
-            self._ring = self._programs.ring()
-            if self._assumed and Path("/sys/module/zram").exists():
-                compare(sysfs.read_stores(), self._programs.entry_seen)
+            self._attach()
             self._maps = Maps.of(self._limits, self._programs.summary_map)
-            start = self._begin(missing)
+            start = self._begin()
         except BaseException:
             self._programs.close()
             raise
-        self.header = Header(
-            kernel=platform.release(),
-            machine=platform.machine(),
-            page_size=sysfs.PAGE_SIZE,
-            host=platform.node(),
-            command=self._command,
-            start_realtime=time.time_ns() - (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - start.time),
-            start=start,
-            probes=tuple(attached),
-            missing=missing,
-            recorder_tgid=os.getpid(),
-            swaptrace=version("swaptrace"),
-        )
+        self.header = self._header(start)
         return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._programs.close()
 
     @property
     def epoch(self) -> int:
@@ -110,18 +65,14 @@ class SummarySource:
 
     # -- the start
 
-    def _snapshot(self) -> Snapshot:
-        types = self._programs.swap_types()
-        return take_snapshot(types, zswap=self._zswap, pools=self._programs.zswap_pools())
-
-    def _begin(self, missing: tuple[str, ...]) -> Snapshot:
+    def _begin(self) -> Snapshot:
         """Fill the maps with what the stores hold, and switch on.
 
         What happens meanwhile comes through the ring and corrects what was read. The last of it comes after the switch:
         that is corrected in the maps, page by page, unless the programs have been there already.
         """
         snapshot = self._snapshot()
-        plan = Plan.of(modelled(snapshot, missing))
+        plan = Plan.of(modelled(snapshot, self._missing))
         if not plan.fits(self._limits):
             raise EnvironmentProblem("a swap area or zram device was set up just now", "record again")
         for store in plan.snapshot.stores:
@@ -191,19 +142,10 @@ def record_summary(
 ) -> int:
     """As swaptrace.live.recorder.record, but for a summary."""
     prepare_output(output, command, force=force)
-    say("compiling and attaching BPF programs ...")
-    keep_in_memory()
-    compiled = SummarySource(command, kprobes=kprobes)
-    give_back()
-    refused = keep_in_memory()
+    compiled, refused = settled(lambda: SummarySource(command, kprobes=kprobes))
     with compiled as source:
         writer = SummaryWriter(output, source.header, source.epoch, force=force)
-        for event in source.header.missing:
-            say(f"not recorded, as this kernel does not tell: {event} (see: swaptrace check)")
-        if refused:
-            say(f"the recorder may be swapped out itself, and is then in its own figures: {refused}")
-        for sentence in missing_views():
-            say(sentence)
+        say_what_is_missing(source.header, refused)
         if not source.header.start.areas:
             say("no swap area is on: a summary is of the areas that are on when it begins")
         say(f"recording a summary to {output}" + ("" if command or duration else "; stop with Ctrl-C"))

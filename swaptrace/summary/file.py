@@ -21,7 +21,8 @@ from swaptrace.errors import BadInput
 from swaptrace.summary.figures import CLASSES
 from swaptrace.summary.plan import places
 from swaptrace.summary.state import dtype_of
-from swaptrace.trace.header import FORMAT_VERSION, Header, Trailer, from_json, modelled, to_json
+from swaptrace.trace.header import Header, Trailer, from_json, modelled, to_json
+from swaptrace.trace.reader import header_in
 from swaptrace.trace.writer import CutBack, column, create
 
 __all__ = ["SummaryReader", "SummaryWriter", "is_summary"]
@@ -100,16 +101,10 @@ class SummaryReader:
         self.leaks: list[list[Leak]] = []
         self._stream = pa.ipc.open_stream(pa.memory_map(str(path)))
         metadata = self._stream.schema.metadata
+        self.header = header_in(path, metadata[_HEADER_KEY])
         try:
-            version = json.loads(metadata[_HEADER_KEY])["format_version"]
-            if version > FORMAT_VERSION:
-                raise BadInput(
-                    f"{path} has format version {version}, and this swaptrace reads up to {FORMAT_VERSION}",
-                    "upgrade swaptrace",
-                )
-            self.header = from_json(Header, metadata[_HEADER_KEY])
             self.epoch = int(metadata[_EPOCH_KEY])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError):
             raise BadInput(f"the header of {path} is damaged", "record again") from None
         self._dtype = _vector_of(self.header)
         columns = {field.name: field.type for field in self._stream.schema}

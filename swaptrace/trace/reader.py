@@ -16,7 +16,7 @@ from swaptrace.events import EVENT, EventBatch, SwapCall
 from swaptrace.trace.header import FORMAT_VERSION, Header, Trailer, from_dict, from_json
 from swaptrace.trace.writer import HEADER_KEY, NOTES_KEY, TRAILER_KEY
 
-__all__ = ["TraceReader"]
+__all__ = ["TraceReader", "header_in"]
 
 _WANTED = "name a file that swaptrace record wrote"
 
@@ -61,16 +61,7 @@ class TraceReader:
         metadata = self._stream.schema.metadata or {}
         if HEADER_KEY not in metadata:
             raise self._no_trace()
-        try:
-            version = json.loads(metadata[HEADER_KEY])["format_version"]
-            if version > FORMAT_VERSION:
-                raise BadInput(
-                    f"{self.path} has format version {version}, and this swaptrace reads up to {FORMAT_VERSION}",
-                    "upgrade swaptrace",
-                )
-            header = from_json(Header, metadata[HEADER_KEY])
-        except (ValueError, KeyError, TypeError):
-            raise BadInput(f"the header of {self.path} is damaged", "record again") from None
+        header = header_in(self.path, metadata[HEADER_KEY])
         columns = [(field.name, field.type) for field in self._stream.schema]
         if columns != [(name, pa.from_numpy_dtype(EVENT[name])) for name in EVENT.names or ()]:
             raise BadInput(f"the columns of {self.path} are not those of a trace", "record again")
@@ -94,6 +85,20 @@ class TraceReader:
                 _, values = column.buffers()
                 events[name] = np.frombuffer(values, EVENT[name], len(column), column.offset * EVENT[name].itemsize)
             yield _with_notes(events, json.loads(metadata.get(NOTES_KEY, b"{}")))
+
+
+def header_in(path: Path, text: bytes) -> Header:
+    """The header that a file's metadata hold. Raises BadInput if it is damaged, or of a newer format."""
+    try:
+        version = json.loads(text)["format_version"]
+        if version > FORMAT_VERSION:
+            raise BadInput(
+                f"{path} has format version {version}, and this swaptrace reads up to {FORMAT_VERSION}",
+                "upgrade swaptrace",
+            )
+        return from_json(Header, text)
+    except (ValueError, KeyError, TypeError):
+        raise BadInput(f"the header of {path} is damaged", "record again") from None
 
 
 def _with_notes(events: np.ndarray[Any, np.dtype[np.void]], notes: dict[str, Any]) -> EventBatch:

@@ -17,7 +17,7 @@ from native_summary import NativeSummary
 from swaptrace.areas import Snapshot, Store
 from swaptrace.errors import UsageProblem
 from swaptrace.events import EventFlag, EventKind, FreeReason, empty
-from swaptrace.live import summary
+from swaptrace.live import kernel, recorder, summary
 from swaptrace.report.command import analyse
 
 AREA = zram_area("/dev/zram0", 0, 64, 0)
@@ -106,7 +106,8 @@ def pretended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         "missing_views": list,
         "take_snapshot": lambda *_, **__: Snapshot(now(), (AREA,), (STORE,)),
     }.items():
-        monkeypatch.setattr(summary, name, value)
+        for module in (kernel, recorder, summary):
+            monkeypatch.setattr(module, name, value, raising=False)
     monkeypatch.setattr(summary.sysfs, "present_entries", present)
     monkeypatch.setattr(summary.sysfs, "read_stores", lambda: (STORE,))
     monkeypatch.setattr(summary.sysfs, "read_swaps", lambda: [None])

@@ -1,0 +1,81 @@
+"""What a recording and a summary share: the running kernel, with the probes that it has attached to it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from swaptrace.areas import Snapshot
+from swaptrace.live import sysfs
+from swaptrace.live.arch import architecture
+from swaptrace.live.assumed import compare
+from swaptrace.live.btf import KernelTypes
+from swaptrace.live.environment import features_off, require
+from swaptrace.live.layout import assumed_zram
+from swaptrace.live.machine import Machine
+from swaptrace.live.probes import ZSWAP, Symbols, choose
+from swaptrace.live.programs import Programs
+from swaptrace.live.snapshot import take_snapshot
+from swaptrace.live.zswap import read_zswap
+from swaptrace.trace.header import Header
+
+__all__ = ["KernelSource"]
+
+
+class KernelSource:
+    """Probes are chosen when it is made, and attached from _attach() until the context is left.
+
+    compared: entries by which an assumed layout was found to be right; None if the kernel itself tells the layout.
+    """
+
+    def __init__(self, command: tuple[str, ...]) -> None:
+        require()
+        self._arch, self._types, self._symbols = architecture(), KernelTypes(), Symbols()
+        zswap = read_zswap(Machine())
+        self._choices = choose(self._types, self._symbols, self._arch, off=features_off())
+        rows = [choice for choice in self._choices if choice.probe.feature == ZSWAP]
+        self._zswap = zswap.in_use and all(choice.chosen for choice in rows)
+        self._zswap_in_zsmalloc = zswap.in_use and zswap.allocator == "zsmalloc"
+        self._command = command
+        self.compared: int | None = None
+
+    def _compile(self, ring_bytes: int, **options: Any) -> None:
+        """options: those of Programs."""
+        self._programs = Programs(self._choices, self._types, self._symbols, self._arch, ring_bytes, **options)
+
+    def _attach(self) -> None:
+        self._attached = self._programs.attach()
+        rows = zip(self._attached, self._choices, strict=True)
+        self._missing = tuple(str(row["event"]) for row, choice in rows if not row["functions"] and not choice.off)
+        self._ring = self._programs.ring()
+        if assumed_zram(self._types) is not None and Path("/sys/module/zram").exists():
+            self.compared = compare(sysfs.read_stores(), self._programs.entry_seen)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._programs.close()
+
+    def _snapshot(self) -> Snapshot:
+        types = self._programs.swap_types()
+        return take_snapshot(types, zswap=self._zswap, pools=self._programs.zswap_pools())
+
+    def _header(self, start: Snapshot, **more: Any) -> Header:
+        """more: fields that not all recordings have."""
+        return Header(
+            kernel=platform.release(),
+            machine=platform.machine(),
+            page_size=sysfs.PAGE_SIZE,
+            host=platform.node(),
+            command=self._command,
+            start_realtime=time.time_ns() - (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - start.time),
+            start=start,
+            probes=tuple(self._attached),
+            missing=self._missing,
+            recorder_tgid=os.getpid(),
+            swaptrace=version("swaptrace"),
+            **more,
+        )
