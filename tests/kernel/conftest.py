@@ -37,11 +37,13 @@ import kernels as table  # noqa: E402
 _CHOSEN = os.environ.get("SWAPTRACE_KERNELS", "").split()  # names, or `all`
 KERNELS = list(table.KERNELS) if _CHOSEN in ([], ["all"]) else _CHOSEN
 # Unless kernels are chosen, figures of recordings are compared on all, and the rest on some, or it would take too long:
-# what hangs on functions that differ on two, what is more about processes and devices on one.
+# what hangs on functions that differ on two, what is more about processes and devices, or about other releases' BCC,
+# on one.
 WHOLE_KERNELS = KERNELS if _CHOSEN else ["7.3"]
 DEGRADED_KERNELS = KERNELS if _CHOSEN else ["5.10", "7.3"]  # the former does not tell how zram's structures are made
-AREA_KERNELS = ZSWAP_KERNELS = KERNELS if _CHOSEN else ["6.1", "6.12"]
-AUDIT_KERNELS = KERNELS if _CHOSEN else ["6.12"]
+AREA_KERNELS = KERNELS if _CHOSEN else ["6.1", "6.12"]
+AUDIT_KERNELS = ZSWAP_KERNELS = KERNELS if _CHOSEN else ["6.12"]
+USERLAND_KERNELS = KERNELS if _CHOSEN else ["7.3"]
 SUMMARY_KERNELS = KERNELS if _CHOSEN else ["6.1"]  # whose verifier gives up first
 
 
@@ -166,19 +168,42 @@ def run_in_guest(kernel: str, folder: Path, script: str, timeout: int, *argument
     assert status == 0, f"exit status {status}: {(folder / 'guest.log').read_text()[-2000:]}"
 
 
-@pytest.fixture(scope="session")
-def boots(request: pytest.FixtureRequest) -> Iterator[dict[tuple[str, str], Future[Any]]]:
-    """What the machines of all chosen tests have left, by the test module and by what its machines() calls them.
+Boots = dict[tuple[str, str], Future[Any]]
+
+_POOL = pytest.StashKey[ThreadPoolExecutor]()
+_BOOTS = pytest.StashKey[Boots]()
+_ORDER = ("unit", "kernel", "vm")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Unit tests first, while the machines run. Last those that boot machines of their own."""
+    items.sort(key=lambda item: _ORDER.index(item.path.parent.name))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the machines of all chosen tests.
 
     As many run at once as there are processors (or SWAPTRACE_GUESTS), for each is mostly one emulated processor's work;
     the next one starts when one ends, whatever tests are looked at then. Nothing that is compared depends on time.
     """
+    if session.config.option.collectonly:
+        return
     at_once = int(os.environ.get("SWAPTRACE_GUESTS", 0)) or len(os.sched_getaffinity(0))
-    pool = ThreadPoolExecutor(at_once)
-    modules = dict.fromkeys(item.module for item in request.session.items if hasattr(item.module, "machines"))
+    pool = session.config.stash[_POOL] = ThreadPoolExecutor(at_once)
+    modules = dict.fromkeys(item.module for item in session.items if hasattr(item.module, "machines"))
     jobs = {(module.__name__, name): job for module in modules for name, job in module.machines().items()}
-    yield {name: pool.submit(job) for name, job in jobs.items()}
-    pool.shutdown(cancel_futures=True)
+    session.config.stash[_BOOTS] = {name: pool.submit(job) for name, job in jobs.items()}
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _POOL in session.config.stash:
+        session.config.stash[_POOL].shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="session")
+def boots(request: pytest.FixtureRequest) -> Boots:
+    """What the machines have left, by the test module and by what its machines() calls them."""
+    return request.config.stash[_BOOTS]
 
 
 # -- a table of kernels and tests, at the end
