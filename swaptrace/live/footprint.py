@@ -60,7 +60,7 @@ def hurry() -> None:
 
 
 def give_back() -> None:
-    """Give back what was needed for a while only: after the programs are compiled, that is most of this process.
+    """Give back what was needed for a while only: before the programs are compiled, and after, most of this process.
 
     Freed memory that malloc keeps, and pages of programs and libraries: those are read anew when they are needed. What
     is locked cannot be given back, so nothing is locked afterwards.

@@ -22,6 +22,7 @@ from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventFlag, EventKind, c_definitions
 from swaptrace.live.arch import Architecture
 from swaptrace.live.btf import KernelTypes
+from swaptrace.live.footprint import give_back
 from swaptrace.live.layout import MAX_SWAP_TYPES, MissingLayout, layout
 from swaptrace.live.probes import SLOT_FREED, ZSWAP, Candidate, Choice, Symbols
 from swaptrace.live.ring import Ring
@@ -181,7 +182,9 @@ class Programs:
         source = "".join(f"#define {name} {value}\n" for name, value in constants.items())
         source += c_definitions() + self._summary
         source += "".join((resources.files("swaptrace.bpf") / name).read_text() for name in self._files)
-        return compile_programs(import_bcc(), source)
+        bcc = import_bcc()
+        give_back()  # to load the compiler is to touch pages all over its libraries, and few of them are needed again
+        return compile_programs(bcc, source)
 
     def attach(self) -> list[dict[str, Any]]:
         """Attach all chosen probes; what was attached, as it goes into the trace header.

@@ -136,7 +136,6 @@ def record(
 def settled(make: Callable[[], Source]) -> tuple[Source, str | None]:
     """Make a source, which compiles, and give back what only that needed; with it, why the rest could not be locked."""
     say("compiling and attaching BPF programs ...")
-    keep_in_memory()
     source = make()
     give_back()
     return source, keep_in_memory()

@@ -53,8 +53,8 @@ def measure(rate: int, seconds: float) -> dict[str, Any]:
     """Record that many events a second, in a process of its own. Raises CalledProcessError where it cannot be.
 
     ready_s, ready_cpu_s: from its start until it records, by the clock and of the processor. programs: how many were
-    compiled. sent, written, lost: events. took: seconds in which they were sent. resident, locked: bytes, the most
-    while it records. cpu_s: its processor time then.
+    compiled. sent, written, lost: events. took: seconds in which they were sent. starting: bytes, the most resident
+    until it records. resident, locked: the same while it does. cpu_s: its processor time then.
     """
     command = [sys.executable, "-m", "tests.bench.recording", str(rate), str(seconds)]
     environment = {**os.environ, "STARTED": str(time.clock_gettime(time.CLOCK_MONOTONIC))}
@@ -151,6 +151,7 @@ def main() -> None:
     def run_and_look(source: Any, *arguments: Any) -> Any:
         found["ready_s"] = time.clock_gettime(time.CLOCK_MONOTONIC) - float(os.environ["STARTED"])
         found["ready_cpu_s"] = time.process_time()
+        found["starting"] = _status("VmHWM")
         found["programs"] = len({c for choice in source._choices for c in choice.chosen})
         Path("/proc/self/clear_refs").write_text("5")  # from here on, the peak is that of recording
         poll = source.poll
