@@ -22,6 +22,7 @@ import counterfactual_page as page
 import numpy as np
 
 from swaptrace.analysis.analysis import Analysis
+from swaptrace.degradation import NOTIFICATION
 from swaptrace.events import EventBatch, EventKind
 from swaptrace.trace.reader import TraceReader
 
@@ -116,8 +117,8 @@ def series(recording: Recording, end: int) -> dict[str, list[float]]:
     }
 
 
-def cost(recording: Recording) -> dict[str, int]:
-    """The time that the whole run spent in the slot-free path, and in notifications within it (ns)."""
+def cost(recording: Recording) -> dict[str, Any]:
+    """The time that the whole run spent in the slot-free path, and in notifications within it (ns); by what probes."""
     analysis = Analysis(recording.reader.header)
     for batch in recording.batches:
         analysis.feed(batch)
@@ -126,6 +127,7 @@ def cost(recording: Recording) -> dict[str, int]:
     if path is None:
         raise ValueError(f"{recording.reader.path}: the slot-free path was not timed")
     return {
+        "by": next(row["by"] for row in recording.reader.header.probes if row["event"] == NOTIFICATION),
         "slots": path["slots"],
         "path_ns": path["ns"],
         "notifications": sum(area.notify_free for area in areas),

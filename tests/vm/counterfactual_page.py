@@ -265,11 +265,13 @@ def _cost(results: dict[str, Any]) -> str:
     if not rows:
         return ""
     head = ["Linux", "notifications", "time in them", "a slot", "slot-free path, a slot", "share of it"]
+    costs = [one["workloads"][CHURN]["cost"] for one in results["kernels"].values() if CHURN in one["workloads"]]
+    probes = " and ".join(sorted({f"{spent['by']}s" for spent in costs}))
     return f"""## What notifications cost, and what they buy
 
 The recording of the churn timed the kernel's slot-free function and the notification within it (`record --time-frees`):
-kprobes and kretprobes on both, whose own time is in the figures, on an emulated processor. The share means more than
-the times do.
+{probes} on the entry and return of both, whose own time is in the figures, on an emulated processor. The share means
+more than the times do.
 
 {_table([*head, "compressed bytes recovered", "RAM recovered"], rows)}"""
 
