@@ -98,8 +98,11 @@ def bars(shown: Sequence[Figure], title: str) -> tuple[Chart, Axes]:
     axes.barh(places, [one.middle for one in shown], color=style.LIVE, height=0.6)
     for place, one in zip(places, shown, strict=True):
         axes.plot([one.least, one.greatest], [place, place], color=style.INK, linewidth=2)
+        right = one.greatest
+        if one.target is not None and right < one.target < 1.5 * right:
+            right = one.target  # or the figure would be written over its mark
         axes.annotate(
-            number(one.middle), (one.greatest, place), (5, 0), textcoords="offset points", va="center", color=style.INK
+            number(one.middle), (right, place), (5, 0), textcoords="offset points", va="center", color=style.INK
         )
         if one.target is not None:
             axes.plot([one.target] * 2, [place - 0.4, place + 0.4], color=style.STALE, linewidth=3)
