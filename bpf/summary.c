@@ -25,7 +25,16 @@ struct figures_bytes {
 
 BPF_F_TABLE("array", u32, struct figures_bytes, summary_figures, 1, SUMMARY_MMAPABLE);
 
-#define ADD(place, number) ((void)__sync_fetch_and_add(&(place), (number)))
+/*
+ * What is added is hidden from the compiler: of an addition of 0 that it knows of it makes an atomic OR, which kernels
+ * before 5.12 refuse.
+ */
+#define ADD(place, number)                                                                                             \
+	({                                                                                                             \
+		u64 added = (number);                                                                                  \
+		OPAQUE(added);                                                                                         \
+		(void)__sync_fetch_and_add(&(place), added);                                                           \
+	})
 
 /* 1 or 0. Numbers are smaller than 2^63. */
 static inline u64 is_equal(u64 a, u64 b)

@@ -28,20 +28,21 @@ MANY = 300  # pages, of some thousands
 
 
 def figures() -> dict[str, object]:
-    """The kernel's own figures of zswap and of the swap areas, now."""
+    """The kernel's own figures of zswap and of the swap areas, now. None: 5.10 has no such figure."""
     counters = {file.name: int(file.read_text()) for file in COUNTERS.iterdir()} if COUNTERS.is_dir() else {}
     lines = Path("/proc/meminfo").read_text().splitlines()
     memory = {line.split()[0].rstrip(":"): int(line.split()[1]) for line in lines}
     swaps = [line.split() for line in Path("/proc/swaps").read_text().splitlines()[1:]]
     used = {words[0]: int(words[3]) for words in swaps}
+    charged = cgroup() / "memory.zswap.current"
     return {
         "zswap": counters,
-        "Zswap": memory["Zswap"],
-        "Zswapped": memory["Zswapped"],
+        "Zswap": memory.get("Zswap"),
+        "Zswapped": memory.get("Zswapped"),
         "used_kib": used,
         "shrinker": (PARAMETERS / "shrinker_enabled").exists(),
         "cgroup": cgroup().stat().st_ino,
-        "cgroup_zswap": int((cgroup() / "memory.zswap.current").read_text()),
+        "cgroup_zswap": int(charged.read_text()) if charged.exists() else None,
     }
 
 

@@ -59,6 +59,13 @@ def counter(scenario: Scenario, name: str, when: str = "after") -> int:
     return int(scenario.facts[when]["zswap"][name])
 
 
+def kernel_says(scenario: Scenario, name: str) -> int | None:
+    """A figure of the kernel at the end; None on 5.10, which has fewer."""
+    figure: int | None = scenario.facts["after"][name]
+    assert (figure is None) == scenario.reader.header.kernel.startswith("5.10")
+    return figure
+
+
 def test_nothing_lost(recorded: Scenario) -> None:
     assert recorded.output("record.status") == "0"
     assert recorded.result.trace["lost_events"] == 0
@@ -78,7 +85,8 @@ def test_entries(recorded: Scenario) -> None:
     assert counter(recorded, "stored_pages", "before") == 0
     assert area.stores > area.model.pages_stored > 0
     assert area.model.pages_stored == counter(recorded, "stored_pages")
-    assert area.model.pages_stored * PAGE == recorded.facts["after"]["Zswapped"] * 1024
+    zswapped = kernel_says(recorded, "Zswapped")
+    assert zswapped is None or area.model.pages_stored * PAGE == zswapped * 1024
     assert area.model.pages_stored == area.kernel.pages_stored
     assert len(recorded.analysis.held("zswap")) == area.model.pages_stored
 
@@ -87,8 +95,11 @@ def test_compressed_bytes(recorded: Scenario) -> None:
     """The memory cgroup of the workload is charged for the very bytes of each entry (memory.zswap.current)."""
     stored = recorded.events[recorded.events["kind"] == EventKind.STORE]
     assert set(stored["arg"].tolist()) == {recorded.facts["after"]["cgroup"]}
-    assert recorded.facts["before"]["cgroup_zswap"] == 0
-    assert area_of(recorded).model.compr_data_size == recorded.facts["after"]["cgroup_zswap"] > 0
+    charged, compressed = kernel_says(recorded, "cgroup_zswap"), area_of(recorded).model.compr_data_size
+    assert compressed > 0
+    if charged is not None:
+        assert recorded.facts["before"]["cgroup_zswap"] == 0
+        assert compressed == charged
 
 
 def test_same_filled(recorded: Scenario) -> None:
@@ -155,7 +166,8 @@ def test_pool(recorded: Scenario) -> None:
         assert area.model.mem_used_total is None
         assert all(policy.stale_pool_bytes is None for policy in area.policies.values())
     assert counter(recorded, "pool_total_size") == area.kernel.mem_used_total
-    assert abs(recorded.facts["after"]["Zswap"] * 1024 - counter(recorded, "pool_total_size")) < 1024
+    in_memory = kernel_says(recorded, "Zswap")
+    assert in_memory is None or abs(in_memory * 1024 - counter(recorded, "pool_total_size")) < 1024
 
 
 def test_nothing_leaks(recorded: Scenario) -> None:
@@ -165,7 +177,7 @@ def test_nothing_leaks(recorded: Scenario) -> None:
     assert (area.miss_free, area.leaks) == (0, [])
     assert area.policies["notify"].stale_slots_end == 0
     assert area.policies["observed"].stale_slots_end == 0
-    assert area.policies["none"].stale_slots_end > 0
+    assert area.policies["none"].stale_slots_peak > 0  # at the end, the shrinker may have written all of it back
     leaked = area.leaked["compr_bytes"]
     assert leaked is not None
     assert leaked.end == 0
