@@ -135,7 +135,16 @@ def size_figures(folder: Path, most: int) -> list[Figure]:
     ratio = [a / b for a, b in zip(took[most], took[most // 10], strict=True)]
     figures += [
         figure(group, f"processor time an event: {name} against {tenth}", "times", ratio, 1.1, more=False),
-        figure(group, f"report of {name} with charts", "s", [run.took.wall for run in pages], 15, more=False),
+        figure(
+            group,
+            f"report of {name} with charts",
+            "s",
+            [run.took.wall for run in pages],
+            15,
+            more=False,
+            limit="It is the analysis, see above, on two cores: the pools follow in one of them, and all else in the "
+            "other.",
+        ),
         *(figure(group, f"memory, {n / MILLION:,.3g} million events", "MB", memory[n]) for n in (most // 10,)),
         figure(group, f"memory, {name}", "MB", memory[most], 400, more=False),
         figure(group, f"memory, {name}, with charts", "MB", [run.memory / MILLION for run in pages], 400, more=False),
