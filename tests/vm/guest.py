@@ -111,9 +111,11 @@ def _check_machine() -> None:
 def _kvm_usable() -> bool:
     """Whether QEMU can start a guest with KVM, which /dev/kvm alone does not tell.
 
-    On some virtual machines the device is there, and QEMU fails on a register of the processor.
+    On some virtual machines the device is there, and QEMU fails on a register of the processor. On others KVM does
+    without the processor's help (kvm_pvm): what runs there are kernels made for it, and ours end at their first
+    instructions, which it cannot emulate.
     """
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK) or not _processor_helps():
         return False
     probe = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-machine", "q35", "-m", "64"]
     probe += ["-display", "none", "-nodefaults", "-S", "-monitor", "stdio"]
@@ -122,6 +124,11 @@ def _kvm_usable() -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
+
+
+def _processor_helps() -> bool:
+    """Whether the processor has what KVM for any kernel needs (Intel's VMX, AMD's SVM)."""
+    return re.search(r"^flags\s*:.*\b(vmx|svm)\b", Path("/proc/cpuinfo").read_text(), re.MULTILINE) is not None
 
 
 def _is_within(path: Path, folder: Path) -> bool:
