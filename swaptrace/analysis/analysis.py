@@ -303,9 +303,13 @@ class Analysis:
             found.append(WhatIf(pools.held(_POOL["observed"]), stale) if pools else None)
         return found
 
+    def recorded_until(self, trailer: Trailer | None) -> int:
+        """When the recording ended (CLOCK_MONOTONIC, ns): without a trailer, with its last event (up to `until`)."""
+        return trailer.end.time if trailer else self._tally.last
+
     def finish(self, trailer: Trailer | None, path: str = "") -> TraceResult:
-        """The result. Without a trailer, the trace counts as incomplete: it ends with its last event."""
-        end = trailer.end.time if trailer else self._tally.last
+        """The result. Without a trailer, the trace counts as incomplete."""
+        end = self.recorded_until(trailer)
         if self._until is not None:
             end = self._until if self._over else min(end, self._until)
         if self._since is not None:  # nothing has happened since then

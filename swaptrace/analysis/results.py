@@ -169,6 +169,16 @@ class AreaResult:
     written_back: int = 0  # of `discarded`: by zswap, to the swap area
     ranges: dict[str, Range] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
+    shown: tuple[str, ...] = ()  # the policies that reports are to show; all if empty
+
+    @property
+    def shown_policies(self) -> dict[str, PolicyResult]:
+        """Those of `policies` that reports are to show. Headlines and comparisons of policies know them all."""
+        return {name: policy for name, policy in self.policies.items() if self.shows(name)}
+
+    def shows(self, policy: str) -> bool:
+        """Whether reports are to show this policy."""
+        return not self.shown or policy in self.shown
 
     @property
     def exact(self) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from swaptrace.commands.seconds import Seconds
+
 __all__ = ["command"]
 
 
 @click.command("audit")
 @click.option(
-    "--trace", "seconds", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+    "--trace", "seconds", type=Seconds(zero=False), metavar="SECONDS",
     help="Trace for that long first: exact figures of what was freed and became stale. Needs root.",
 )  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)

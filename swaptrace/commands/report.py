@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from swaptrace.commands.seconds import Seconds
+
 __all__ = ["command"]
 
 _POLICIES = ["none", "discard", "discard_once", "notify", "observed"]
@@ -14,11 +16,15 @@ _POLICIES = ["none", "discard", "discard_once", "notify", "observed"]
 @click.command("report")
 @click.argument("trace", type=click.Path(path_type=Path))
 @click.option("--format", "form", type=click.Choice(["text", "json", "html"]), default="text", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File (text, json) or folder (html).")
-@click.option("--since", type=float, help="Count only from that many seconds after the start.")
-@click.option("--until", type=float, help="Stop that many seconds after the start.")
-@click.option("--device", help="Only that swap area (/dev/zram0) or store (zram0).")
-@click.option("--policy", "policies", multiple=True, type=click.Choice(_POLICIES), help="Only that policy; repeatable.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File (text, json; -: stdout) or folder (html).")
+@click.option("--since", type=Seconds(zero=True), help="Count only from that many seconds after the start.")
+@click.option("--until", type=Seconds(zero=False), help="Stop that many seconds after the start.")
+@click.option(
+    "--device", "devices", multiple=True, help="Only that swap area (/dev/zram0) or store (zram0); repeatable."
+)
+@click.option(
+    "--policy", "policies", multiple=True, type=click.Choice(_POLICIES), help="Show only that policy; repeatable."
+)
 @click.option(
     "--what-if",
     "what_ifs",
@@ -32,12 +38,12 @@ def command(
     output: Path | None,
     since: float | None,
     until: float | None,
-    device: str | None,
+    devices: tuple[str, ...],
     policies: tuple[str, ...],
     what_ifs: tuple[str, ...],
 ) -> int:
     """Report what a trace says."""
     from swaptrace.report.command import Selection, report
 
-    report(trace, form, output, Selection(since, until, device, policies, what_ifs))
+    report(trace, form, output, Selection(since, until, devices, policies, what_ifs))
     return 0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from swaptrace.analysis.histogram import Histogram, Survival
-from swaptrace.analysis.results import AreaResult, Integral, TraceResult
+from swaptrace.analysis.results import AreaResult, Integral, TraceResult, WhatIf
 from swaptrace.degradation import unknown_figures
 from swaptrace.events import FreeReason
 
@@ -76,11 +76,11 @@ def _area(area: AreaResult) -> dict[str, Any]:
         **{name: getattr(area, name) for name in _AREA},
         **asdict(area.model),
         "kernel": {**asdict(area.kernel), **area.kernel_counts},
-        "policies": {name: asdict(policy) for name, policy in area.policies.items()},
+        "policies": {name: asdict(policy) for name, policy in area.shown_policies.items()},
         "duplicate": {"slots_end": area.duplicate_slots_end, "compr_bytes": asdict(area.duplicate_compr_bytes)},
         "pool": None if area.pool is None else asdict(area.pool),
         "leaks": [asdict(leak) for leak in area.leaks],
-        "what_if": {name: asdict(found) for name, found in area.what_if.items()},
+        "what_if": {name: _what_if(found, area) for name, found in area.what_if.items()},
         "slot_free_path": area.free_path,
         "recovered": _integrals(area.recovered),
         "leaked": _integrals(area.leaked),
@@ -91,6 +91,11 @@ def _area(area: AreaResult) -> dict[str, Any]:
         "free_reasons": {reason.name.lower(): 0 for reason in FreeReason} | area.free_reasons,
         "notification_ns": {**_summary(area.notification), "total": area.notification.total},
     }
+
+
+def _what_if(found: WhatIf, area: AreaResult) -> dict[str, Any]:
+    stale = {name: asdict(value) for name, value in found.stale_pool_bytes.items() if area.shows(name)}
+    return {"mem_used_total": asdict(found.mem_used_total), "stale_pool_bytes": stale}
 
 
 def _withheld(report: dict[str, Any], area: AreaResult) -> dict[str, Any]:

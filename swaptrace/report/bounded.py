@@ -88,7 +88,7 @@ def _stale(area: AreaResult) -> Table | None:
 
 def _stale_figures(area: AreaResult) -> Iterator[tuple[str, str]]:
     """(name of the row, figure)."""
-    for policy in area.policies:
+    for policy in area.shown_policies:
         for end in ("end", "peak"):
             yield f"{policy}: slots, {end}", f"policies.{policy}.stale_slots_{end}"
             yield f"{policy}: bytes, {end}", f"policies.{policy}.stale_compr_bytes.{end}"

@@ -62,8 +62,7 @@ def _timeline(area: AreaResult, stale_only: bool = False) -> _Timeline | None:
     """Bytes where the store is compressed, else slots; None if there is nothing but zeros."""
     series = area.series
     for source in (series.bytes, series.slots):
-        names = style.POLICIES if stale_only else ("live", *style.POLICIES)
-        wanted = {name: source[name] for name in names if name in source}
+        wanted = ({} if stale_only or "live" not in source else {"live": source["live"]}) | _by_policy(area, source)
         largest = max((int(values.max(initial=0)) for values in wanted.values()), default=0)
         if largest and series.time[-1] > 0:
             break
@@ -73,6 +72,11 @@ def _timeline(area: AreaResult, stale_only: bool = False) -> _Timeline | None:
     unit, scale = units.byte_unit(largest) if source is series.bytes else ("slots", 1.0)
     padded = {name: np.concatenate([values[:1], values]) / scale for name, values in wanted.items()}
     return _Timeline(np.concatenate([[0], series.time]) / ns, padded, time_unit, unit)
+
+
+def _by_policy(area: AreaResult, series: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+    """Those of the series that are a policy's which is to be shown, in the order of the legend."""
+    return {name: series[name] for name in style.POLICIES if name in series and area.shows(name)}
 
 
 def _time_axes(axes: Axes, line: _Timeline) -> None:
@@ -91,9 +95,9 @@ def content(area: AreaResult) -> Figure:
         return style.blank("Nothing was stored while this was recorded", subject)
     figure, (axes,) = style.figure(_content_finding(area), subject)
     live = line.values.get("live", np.zeros_like(line.seconds))
-    none = line.values.get("none", np.zeros_like(live))
     observed = line.values.get("observed")
-    held = np.minimum(line.values.get("notify", none) if observed is None else observed, none)
+    none = line.values.get("none", np.zeros_like(live) if observed is None else observed)
+    held = np.minimum(np.zeros_like(live) if observed is None else observed, none)
     tops = (live, live + held, live + none)
     axes.fill_between(line.seconds, 0, tops[0], step="pre", color=style.LIVE, alpha=0.85, linewidth=0, label="live")
     if held.any():
@@ -121,8 +125,11 @@ def content(area: AreaResult) -> Figure:
 
 def _content_finding(area: AreaResult) -> str:
     none, recovered = area.policies.get("none"), area.recovered.get("compr_bytes")
+    live = f"{units.count(area.live_slots_end)} slots were live at the end"
+    if not area.shows("none"):
+        return live
     if none is None or recovered is None or none.stale_slots_peak == 0:
-        return f"{units.count(area.live_slots_end)} slots were live at the end, and no stale one took memory"
+        return f"{live}, and no stale one took memory"
     if not area.notified:
         return f"Nobody told the store of freed slots: up to {units.size(none.stale_compr_bytes.peak)} were stale"
     return f"Without notifications the store would hold up to {units.size(recovered.peak)} more"
@@ -133,6 +140,7 @@ _POLICY_LABELS = {
     "notify": "notify: each one works",
     "observed": "observed: this machine",
     "discard": "discard",
+    "discard_once": "discard once",
 }
 
 
@@ -170,7 +178,7 @@ def _policy_lines(axes: Axes, line: _Timeline) -> None:
 
 
 def _policies_finding(area: AreaResult) -> str:
-    found = area.policies
+    found = area.shown_policies
     now, said = ("observed", "observed") if "observed" in found else ("notify", "with them")
     if "none" not in found or now not in found:
         return "Stale entries, by policy"
@@ -181,15 +189,13 @@ def _policies_finding(area: AreaResult) -> str:
 def pool(area: AreaResult) -> Figure:
     """Pages of memory that the whole pool takes over time, under each policy."""
     subject = _subject(area, "memory of the store's pool (mem_used_total), by policy")
-    series = area.series
-    if not series.pool_bytes or not series.time[-1]:
+    series, found = area.series, _by_policy(area, area.series.pool_bytes)
+    if not found or not series.time[-1]:
         return style.blank("The pool is not modelled", subject)
     figure, (axes,) = style.figure(_pool_finding(area), subject)
     time_unit, ns = units.time_unit(float(series.time[-1]))
-    unit, scale = units.byte_unit(max(int(values.max(initial=0)) for values in series.pool_bytes.values()))
-    padded = {
-        name: np.concatenate([v[:1], v]) / scale for name, v in series.pool_bytes.items() if name in style.POLICIES
-    }
+    unit, scale = units.byte_unit(max(int(values.max(initial=0)) for values in found.values()))
+    padded = {name: np.concatenate([values[:1], values]) / scale for name, values in found.items()}
     line = _Timeline(np.concatenate([[0], series.time]) / ns, padded, time_unit, unit)
     _policy_lines(axes, line)
     _time_axes(axes, line)
@@ -199,7 +205,7 @@ def pool(area: AreaResult) -> Figure:
 
 
 def _pool_finding(area: AreaResult) -> str:
-    none = area.policies.get("none")
+    none = area.shown_policies.get("none")
     if none is None or none.stale_pool_bytes is None or not none.stale_pool_bytes.peak:
         return "Memory of the pool, by policy"
     keep = "keep" if area.notified else "would keep"
@@ -428,6 +434,12 @@ def _has_sizes(area: AreaResult) -> bool:
     return bool(area.sizes.any())
 
 
+def _has_map(area: AreaResult) -> bool:
+    """Something to see, of the policy that it is of."""
+    used = area.slot_map.live.any() or area.slot_map.stale.any()
+    return bool(used and area.shows("none") and area.series.time[-1:].any())
+
+
 CHARTS: tuple[Chart, ...] = (
     Chart(
         "content",
@@ -448,7 +460,7 @@ CHARTS: tuple[Chart, ...] = (
         "Memory of the pool over time, by policy",
         pool,
         "What the machine pays, in whole pages: a freed object gives none back before the last one beside it goes.",
-        lambda area: bool(area.series.pool_bytes) and bool(area.series.time[-1:].any()),
+        lambda area: bool(_by_policy(area, area.series.pool_bytes)) and bool(area.series.time[-1:].any()),
     ),
     Chart(
         "lifetimes",
@@ -483,6 +495,6 @@ CHARTS: tuple[Chart, ...] = (
         "Map of the swap area",
         slot_map,
         "Every row is a stretch of slots, its colours mixed where they differ; orange is free but would still be held.",
-        lambda area: bool(area.slot_map.live.any() or area.slot_map.stale.any()) and bool(area.series.time[-1:].any()),
+        _has_map,
     ),
 )

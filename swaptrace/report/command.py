@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from swaptrace import units
 from swaptrace.analysis.analysis import Analysis, Machine, machine_of
 from swaptrace.analysis.results import TraceResult
 from swaptrace.analysis.worker import ahead, cores
@@ -26,11 +27,14 @@ __all__ = ["Selection", "analyse", "report"]
 
 @dataclass(frozen=True)
 class Selection:
-    """What of a trace to report. since and until: seconds after its start. what_ifs: KEY=VALUE[,KEY=VALUE...] each."""
+    """What of a trace to report. since and until: seconds after its start. what_ifs: KEY=VALUE[,KEY=VALUE...] each.
+
+    devices and policies: all if empty.
+    """
 
     since: float | None = None
     until: float | None = None
-    device: str | None = None
+    devices: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
     what_ifs: tuple[str, ...] = ()
 
@@ -40,8 +44,16 @@ _EVERYTHING = Selection()
 
 def analyse(path: Path, selection: Selection = _EVERYTHING) -> TraceResult:
     """A trace's or a summary's results. Raises BadInput, or UsageProblem for a selection that does not fit."""
-    if is_summary(path):
-        return _select(_summary(path, selection), selection)
+    since, until = selection.since, selection.until
+    if since is not None and until is not None and since >= until:
+        raise UsageProblem(
+            f"--since {since:g} is not before --until {until:g}: nothing lies between them",
+            "give both in seconds after the start of the recording, the smaller one with --since",
+        )
+    return _select(_summary(path, selection) if is_summary(path) else _trace(path, selection), selection)
+
+
+def _trace(path: Path, selection: Selection) -> TraceResult:
     reader = TraceReader(path)
     start = reader.header.start.time
     since, until = (
@@ -60,6 +72,12 @@ def analyse(path: Path, selection: Selection = _EVERYTHING) -> TraceResult:
             for one in (analysis, *others.values()):
                 one.feed(batch)
             progress.update(task, completed=reader.bytes_read)
+    if selection.since and since is not None and since >= (end := analysis.recorded_until(reader.trailer)):
+        length = units.duration(end - start)
+        raise UsageProblem(
+            f"nothing was recorded after --since {selection.since:g}: the recording is {length} long",
+            "give less than that, in seconds after its start",
+        )
     result = analysis.finish(reader.trailer, str(path))
     for other in others.values():
         other.finish(reader.trailer)
@@ -68,7 +86,7 @@ def analyse(path: Path, selection: Selection = _EVERYTHING) -> TraceResult:
         replace(area, what_if={text: found for text, each in pools.items() if (found := each[number]) is not None})
         for number, area in enumerate(result.areas)
     ]
-    return _select(replace(result, areas=areas), selection)
+    return replace(result, areas=areas)
 
 
 def _summary(path: Path, selection: Selection) -> TraceResult:
@@ -84,56 +102,77 @@ def _summary(path: Path, selection: Selection) -> TraceResult:
 
 
 def _select(result: TraceResult, selection: Selection) -> TraceResult:
-    """Only the device and the policies that were asked for."""
+    """Only the devices and the policies that were asked for. Each option has to find something."""
+    for device in selection.devices:
+        if not any(device in (area.device, area.store) for area in result.areas):
+            known = ", ".join(dict.fromkeys(area.device for area in result.areas)) or "none"
+            raise UsageProblem(f"the recording has no swap area {device}", f"its swap areas: {known}")
     areas = [
-        replace(
-            area,
-            policies={
-                name: p for name, p in area.policies.items() if not selection.policies or name in selection.policies
-            },
-        )
+        replace(area, shown=selection.policies)
         for area in result.areas
-        if selection.device in (None, area.device, area.store)
+        if not selection.devices or area.device in selection.devices or area.store in selection.devices
     ]
-    if not areas and selection.device is not None:
-        known = ", ".join(sorted({area.device for area in result.areas})) or "none"
-        raise UsageProblem(f"the trace has no swap area {selection.device}", f"its swap areas: {known}")
+    for policy in selection.policies:
+        if areas and not any(policy in area.policies for area in areas):
+            known = ", ".join(dict.fromkeys(name for area in areas for name in area.policies)) or "none"
+            raise UsageProblem(f"the recording does not tell what the policy {policy} does", f"it tells of: {known}")
+    for text in selection.what_ifs:
+        if areas and not any(text in area.what_if for area in areas):
+            raise UsageProblem(
+                f"--what-if {text}: no swap area here has a pool that can be replayed, for that takes zram, or zswap "
+                "with zsmalloc, from its first entry on",
+                "leave out --what-if, or choose another area with --device",
+            )
     return replace(result, areas=areas)
 
 
+_WHAT_IF = {"chain": "4..16", "rule": "least_waste|used_percent", "fullness": "tenths|quarters"}
+
+
 def _other(header: Header, text: str) -> Machine:
-    """The machine of a what-if: that of the trace, but for what the text changes."""
+    """The machine of a what-if: that of the trace, but for what the text changes.
+
+    A chain without a rule is one of least_waste: kernels with the other rule have chains of 4 only.
+    """
     machine = machine_of(header)
     known = machine.geometry or zsmalloc.geometry(header.page_size)
-    chain, rule, fullness = known.chain_size, known.chain_rule, known.fullness_rule
+    wanted: dict[str, str] = {}
+    for item in text.split(","):
+        key, _, value = item.partition("=")
+        if key not in _WHAT_IF or not value:
+            raise _no_what_if(text, f"{item!r} is none of " + ", ".join(f"{name}=..." for name in _WHAT_IF))
+        if key in wanted:
+            raise _no_what_if(text, f"{key} is there twice")
+        wanted[key] = value
     try:
-        for item in text.split(","):
-            key, value = item.split("=")
-            if key == "chain":
-                chain, rule = int(value), zsmalloc.ChainRule.LEAST_WASTE
-            elif key == "rule":
-                rule = zsmalloc.ChainRule(value)
-            elif key == "fullness":
-                fullness = zsmalloc.FullnessRule[value.upper()]
-            else:
-                raise ValueError(f"{key} is not chain, rule or fullness")
+        rule = zsmalloc.ChainRule(wanted["rule"]) if "rule" in wanted else None
+        fullness = zsmalloc.FullnessRule[wanted["fullness"].upper()] if "fullness" in wanted else known.fullness_rule
+        if "chain" in wanted:
+            chain, rule = int(wanted["chain"]), rule or zsmalloc.ChainRule.LEAST_WASTE
+        else:
+            chain, rule = known.chain_size, rule or known.chain_rule
         geometry = zsmalloc.geometry(header.page_size, chain, rule, fullness)
-    except (ValueError, KeyError) as error:
-        raise UsageProblem(
-            f"--what-if {text}: {error}",
-            "give chain=4..16, rule=least_waste|used_percent, fullness=tenths|quarters, several with commas",
-        ) from None
+    except (ValueError, KeyError):
+        values = ", ".join(f"{name} is {range_}" for name, range_ in _WHAT_IF.items() if name in wanted)
+        raise _no_what_if(text, f"not a value that is known: {values}") from None
     return replace(machine, geometry=geometry)
+
+
+def _no_what_if(text: str, why: str) -> UsageProblem:
+    wanted = ", ".join(f"{key}={values}" for key, values in _WHAT_IF.items())
+    return UsageProblem(f"--what-if {text}: {why}", f"give {wanted}, several with commas")
 
 
 def report(trace: Path, form: str, output: Path | None, selection: Selection) -> None:
     """Analyse and render: text or JSON to stdout or a file, HTML and PNG files to a folder."""
+    output = _place(trace, form, output)
     result = analyse(trace, selection)
     try:
         if form == "html":
             from swaptrace.report.html import write_html
 
-            page = write_html(result, output or trace.with_suffix(".report"))
+            assert output is not None
+            page = write_html(result, output)
             print(page)
         elif form == "json":
             from swaptrace.report.as_json import as_json
@@ -147,6 +186,20 @@ def report(trace: Path, form: str, output: Path | None, selection: Selection) ->
         raise EnvironmentProblem(
             f"cannot write the report: {error.strerror}: {error.filename or output}", "choose another place with -o"
         ) from None
+
+
+def _place(trace: Path, form: str, output: Path | None) -> Path | None:
+    """Where to write: None is stdout, which HTML with its pictures cannot go to. Never over the recording itself."""
+    if form != "html":
+        output = written = None if output == Path("-") else output
+    elif output == Path("-"):
+        raise UsageProblem("an HTML report is a folder, which stdout cannot take", "name a folder with -o")
+    else:
+        output = output or (trace.with_suffix(".report") if trace.name else Path("report"))
+        written = output / "report.html"
+    if written is not None and written.exists() and trace.exists() and written.samefile(trace):
+        raise UsageProblem(f"{written} is the recording itself", "choose another place with -o")
+    return output
 
 
 def _text(result: TraceResult, output: Path | None) -> None:

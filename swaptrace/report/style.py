@@ -52,6 +52,7 @@ MUTED = "#6B6B6B"
 POLICIES = {
     "none": (STALE, "-", 2.6),
     "discard": ("#E69F00", "-.", 2.2),
+    "discard_once": ("#56B4E9", "--", 2.0),
     "notify": (GIVEN_BACK, "-", 3.2),
     "observed": (INK, (0, (1, 1.4)), 2.4),
 }

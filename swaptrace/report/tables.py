@@ -147,9 +147,9 @@ _INTEGRAL = ["end", "peak", "mean", "byte-seconds"]
 
 def _stale(area: AreaResult, title: str, what: str, pick: Callable[[PolicyResult], Integral | None]) -> Table | None:
     """What is stale under each policy, in one kind of bytes; None if nobody knows."""
-    if not words.holds_memory(area) or all(pick(policy) is None for policy in area.policies.values()):
+    if not words.holds_memory(area) or all(pick(policy) is None for policy in area.shown_policies.values()):
         return None
-    rows = {name: _integral_cells(pick(policy)) for name, policy in area.policies.items()}
+    rows = {name: _integral_cells(pick(policy)) for name, policy in area.shown_policies.items()}
     return Table(f"stale-{what}", title, frame(rows, _INTEGRAL))
 
 
@@ -159,7 +159,7 @@ def slots_table(area: AreaResult, duration_s: float | None) -> Table | None:
         return None
     rows = {
         name: [units.count(policy.stale_slots_end), units.count(policy.stale_slots_peak), words.POLICIES.get(name, "")]
-        for name, policy in area.policies.items()
+        for name, policy in area.shown_policies.items()
     }
     twice = area.duplicate_compr_bytes
     duplicate, peak = units.size(twice.end), units.size(twice.peak)
@@ -206,20 +206,25 @@ def _leaks_note(area: AreaResult) -> str:
     )
 
 
+def _end_and_peak(value: Integral | None) -> tuple[int | None, int | None]:
+    return (None, None) if value is None else (value.end, value.peak)
+
+
 def what_if_table(area: AreaResult, duration_s: float | None) -> Table | None:
     """The same events with pools that are built by other rules."""
-    if not area.what_if or area.pool is None:
+    if not area.what_if:
         return None
+    stale = area.shows("none")
 
-    def row(total: Integral, stale: Integral | None) -> list[str]:
-        cells = [units.size(total.end), units.size(total.peak)]
-        return cells + ([units.DASH] * 2 if stale is None else [units.size(stale.end), units.size(stale.peak)])
+    def row(*integrals: Integral | None) -> list[str]:
+        shown = integrals if stale else integrals[:1]
+        return [units.size(value) for found in shown for value in _end_and_peak(found)]
 
     none = area.policies.get("none")
     rows = {"as recorded": row(area.pool, none.stale_pool_bytes if none else None)}
     for name, found in area.what_if.items():
         rows[name] = row(found.mem_used_total, found.stale_pool_bytes.get("none"))
-    columns = ["mem_used_total", "its peak", "stale (none)", "its peak "]
+    columns = ["mem_used_total", "its peak", *(["stale (none)", "its peak "] if stale else [])]
     return Table("what-if", "What if the pool were built otherwise", frame(rows, columns))
 
 

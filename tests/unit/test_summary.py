@@ -265,7 +265,7 @@ def test_what_needs_events_is_refused(native: NativeSummary, tmp_path: Path) -> 
         with pytest.raises(UsageProblem, match="is a summary, without events"):
             report.analyse(path, selection)
     with pytest.raises(UsageProblem, match="has no swap area"):
-        report.analyse(path, report.Selection(device="/dev/nowhere"))
+        report.analyse(path, report.Selection(devices=("/dev/nowhere",)))
 
 
 def test_a_trace_is_no_summary(tmp_path: Path) -> None:

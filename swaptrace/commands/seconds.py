@@ -1,0 +1,30 @@
+"""The type of every option that is a number of seconds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+__all__ = ["Seconds"]
+
+_MOST = 1e9  # 31 years: more than any recording, and within the 64 bits of ns that times have
+
+
+class Seconds(click.FloatRange):
+    """A finite number of seconds. zero: whether 0 is one of them.
+
+    click's own range lets "nan" through, which is neither less nor more than anything.
+    """
+
+    name = "seconds"
+
+    def __init__(self, *, zero: bool) -> None:
+        super().__init__(min=0, max=_MOST, min_open=not zero)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = float(super().convert(value, param, ctx))
+        if math.isnan(found):
+            self.fail(f"{value} is not a number of seconds.", param, ctx)
+        return found

@@ -1,0 +1,358 @@
+"""Every option of every command with its edge values: what is refused, in which words, and what reaches the work.
+
+The options are click's own: one without rows fails. A row has arguments, the exit status, and words of what is said, or
+for what is accepted what has become of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import pytest
+from builders import START, Event, batch, free, header, store, trailer, zram_area
+
+from swaptrace.areas import Store, SwapArea
+from swaptrace.cli import cli, main
+from swaptrace.events import EventFlag, EventKind
+from swaptrace.trace.writer import TraceWriter
+
+SECOND = 1_000_000_000
+LENGTH = 10  # seconds that the recording below is long
+AREAS = [zram_area("/dev/zram0", 0, 64, 0), zram_area("/dev/zram1", 1, 64, 1), SwapArea("/dev/sda2", 2, -3, 64)]
+POLICIES = ["none", "discard", "discard_once", "notify", "observed"]
+
+
+class Row(NamedTuple):
+    """said: words on stderr, or on stdout if the exit status is 0. got: of the report or the call, is value."""
+
+    parameter: str
+    arguments: str
+    status: int = 0
+    said: str = ""
+    got: Callable[[Any], object] | None = None
+    value: object = True
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """swap.trace: ten seconds, at each of which a page is stored on zram0, and freed half a second later."""
+    folder = tmp_path_factory.mktemp("options")
+    stores = [Store(number, f"zram{number}", 64) for number in (0, 1)]
+    events = [
+        event
+        for second in range(LENGTH)
+        for event in (
+            store(START + second * SECOND + 1, 0, second + 1, 1000 + 300 * second),
+            free(START + second * SECOND + SECOND // 2, 0, second + 1),
+            Event(START + second * SECOND + SECOND // 2, EventKind.NOTIFY, 0, second + 1,
+                  size=1000 + 300 * second, flags=EventFlag.DROPPED),
+        )
+    ]  # fmt: skip
+    for name, areas, told in (("swap.trace", AREAS, stores), ("disk.trace", AREAS[2:], [])):
+        writer = TraceWriter(folder / name, header(areas, told))
+        writer.write(batch(events if told else [free(START + 5, 2, 3)]))
+        writer.close(trailer(START + LENGTH * SECOND))
+    writer = TraceWriter(folder / "cut.trace", header(AREAS, stores))
+    writer.write(batch(events))
+    writer.flush()
+    (folder / "precious").write_text("mine")
+    return folder
+
+
+def run(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> tuple[int, str, str]:
+    """(exit status, stdout, stderr)."""
+    with pytest.raises(SystemExit) as raised:
+        main(arguments)
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return raised.value.code or 0, captured.out, captured.err  # type: ignore[return-value]
+
+
+def complaint(err: str) -> str:
+    """What is said of a mistake: click's usage and one line, or two of our own, and no more."""
+    lines = [line for line in err.splitlines() if not line.startswith("compiling ")]
+    if lines[0].startswith(("Usage: ", "Error: ")):
+        assert lines[-1].startswith("Error: ") and len(lines) <= 4, err
+    else:
+        assert lines[0].startswith("swaptrace: ") and len(lines) == 2, err
+    return "\n".join(lines)
+
+
+# -------------------------------------------------------------------------------------------------------------- report
+
+
+def duration(report: Any) -> object:
+    return report["trace"]["duration_s"]
+
+
+def frees(report: Any) -> object:
+    return report["areas"][0]["frees"]
+
+
+def devices(report: Any) -> object:
+    return [area["device"] for area in report["areas"]]
+
+
+def policies(report: Any) -> object:
+    return list(report["areas"][0]["policies"])
+
+
+def what_ifs(report: Any) -> object:
+    return [list(area["what_if"]) for area in report["areas"]]
+
+
+NOT_BEFORE = "is not before --until"
+NOTHING_AFTER = "nothing was recorded after --since"
+REPORT = [
+    Row("trace", "", 2, "Missing argument 'TRACE'"),
+    Row("trace", "missing", 4, "cannot read missing"),
+    Row("trace", ".", 4, "it is a directory"),
+    Row("trace", ". --format html", 4, "it is a directory"),
+    Row("trace", "precious", 4, "not a swaptrace trace"),
+    Row("trace", "swap.trace disk.trace", 2, "unexpected extra argument"),
+    Row("trace", "swap.trace", got=lambda report: report["trace"]["path"], value="swap.trace"),
+    Row("since", "swap.trace --since 0", got=duration, value=10.0),
+    Row("since", "swap.trace --since 0", got=frees, value=10),
+    Row("since", "swap.trace --since 2.5", got=frees, value=8),  # the free at 2.5 s itself is in
+    Row("since", "swap.trace --since 2.500000001", got=frees, value=7),
+    Row("since", "swap.trace --since 9.999999999", got=duration, value=1e-9),
+    Row("since", "swap.trace --since 9.6", got=frees, value=0),  # nothing happened, but it was recorded
+    Row("since", "swap.trace --since 10", 2, f"{NOTHING_AFTER} 10: the recording is 10.0 s long"),
+    Row("since", "swap.trace --since 11", 2, NOTHING_AFTER),
+    Row("since", "swap.trace --since 11 --until 12", 2, NOTHING_AFTER),
+    Row("since", "cut.trace --since 9.5", 2, f"{NOTHING_AFTER} 9.5: the recording is 9.5 s long"),
+    Row("since", "swap.trace --since 1e9", 2, NOTHING_AFTER),
+    Row("since", "swap.trace --since 2e9", 2, "not in the range"),
+    Row("since", "swap.trace --since -1", 2, "not in the range"),
+    Row("since", "swap.trace --since nan", 2, "not a number of seconds"),
+    Row("since", "swap.trace --since inf", 2, "not in the range"),
+    Row("since", "swap.trace --since soon", 2, "not a valid"),
+    Row("since", "swap.trace --since 1 --since 2.5", got=frees, value=8),  # the last one counts
+    Row("until", "swap.trace --until 2.5", got=frees, value=2),  # the free at 2.5 s itself is not in
+    Row("until", "swap.trace --until 2.5", got=duration, value=2.5),
+    Row("until", "swap.trace --until 10", got=duration, value=10.0),
+    Row("until", "swap.trace --until 1e9", got=duration, value=10.0),
+    Row("until", "swap.trace --since 2.5 --until 4.5", got=duration, value=2.0),
+    Row("until", "swap.trace --since 2.5 --until 4.5", got=frees, value=2),
+    Row("until", "swap.trace --until 0", 2, "not in the range"),
+    Row("until", "swap.trace --until -1", 2, "not in the range"),
+    Row("until", "swap.trace --until nan", 2, "not a number of seconds"),
+    Row("until", "swap.trace --until 1e300", 2, "not in the range"),
+    Row("until", "swap.trace --since 3 --until 2", 2, f"--since 3 {NOT_BEFORE} 2"),
+    Row("until", "swap.trace --since 3 --until 3", 2, f"--since 3 {NOT_BEFORE} 3"),
+    Row("devices", "swap.trace", got=devices, value=["/dev/zram0", "/dev/zram1", "/dev/sda2"]),
+    Row("devices", "swap.trace --device zram1", got=devices, value=["/dev/zram1"]),
+    Row("devices", "swap.trace --device /dev/sda2", got=devices, value=["/dev/sda2"]),
+    Row("devices", "swap.trace --device zram1 --device /dev/zram0", got=devices, value=["/dev/zram0", "/dev/zram1"]),
+    Row("devices", "swap.trace --device zram1 --device zram1", got=devices, value=["/dev/zram1"]),
+    Row("devices", "swap.trace --device zram9", 2, "no swap area zram9"),
+    Row("devices", "swap.trace --device zram9", 2, "its swap areas: /dev/zram0, /dev/zram1, /dev/sda2"),
+    Row("devices", "swap.trace --device zram1 --device zram9", 2, "no swap area zram9"),
+    Row("devices", "swap.trace --device=", 2, "no swap area"),
+    Row("devices", "swap.trace --device zram", 2, "no swap area zram"),  # no part of a name
+    Row("policies", "swap.trace", got=policies, value=POLICIES),
+    *(Row("policies", f"swap.trace --policy {name}", got=policies, value=[name]) for name in POLICIES),
+    Row("policies", "swap.trace --policy notify --policy none", got=policies, value=["none", "notify"]),
+    Row("policies", "swap.trace --policy none --policy none", got=policies, value=["none"]),
+    Row("policies", "swap.trace --policy all", 2, "is not one of"),
+    Row("policies", "swap.trace --policy NONE", 2, "is not one of"),
+    Row("what_ifs", "swap.trace", got=what_ifs, value=[[], [], []]),
+    Row("what_ifs", "swap.trace --what-if chain=8", got=what_ifs, value=[["chain=8"], ["chain=8"], []]),
+    Row("what_ifs", "swap.trace --device zram0 --what-if chain=4 --what-if rule=used_percent,chain=4", got=what_ifs,
+        value=[["chain=4", "rule=used_percent,chain=4"]]),
+    Row("what_ifs", "swap.trace --device zram0 --what-if chain=5 --what-if chain=5", got=what_ifs, value=[["chain=5"]]),
+    Row("what_ifs", "swap.trace --device zram0 --what-if fullness=quarters", got=what_ifs,
+        value=[["fullness=quarters"]]),
+    *(Row("what_ifs", f"swap.trace --what-if {text}", 2, "not a value that is known: chain is 4..16")
+      for text in ("chain=3", "chain=17", "chain=-4", "chain=four", "chain=4.5")),
+    Row("what_ifs", "swap.trace --what-if rule=best", 2, "rule is least_waste|used_percent"),
+    Row("what_ifs", "swap.trace --what-if fullness=full", 2, "fullness is tenths|quarters"),
+    *(Row("what_ifs", f"swap.trace --what-if={text}", 2, "is none of chain=..., rule=..., fullness=...")
+      for text in ("", "chain", "chain=", "=4", "color=red", "chain=4,", "chain:4")),
+    Row("what_ifs", "swap.trace --what-if chain=4,chain=8", 2, "chain is there twice"),
+    Row("what_ifs", "disk.trace --what-if chain=8", 2, "no swap area here has a pool that can be replayed"),
+    Row("what_ifs", "swap.trace --device /dev/sda2 --what-if chain=8", 2, "no swap area here has a pool"),
+    Row("form", "swap.trace --format text", said="swaptrace report"),
+    Row("form", "swap.trace --format html", said="swap.report/report.html"),
+    Row("form", "swap.trace --format pdf", 2, "is not one of 'text', 'json', 'html'"),
+    Row("form", "swap.trace --format JSON", 2, "is not one of"),
+    Row("form", "swap.trace --format=", 2, "is not one of"),
+    Row("form", "swap.trace --format html --format text", said="swaptrace report"),  # the last one counts
+    Row("output", "swap.trace -o -", said="swaptrace report"),
+    Row("output", "swap.trace --format html -o -", 2, "an HTML report is a folder, which stdout cannot take"),
+    Row("output", "swap.trace --format html -o page", said="page/report.html"),
+    Row("output", "swap.trace --format html -o precious", 3, "cannot write the report: File exists"),
+    Row("output", "swap.trace -o .", 3, "cannot write the report: Is a directory"),
+    Row("output", "swap.trace -o nowhere/report", 3, "cannot write the report: No such file or directory"),
+    Row("output", "swap.trace -o /dev/full", 3, "cannot write the report: No space left on device"),
+    Row("output", "swap.trace -o swap.trace", 2, "swap.trace is the recording itself"),
+    Row("output", "swap.trace --format json -o ./swap.trace", 2, "is the recording itself"),
+    Row("output", "missing -o report", 4, "cannot read missing"),
+    Row("output", "swap.trace --output", 2, "requires an argument"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", REPORT, ids=lambda row: f"{row.parameter}: {row.arguments}")
+def test_report(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path, row: Row) -> None:
+    monkeypatch.chdir(folder)
+    before = (folder / "swap.trace").read_bytes()
+    form = ["--format", "json"] if row.got else []
+    status, out, err = run(capsys, ["report", *row.arguments.split(), *form])
+    assert status == row.status, err
+    assert (folder / "swap.trace").read_bytes() == before
+    if status:
+        assert row.said in complaint(err) and not out
+    elif row.got:
+        assert row.got(json.loads(out)) == row.value
+    else:
+        assert row.said in out
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_report_to_a_file_is_what_is_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path, form: str
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "100")
+    printed = run(capsys, ["report", "swap.trace", "--format", form])[1]
+    assert run(capsys, ["report", "swap.trace", "--format", form, "-o", "written"])[:2] == (0, "")
+    assert (folder / "written").read_text(encoding="utf-8") == printed
+
+
+# -------------------------------------------------------------------------------- record, audit, check and selftest
+
+RECORD = [
+    Row("output", "", got=lambda call: call["output"], value=Path("swap.trace")),
+    Row("output", "-o new", got=lambda call: call["output"], value=Path("new")),
+    Row("output", "-o", 2, "requires an argument"),
+    Row("duration", "", got=lambda call: call["duration"], value=None),
+    Row("duration", "-d 0.5", got=lambda call: call["duration"], value=0.5),
+    Row("duration", "-d 0", 2, "not in the range"),
+    Row("duration", "-d -1", 2, "not in the range"),
+    Row("duration", "-d nan", 2, "not a number of seconds"),
+    Row("duration", "-d inf", 2, "not in the range"),
+    Row("duration", "-d 1h", 2, "not a valid"),
+    Row("force", "", got=lambda call: call["force"], value=False),
+    Row("force", "--force", got=lambda call: call["force"], value=True),
+    Row("ring_mib", "", got=lambda call: call["ring_bytes"], value=None),
+    Row("ring_mib", "--ring 1", got=lambda call: call["ring_bytes"], value=1 << 20),
+    Row("ring_mib", "--ring 1024", got=lambda call: call["ring_bytes"], value=1 << 30),
+    Row("ring_mib", "--ring 0", 2, "not in the range"),
+    Row("ring_mib", "--ring 1025", 2, "not in the range"),
+    Row("ring_mib", "--ring 1.5", 2, "not a valid integer"),
+    Row("ring_mib", "--ring 3", 2, "a power of two"),
+    Row("ring_mib", "--summary --ring 8", 2, "--summary keeps no events: neither --ring nor --time-frees goes with it"),
+    Row("time_frees", "", got=lambda call: call["time_frees"], value=False),
+    Row("time_frees", "--time-frees", got=lambda call: call["time_frees"], value=True),
+    Row("time_frees", "--summary --time-frees", 2, "--summary keeps no events"),
+    Row("kprobes", "", got=lambda call: call["kprobes"], value=False),
+    Row("kprobes", "--kprobes", got=lambda call: call["kprobes"], value=True),
+    Row("kprobes", "--summary --kprobes", got=lambda call: (call["what"], call["kprobes"]), value=("summary", True)),
+    Row("summary", "", got=lambda call: call["what"], value="trace"),
+    Row("summary", "--summary -d 2", got=lambda call: (call["what"], call["duration"]), value=("summary", 2.0)),
+    Row("arguments", "", got=lambda call: call["command"], value=()),
+    Row("arguments", "--", got=lambda call: call["command"], value=()),
+    Row("arguments", "-- true -d x", got=lambda call: call["command"], value=("true", "-d", "x")),
+    Row("arguments", "true -d x", got=lambda call: call["command"], value=("true", "-d", "x")),
+    Row("arguments", "-d 1 true --force", got=lambda call: (call["command"], call["force"]),
+        value=(("true", "--force"), False)),
+]  # fmt: skip
+
+AUDIT = [
+    Row("seconds", "", got=lambda call: call["seconds"], value=None),
+    Row("seconds", "--trace 0.5", got=lambda call: call["seconds"], value=0.5),
+    Row("seconds", "--trace 0", 2, "not in the range"),
+    Row("seconds", "--trace -1", 2, "not in the range"),
+    Row("seconds", "--trace nan", 2, "not a number of seconds"),
+    Row("seconds", "--trace inf", 2, "not in the range"),
+    Row("seconds", "--trace", 2, "requires an argument"),
+    Row("form", "", said="text"),
+    Row("form", "--format text", said="text"),
+    Row("form", "--format json", said="json"),
+    Row("form", "--format html", 2, "is not one of 'text', 'json'"),
+]
+NO_OPTIONS = [
+    Row("", "", got=lambda call: call["what"], value="called"),
+    Row("", "extra", 2, "unexpected extra argument"),
+    Row("", "--trace 1", 2, "No such option"),
+]
+GROUP = [
+    Row("version", "--version", said="swaptrace, version "),
+    Row("", "--help", said="Usage: swaptrace "),
+    Row("", "-h", said="Usage: swaptrace "),
+    Row("", "nonsense", 2, "No such command 'nonsense'"),
+    Row("", "--nonsense", 2, "No such option"),
+    *(Row("", f"{name} --help", said=f"Usage: swaptrace {name} ") for name in cli.list_commands(None)),
+]
+
+
+class Call(dict[str, Any]):
+    """What a command has called, and with what."""
+
+    def by(self, what: str, result: object, *names: str) -> Callable[..., object]:
+        def called(*arguments: object, **named: object) -> object:
+            self.update(dict(zip(names, arguments, strict=False)) | named | {"what": what})
+            return result
+
+        return called
+
+
+class Found:
+    """A result of check and audit."""
+
+    possible = clean = True
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Call:
+    """The commands' work, replaced by a note of how it was called."""
+    call = Call()
+    record = ("output", "command")
+    monkeypatch.setattr("swaptrace.live.recorder.record", call.by("trace", 0, *record))
+    monkeypatch.setattr("swaptrace.live.summary.record_summary", call.by("summary", 0, *record))
+    monkeypatch.setattr("swaptrace.audit.audit.audit", call.by("audit", Found(), "seconds"))
+    monkeypatch.setattr("swaptrace.audit.as_json.as_json", lambda found: "json")
+    monkeypatch.setattr("swaptrace.audit.text.print_audit", lambda found, console: print("text"))
+    monkeypatch.setattr("swaptrace.live.check.check", call.by("called", Found()))
+    monkeypatch.setattr("swaptrace.live.check.print_check", lambda found, console: None)
+    monkeypatch.setattr("swaptrace.live.selftest.selftest", call.by("called", []))
+    return call
+
+
+OTHERS = {"record": RECORD, "audit": AUDIT, "check": NO_OPTIONS, "selftest": NO_OPTIONS, "": GROUP}
+
+
+@pytest.mark.parametrize(
+    ("command", "row"),
+    [(command, row) for command, rows in OTHERS.items() for row in rows],
+    ids=lambda value: value if isinstance(value, str) else value.arguments,
+)
+def test_other_commands(capsys: pytest.CaptureFixture[str], call: Call, command: str, row: Row) -> None:
+    status, out, err = run(capsys, [*([command] if command else []), *row.arguments.split()])
+    assert status == row.status, err
+    if status:
+        assert row.said in complaint(err) and not call
+    elif row.got:
+        assert row.got(call) == row.value
+    else:
+        assert row.said in out
+
+
+def test_record_runs_the_command_that_it_is_given(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """What is no option of record's is the command: one that there is not."""
+    status, _, err = run(capsys, ["record", "-o", str(tmp_path / "new"), "--frobnicate"])
+    assert status == 2 and "--frobnicate: command not found" in complaint(err)
+
+
+def test_every_option_has_rows() -> None:
+    context = click.Context(cli)
+    commands = {"": cli, **{name: cli.get_command(context, name) for name in cli.list_commands(context)}}
+    parameters = {
+        (name, parameter.name) for name, command in commands.items() if command for parameter in command.params
+    }
+    rows = {(name, row.parameter) for name, rows in {**OTHERS, "report": REPORT}.items() for row in rows}
+    assert parameters == {(name, parameter) for name, parameter in rows if parameter}
