@@ -1,0 +1,418 @@
+"""Every chart against the results that it is of: lines, filled areas, bars, colours, texts and legends.
+
+The areas are made up so that no two figures of them are the same, and no series is its own mirror image: whatever is
+drawn in another's place, or backwards, differs. What is expected is computed here from the results, not by the charts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage, PcolorImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle, StepPatch
+from numpy.typing import NDArray
+from test_report import BINS, PAGE, SECONDS, SLOTS, disk_area, zram_area
+
+from swaptrace import units
+from swaptrace.analysis.histogram import Survival, bucket_bounds
+from swaptrace.analysis.results import AreaResult, Integral, PolicyResult, Series, SlotMap
+from swaptrace.report import charts, style
+
+POLICIES = ("none", "discard", "discard_once", "notify", "observed")
+LABELS = {
+    "none": "none: no notifications",
+    "discard": "discard",
+    "discard_once": "discard once",
+    "notify": "notify: each one works",
+    "observed": "observed: this machine",
+}
+MIB = 1 << 20
+Floats = NDArray[np.float64]
+
+
+def figures(seed: int) -> Integral:
+    """Four numbers that nothing else has."""
+    end, peak = 7_000_001 + 1_300_003 * seed, 31_000_007 + 2_900_011 * seed
+    return Integral(end, peak, (end + peak) / 2, end * 100.0)
+
+
+def distinct(seed: int = 1) -> AreaResult:
+    """The made-up area of the reports, with series of which none is like another, whichever way one looks at them."""
+    rng = np.random.default_rng(seed)
+    up = np.linspace(1, 3, BINS)  # later is more
+    slots = {name: (rng.integers(900, 1000, BINS) * up).astype(np.int64) for name in ("live", *POLICIES)}
+    slots["none"] += 4000
+    slots["observed"] = slots["none"] // 3 + rng.integers(0, 50, BINS)
+    held = {name: values * (1000 + 11 * number) for number, (name, values) in enumerate(slots.items())}
+    pool = {name: values * 3 + 40_000_000 for name, values in held.items() if name != "live"}
+    policies = {
+        name: PolicyResult(100 + number, 200 + number, figures(number), figures(10 + number))
+        for number, name in enumerate(POLICIES)
+    }
+    rows, per_row = 16, SLOTS // 16
+    live = rng.integers(0, per_row // 2, (BINS, rows)).astype(np.int32)
+    stale = rng.integers(0, per_row // 2, (BINS, rows)).astype(np.int32)
+    live[:, 12:] = stale[:, 12:] = 0  # never used
+    return dataclasses.replace(
+        zram_area(),
+        policies=policies,
+        recovered={"compr_bytes": figures(20), "pool_bytes": figures(21)},
+        leaked={"compr_bytes": figures(22), "pool_bytes": figures(23)},
+        series=Series((np.arange(1, BINS + 1) * SECONDS / BINS * 1e9).astype(np.int64), slots, held, pool),
+        slot_map=SlotMap(live, stale, per_row, SLOTS),
+    )
+
+
+@pytest.fixture(scope="module")
+def area() -> AreaResult:
+    return distinct()
+
+
+# ------------------------------------------------------------------------------------------- what is seen in a figure
+
+
+def texts(figure: Figure) -> list[str]:
+    """The title, on one line, and what stands below it."""
+    return [" ".join(text.get_text().replace("\N{NO-BREAK SPACE}", " ").split()) for text in figure.texts]
+
+
+def title(figure: Figure) -> str:
+    return texts(figure)[0]
+
+
+def words(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def legend(axes: Axes) -> list[str]:
+    found = axes.get_legend()
+    assert found is not None
+    return [text.get_text() for text in found.get_texts()]
+
+
+def byte_scale(axes: Axes, what: str) -> float:
+    """Bytes in the unit that the axis names."""
+    said, unit = axes.get_ylabel().split(", ")
+    assert said == what
+    return float(1024 ** ["B", "KiB", "MiB", "GiB"].index(unit))
+
+
+def ticks(values: Iterable[float], formatter: object) -> list[str]:
+    return [formatter(value, None) for value in values]  # type: ignore[operator]
+
+
+def line_of(axes: Axes, label: str) -> Line2D:
+    (found,) = (line for line in axes.lines if line.get_label() == label)
+    return found
+
+
+def stepped(line: Line2D) -> tuple[Floats, Floats]:
+    """x and y of a line whose values hold until their time."""
+    assert line.get_drawstyle() == "steps-pre"
+    return np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+
+
+def bands(axes: Axes) -> list[PolyCollection]:
+    return [collection for collection in axes.collections if isinstance(collection, PolyCollection)]
+
+
+def band(collection: PolyCollection, x: Floats) -> tuple[Floats, Floats]:
+    """(lower, upper) bounds of a filled area at each x: where its level edges lie that pass there."""
+    (path,) = collection.get_paths()
+    begin, end = path.vertices[:-1], path.vertices[1:]
+    level = np.isclose(begin[:, 1], end[:, 1])
+    left, right = np.minimum(begin, end)[level, 0], np.maximum(begin, end)[level, 0]
+    y = begin[level, 1]
+    through = [y[(left < at) & (at < right)] for at in x]
+    return np.array([values.min() for values in through]), np.array([values.max() for values in through])
+
+
+def middles(area: AreaResult) -> Floats:
+    """Seconds: the middle of each bin."""
+    ends = np.concatenate([[0], area.series.time]) / 1e9
+    return np.asarray((ends[1:] + ends[:-1]) / 2)
+
+
+# ------------------------------------------------------------------------------------------------------------ over time
+
+
+def test_content(area: AreaResult) -> None:
+    figure = charts.content(area)
+    (axes,) = figure.axes
+    scale, found = byte_scale(axes, "compressed"), area.series.bytes
+    live, none, observed = (found[name] / scale for name in ("live", "none", "observed"))
+    held = np.minimum(observed, none)
+    expected = {
+        "live": (0 * live, live, style.LIVE),
+        "stale, still held": (live, live + held, style.STALE),
+        "stale without notifications": (live + held, live + none, style.GIVEN_BACK),
+    }
+    assert [one.get_label() for one in bands(axes)] == list(expected)
+    for one in bands(axes):
+        low, high, color = expected[str(one.get_label())]
+        at = band(one, middles(area))
+        assert np.allclose(at[0], low) and np.allclose(at[1], high), one.get_label()
+        shown = one.get_edgecolor() if one.get_hatch() else one.get_facecolor()
+        assert to_hex(shown[0]) == color.lower(), one.get_label()
+    assert [bool(one.get_hatch()) for one in bands(axes)] == [False, False, True]
+    x, y = stepped(line_of(axes, "held by the store (observed)"))
+    assert np.allclose(x, np.concatenate([[0], area.series.time / 1e9]))
+    assert np.allclose(y[1:], live + observed) and y[0] == y[1]
+    assert legend(axes) == [*expected, "held by the store (observed)"]
+    assert axes.get_xlabel() == "seconds since the recording began" and axes.get_xlim() == (0, SECONDS)
+    assert texts(figure) == [
+        f"Without notifications the store would hold up to {units.size(area.recovered['compr_bytes'].peak)} more",  # type: ignore[union-attr]
+        "/dev/zram0 (swap type 0): what the store holds over time",
+    ]
+
+
+def test_content_of_a_store_that_nobody_tells(area: AreaResult) -> None:
+    """All that is stale is held: nothing is hatched."""
+    held = area.series.bytes | {"observed": area.series.bytes["none"]}
+    told = dataclasses.replace(area, notified=False, series=dataclasses.replace(area.series, bytes=held))
+    figure = charts.content(told)
+    assert legend(figure.axes[0]) == ["live", "stale, still held", "held by the store (observed)"]
+    peak = units.size(area.policies["none"].stale_compr_bytes.peak)
+    assert title(figure) == f"Nobody told the store of freed slots: up to {peak} were stale"
+
+
+def test_content_without_anything_stale() -> None:
+    figure = charts.content(disk_area())
+    (axes,) = figure.axes
+    assert axes.get_ylabel() == "slots"
+    assert np.allclose(band(bands(axes)[0], middles(disk_area()))[1], disk_area().series.slots["live"])
+    assert title(figure) == "8 slots were live at the end, and no stale one took memory"
+
+
+def assert_policy_lines(area: AreaResult, axes: Axes, what: str, expected: dict[str, NDArray[np.int64]]) -> None:
+    scale = byte_scale(axes, what)
+    lines = {str(line.get_label()): line for line in axes.lines}
+    assert list(lines) == legend(axes) == [LABELS[name] for name in expected]
+    for name, values in expected.items():
+        line = lines[LABELS[name]]
+        x, y = stepped(line)
+        assert np.allclose(x[1:], area.series.time / 1e9) and np.allclose(y[1:], values / scale), name
+        assert to_hex(line.get_color()) == style.POLICIES[name][0].lower()  # type: ignore[arg-type]
+        assert line.get_visible() and line.get_linewidth() > 1
+    low, high = band(bands(axes)[0], middles(area))
+    assert np.allclose(low, np.minimum(expected["notify"], expected["none"]) / scale)
+    assert np.allclose(high, np.maximum(expected["notify"], expected["none"]) / scale)
+    assert axes.get_ylim()[0] == 0 and axes.get_xlim() == (0, SECONDS)
+
+
+def test_policies(area: AreaResult) -> None:
+    figure = charts.policies(area)
+    assert_policy_lines(area, figure.axes[0], "compressed", {name: area.series.bytes[name] for name in POLICIES})
+    without, have = (units.size(area.policies[name].stale_compr_bytes.peak) for name in ("none", "observed"))
+    assert without != have
+    assert title(figure) == f"Stale at most: {without} without notifications, {have} observed"
+
+
+def test_policies_draws_what_is_never_stale(area: AreaResult) -> None:
+    """Notifications that always work leave nothing: a line along the bottom."""
+    held = area.series.bytes | {"notify": area.series.bytes["notify"] * 0}
+    figure = charts.policies(dataclasses.replace(area, series=dataclasses.replace(area.series, bytes=held)))
+    _, y = stepped(line_of(figure.axes[0], LABELS["notify"]))
+    assert (y == 0).all() and len(y) == BINS + 1
+
+
+def test_pool(area: AreaResult) -> None:
+    figure = charts.pool(area)
+    assert_policy_lines(area, figure.axes[0], "pool", {name: area.series.pool_bytes[name] for name in POLICIES})
+    free = units.size(area.policies["none"].stale_pool_bytes.peak)  # type: ignore[union-attr]
+    assert title(figure) == f"Notifications keep up to {free} of RAM free"
+    untold = charts.pool(dataclasses.replace(area, notified=False))
+    assert title(untold) == f"Notifications would keep up to {free} of RAM free"
+
+
+@pytest.mark.parametrize("shown", [*((name,) for name in POLICIES), ("none", "notify"), ("discard", "observed")])
+def test_only_the_policies_that_were_asked_for(area: AreaResult, shown: tuple[str, ...]) -> None:
+    chosen = dataclasses.replace(area, shown=shown)
+    labels = [LABELS[name] for name in POLICIES if name in shown]
+    for draw in (charts.policies, charts.pool):
+        assert legend(draw(chosen).axes[0]) == labels
+    layers = {
+        "stale, still held": "observed" in shown,
+        "stale without notifications": "none" in shown,
+        "held by the store (observed)": "observed" in shown,
+    }
+    figure = charts.content(chosen)
+    assert legend(figure.axes[0]) == ["live", *(name for name, drawn in layers.items() if drawn)]
+    if shown == ("none",):  # all of it
+        scale, found = byte_scale(figure.axes[0], "compressed"), area.series.bytes
+        low, high = band(bands(figure.axes[0])[1], middles(area))
+        assert np.allclose(low, found["live"] / scale)
+        assert np.allclose(high, (found["live"] + found["none"]) / scale)
+    assert ("Without notifications" in title(figure)) == ("none" in shown)
+    assert {chart.name: chart.has_data(chosen) for chart in charts.CHARTS}["map"] == ("none" in shown)
+
+
+# ------------------------------------------------------------------------------------------------------------ durations
+
+
+def alive(survival: Survival) -> tuple[Floats, Floats]:
+    """The product-limit estimate, one duration after the other: (age, share alive beyond it)."""
+    bounds, left, share = bucket_bounds(), int(survival.ended.sum() + survival.censored.sum()), 1.0
+    ages, shares = [], []
+    for bucket in range(len(survival.ended)):
+        ended = int(survival.ended[bucket])
+        if ended:
+            share *= 1 - ended / left
+            ages.append((bounds[bucket] + bounds[bucket + 1]) / 2)
+            shares.append(share)
+        left -= ended + int(survival.censored[bucket])
+    return np.array(ages), np.array(shares)
+
+
+CURVES = [
+    ("lifetime", charts.lifetimes, "Half of the slots are freed within {}", "still in use", style.LIVE),
+    ("time_to_reuse", charts.reuse, "Half of the freed slots are written again within {}", "not written again",
+     style.FREE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "draw", "finding", "left", "color"), CURVES, ids=[curve[0] for curve in CURVES])
+def test_survival(area: AreaResult, name: str, draw: object, finding: str, left: str, color: str) -> None:
+    survival = getattr(area, name)
+    figure: Figure = draw(area)  # type: ignore[operator]
+    (axes,) = figure.axes
+    curve, dashes, dot = axes.lines
+    ages, shares = alive(survival)
+    assert curve.get_drawstyle() == "steps-post" and to_hex(curve.get_color()) == color.lower()  # type: ignore[arg-type]
+    assert np.allclose(curve.get_xdata()[1:-1], ages) and np.allclose(curve.get_ydata()[1:-1], shares)
+    assert curve.get_ydata()[0] == 1 and curve.get_ydata()[-1] == curve.get_ydata()[-2]
+    assert (np.diff(curve.get_ydata()) <= 0).all()  # it falls
+    median = float(ages[np.flatnonzero(shares <= 0.5)[0]])
+    assert list(dashes.get_xdata()[1:]) == [median] * 2 and list(dashes.get_ydata()) == [0.5, 0.5, 0]
+    assert (list(dot.get_xdata()), list(dot.get_ydata())) == ([median], [0.5])
+    assert words(axes) == [f"median {units.duration(median)}"]
+    assert title(figure) == finding.format(units.duration(median))
+    assert axes.get_ylabel() == left and axes.get_xscale() == "log"
+    assert ticks((0, 0.25, 1), axes.yaxis.get_major_formatter()) == ["0 %", "25 %", "100 %"]
+    assert ticks((1e3, 1e9, 3e6), axes.xaxis.get_major_formatter()) == ["1 µs", "1 s", "3 ms"]
+
+
+def test_survival_beyond_the_recording(area: AreaResult) -> None:
+    """No median: it is not made up."""
+    running = Survival(area.lifetime.ended // 50, area.lifetime.ended, area.lifetime.largest)
+    figure = charts.lifetimes(dataclasses.replace(area, lifetime=running))
+    assert title(figure) == "Most slots were still in use when the recording ended"
+    assert len(figure.axes[0].lines) == 1 and not words(figure.axes[0])
+    free = charts.reuse(dataclasses.replace(area, time_to_reuse=running))
+    assert title(free) == "Most freed slots were not written again during the recording"
+
+
+def test_reasons(area: AreaResult) -> None:
+    figure = charts.reasons(area)
+    found = {name: times for name, times in area.lifetime_by_reason.items() if times.counts.sum()}
+    order = sorted(found, key=lambda name: -found[name].counts.sum())
+    assert len(order) == 4 and len(figure.axes) == 4
+    bounds = bucket_bounds()
+    for axes, name in zip(figure.axes, order, strict=True):
+        counts = found[name].counts
+        reached = np.cumsum(counts)
+        bucket = int(np.searchsorted(reached, 0.5 * counts.sum()))
+        median = (bounds[bucket] + bounds[bucket + 1]) / 2
+        assert words(axes) == [f"{name}: {counts.sum():,} slots, median {units.duration(median)}"]
+        (dashes,) = axes.lines
+        assert list(dashes.get_xdata()) == [median, median]
+        (stairs,) = (patch for patch in axes.patches if isinstance(patch, StepPatch))
+        values, edges, _ = stairs.get_data()
+        there = np.repeat(bounds[:-1], counts)
+        expected, _ = np.histogram(there, edges)
+        assert np.allclose(values * np.log2(edges[1:] / edges[:-1]), expected)  # equal areas are equal numbers
+    first = found[order[0]]
+    share = units.percent(first.counts.sum() / sum(times.counts.sum() for times in found.values()))
+    median = units.duration(float(figure.axes[0].lines[0].get_xdata()[0]))  # type: ignore[index, arg-type]
+    assert title(figure) == f"{share} of slots were freed by {order[0]}, after {median} at the median"
+
+
+# ----------------------------------------------------------------------------------------------------- sizes and places
+
+
+def test_sizes(area: AreaResult) -> None:
+    figure = charts.sizes(area)
+    (axes,) = figure.axes
+    sizes, half = area.sizes, PAGE // 2
+    bars = [patch for patch in axes.patches if isinstance(patch, Rectangle) and patch.get_height()]
+    seen = {round(bar.get_x()): bar for bar in bars if 0 <= bar.get_x() < PAGE}
+    width = PAGE // 64
+    expected = {}
+    for size in range(1, PAGE):
+        left = (size - 1) // width * width
+        expected[left] = expected.get(left, 0) + int(sizes[size])
+    assert {left: bar.get_height() for left, bar in seen.items()} == {k: n for k, n in expected.items() if n}
+    assert all(bar.get_width() == width for bar in seen.values())
+    for left, bar in seen.items():
+        assert to_hex(bar.get_facecolor()) == style.SIZES[1 if left < half else 2].lower()
+    same, whole = (bar for bar in bars if not 0 <= bar.get_x() < PAGE)
+    assert (same.get_height(), whole.get_height()) == (sizes[0], sizes[PAGE])
+    assert same.get_x() < 0 and whole.get_x() > PAGE
+    assert [to_hex(bar.get_facecolor()) for bar in (same, whole)] == [style.SIZES[0].lower(), style.SIZES[3].lower()]
+    total, good = sizes.sum(), sizes[1 : half + 1].sum()
+    named = {
+        "same-filled": sizes[0],
+        "up to half a page": good,
+        "larger": total - sizes[0] - good - sizes[PAGE],
+        "incompressible": sizes[PAGE],
+    }
+    assert legend(axes) == [f"{name} {units.percent(number / total)}" for name, number in named.items()]
+    assert title(figure) == (
+        f"{units.percent((sizes[0] + good) / total)} of pages compress to half a page or less; "
+        f"{units.percent(sizes[PAGE] / total)} not at all"
+    )
+    assert words(axes) == ["half a page"] and list(axes.lines[0].get_xdata()) == [half, half]
+
+
+def test_map(area: AreaResult) -> None:
+    figure = charts.slot_map(area)
+    axes = figure.axes[0]
+    (image,) = (child for child in axes.get_children() if isinstance(child, AxesImage | PcolorImage))
+    seen = np.asarray(image.get_array(), float)[..., :3]
+    seen = seen / 255 if seen.max() > 1 else seen
+    found, per_row, rows = area.slot_map, area.slot_map.slots_per_row, 12
+    colors = np.array([to_rgb(color) for color in (style.LIVE, style.STALE, style.EMPTY)])
+    live, stale = found.live[:, :rows] / per_row, found.stale[:, :rows] / per_row
+    expected = np.stack([live, stale, 1 - live - stale], axis=-1) @ colors
+    assert seen.shape == (rows, BINS, 3)  # the first row is the first slots, the first column the first moment
+    assert np.abs(seen - expected.transpose(1, 0, 2)).max() < 1 / 255
+    assert not np.allclose(seen, seen[:, ::-1], atol=0.1) and not np.allclose(seen, seen[::-1], atol=0.1)
+    assert list(image.get_extent()) == [0, SECONDS, 0, rows * per_row]
+    assert axes.get_xlim() == (0, SECONDS) and axes.get_ylim() == (0, rows * per_row)
+    assert not axes.xaxis_inverted() and not axes.yaxis_inverted()
+    assert legend(axes) == ["live", "stale", "empty"]
+    handles = axes.get_legend().get_patches()  # type: ignore[union-attr]
+    assert [to_hex(patch.get_facecolor()) for patch in handles] == [
+        color.lower() for color in (style.LIVE, style.STALE, style.EMPTY)
+    ]
+    peak = area.policies["none"].stale_slots_peak
+    assert texts(figure) == [
+        f"Up to {peak:,} of {SLOTS:,} slots would be stale at a time",
+        f"/dev/zram0 (swap type 0): its slots without notifications; from {rows * per_row:,} up they were never used",
+    ]
+    (right,) = axes.child_axes
+    style.as_png(figure)  # which gives the right axis its limits
+    assert right.get_ylabel() == "MiB, uncompressed"
+    assert np.allclose(right.get_ylim(), (0, rows * per_row * PAGE / MIB))
+
+
+# --------------------------------------------------------------------------------------------------------------- blanks
+
+
+@pytest.mark.parametrize("chart", charts.CHARTS, ids=lambda chart: chart.name)
+def test_nothing_is_said_to_be_nothing(chart: charts.Chart) -> None:
+    nothing = np.zeros(0, np.int64)
+    none = np.zeros((0, 0), np.int32)
+    bare = dataclasses.replace(
+        disk_area(), series=Series(nothing, {}, {}), slot_map=SlotMap(none, none, 1, 0), live_slots_end=0
+    )
+    assert not chart.has_data(bare)
+    assert words(chart.draw(bare).axes[0]) == ["nothing to draw"]
