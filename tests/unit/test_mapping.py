@@ -1,0 +1,178 @@
+"""Slots and store indexes, in both directions; and the first look at a batch."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from builders import Event, batch, free, store, zram_area
+
+from swaptrace.analysis import mapping
+from swaptrace.analysis.survey import survey
+from swaptrace.analysis.worker import Worker, ahead, cores
+from swaptrace.areas import SwapArea
+from swaptrace.events import EventKind
+
+# Slots 0 to 3 are pages 10 to 13, slots 4 to 9 are pages 20 to 25, and slots 10 and 11 are page 3 and 4.
+FILE = zram_area("/mnt/swap", 3, 12, 0, ((0, 10, 4), (4, 20, 6), (10, 3, 2)))
+PLACES = {0: 10, 1: 11, 2: 12, 3: 13, 4: 20, 5: 21, 6: 22, 7: 23, 8: 24, 9: 25, 10: 3, 11: 4}
+
+
+def test_each_slot_has_its_page_and_the_page_its_slot() -> None:
+    pages = mapping.add_area(mapping.empty_map(0, 16, 4096), FILE, 7)
+    assert (pages.store, pages.page_size) == (0, 4096)
+    for slot, page in PLACES.items():
+        last = max(s for s in PLACES if PLACES[s] - s == page - slot and s >= slot)
+        assert mapping.index_of(pages.extents, 7, slot) == (page, last - slot + 1)
+        assert mapping.slot_of(pages, 7, page) == slot
+    assert mapping.index_of(pages.extents, 7, 12) == (-1, 1)
+    assert mapping.index_of(pages.extents, 7, -1) == (-1, 1)
+    assert mapping.index_of(pages.extents, 6, 0) == (-1, 1)
+
+
+def test_a_map_grows_for_the_area_and_no_other_page_is_its() -> None:
+    pages = mapping.add_area(mapping.empty_map(0, 16, 4096), FILE, 7)
+    owners = [7 if page in PLACES.values() else mapping.NOBODY for page in range(26)]
+    owners[10] = mapping.HEADER
+    assert pages.owner.tolist() == owners
+    assert len(pages.slot) == 26
+    assert pages.type_area.tolist() == [7 if number == 3 else mapping.NO_AREA for number in range(32)]
+
+
+@pytest.mark.parametrize(("count", "length"), [(15, 16), (16, 16), (17, 17), (40, 40)])
+def test_growing(count: int, length: int) -> None:
+    pages = mapping.add_area(mapping.empty_map(0, 16, 4096), zram_area("/dev/zram0", 0, 16, 0), 1)
+    grown = mapping.grow_map(pages, count)
+    assert (len(grown.owner), len(grown.slot)) == (length, length)
+    assert grown.owner[:16].tolist() == pages.owner.tolist()
+    assert grown.slot[:16].tolist() == list(range(16))
+    assert (grown.owner[16:] == mapping.NOBODY).all()
+    assert (grown.owner.dtype, grown.slot.dtype) == (np.uint8, np.uint32)
+
+
+def test_the_next_area_takes_the_pages_and_the_one_before_still_knows_its_slots() -> None:
+    pages = mapping.add_area(mapping.empty_map(0, 32, 4096), FILE, 7)
+    pages = mapping.remove_area(pages, FILE)
+    assert not (pages.owner == 7).any()
+    assert (pages.type_area == mapping.NO_AREA).all()
+    assert pages.owner[10] == mapping.HEADER  # mkswap's, until something else is there
+    pages = mapping.add_area(pages, zram_area("/dev/zram0", 3, 32, 0), 2)
+    assert mapping.slot_of(pages, 2, 21) == 21
+    assert mapping.slot_of(pages, 7, 21) == 5
+    assert mapping.slot_of(pages, 7, 4) == 11
+    assert mapping.slot_of(pages, 7, 5) == 0  # not one of its pages
+    assert mapping.index_of(pages.extents, 7, 5) == (21, 5)
+    assert pages.extents[:, 0].tolist() == [2, 7, 7, 7]
+    assert pages.extents[1:, 1].tolist() == [0, 4, 10]
+
+
+def test_only_the_area_that_is_off_gives_up_its_pages() -> None:
+    one, two = zram_area("/one", 0, 4, 0, ((0, 0, 4),)), zram_area("/two", 1, 4, 0, ((0, 4, 4),))
+    pages = mapping.add_area(mapping.add_area(mapping.empty_map(0, 8, 4096), one, 0), two, 1)
+    pages = mapping.remove_area(pages, one)
+    assert pages.owner.tolist() == [mapping.HEADER, *[mapping.NOBODY] * 3, mapping.HEADER, 1, 1, 1]
+    assert pages.type_area[:3].tolist() == [mapping.NO_AREA, 1, mapping.NO_AREA]
+
+
+def test_a_disk_is_its_own_offsets() -> None:
+    assert mapping.extents_of(SwapArea("/dev/sda2", 0, -2, 9)) == ((0, 0, 9),)
+    assert mapping.extents_of(FILE) == FILE.extents
+
+
+# -- survey
+
+
+def test_survey() -> None:
+    """The page behind the last one that is touched, by store; frees and allocations are about no store."""
+    events = [
+        free(5, 0, 900, run=7),
+        Event(6, EventKind.ALLOC, 1, 1000, 3),
+        store(9, 2, 40, 100),
+        Event(8, EventKind.LOAD, 2, 10, 4),
+        Event(7, EventKind.PRESENT, 3, 100, 50),
+        Event(7, EventKind.DROP, 255, 0),
+        Event(7, EventKind.NOTIFY, 128, 1),
+        Event(7, EventKind.MOVED, 5, 2),
+        Event(7, EventKind.RESET, 6, 77, 0),
+        store(7, 7, 5, 0),
+        Event(7, EventKind.RESET, 7, 0, 0),
+    ]
+    found = survey(batch(events).events)
+    ends = {2: 41, 3: 150, 5: 3, 6: 0, 7: 6, 128: 2, 255: 1}
+    assert {number: int(end) for number, end in enumerate(found.ends) if end >= 0} == ends
+    assert set(found.ends[[n for n in range(256) if n not in ends]]) == {-1}
+    assert found.stores == sorted(ends)
+    assert (found.slots, found.last) == (sum(event.run for event in events), 9)
+
+
+def test_survey_of_nothing() -> None:
+    found = survey(batch([]).events)
+    assert (found.stores, found.slots, found.last, len(found.ends)) == ([], 0, 0, 256)
+
+
+# -- work beside the caller's
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_worker(threaded: bool) -> None:
+    """One task after the other, in another thread if it has one; what a task raises comes out of the next wait."""
+    worker, done = Worker(threaded), []
+
+    def task(*arguments: object) -> None:
+        done.append((arguments, threading.current_thread() is not threading.main_thread()))
+
+    def fails() -> None:
+        raise ValueError("no")
+
+    worker.wait()
+    worker.start(task, 1, "a")
+    worker.start(task, 2)
+    worker.wait()
+    assert done == [((1, "a"), threaded), ((2,), threaded)]
+
+    def both() -> None:
+        worker.start(fails)
+        worker.wait()
+
+    with pytest.raises(ValueError, match="no"):
+        both()
+    worker.wait()  # said once is enough
+
+
+def test_a_worker_waits_for_the_task_before() -> None:
+    worker, may_end, order = Worker(True), threading.Event(), []
+
+    def slow() -> None:
+        may_end.wait(10)
+        order.append("slow")
+
+    worker.start(slow)
+    assert order == []
+    threading.Timer(0.05, may_end.set).start()
+    worker.start(order.append, "next")
+    assert order[0] == "slow"
+    worker.wait()
+    assert order == ["slow", "next"]
+
+
+def test_ahead_makes_one_item_while_another_is_used() -> None:
+    made = []
+
+    def items():  # type: ignore[no-untyped-def]
+        for number in range(4):
+            made.append((number, threading.current_thread().name))
+            yield number
+
+    used = []
+    for item in ahead(items()):
+        used.append(item)
+        assert len(made) <= item + 2  # never more than one ahead
+    assert used == [0, 1, 2, 3]
+    assert all(name.startswith("swaptrace-ahead") for _, name in made)
+    assert list(ahead(iter([]))) == []
+
+
+def test_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {3, 5, 9} if process == 0 else set())
+    assert cores() == 3
