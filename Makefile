@@ -104,6 +104,12 @@ bench: setup ## measure what tracing and analysis cost (reports/bench)
 		$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(PYTHON) -m tests.bench
 
+.PHONY: mutants
+mutants: setup ## put small faults into the code, and see which the unit tests notice (ONLY="audit live", SAMPLE=50)
+	@$(PYTHON) -c 'import coverage, mutmut' 2> /dev/null || \
+		$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
+	$(PYTHON) -m tests.mutation $(addprefix --only ,$(ONLY)) $(addprefix --sample ,$(SAMPLE))
+
 .PHONY: clean
 clean: ## remove what was built, but neither .venv nor the downloaded kernels
 	test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
