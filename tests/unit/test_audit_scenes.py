@@ -19,7 +19,7 @@ from swaptrace.audit.as_json import as_json
 from swaptrace.audit.audit import Audit, audit, judge
 from swaptrace.audit.evidence import Observed, gather
 from swaptrace.audit.text import print_audit
-from swaptrace.live.machine import Extent
+from swaptrace.live.machine import Extent, FilesystemSpace
 from tests.unit.test_stack import PAGE, Tree
 
 GOLDEN = Path(__file__).parent / "data/audit"
@@ -185,11 +185,32 @@ def mounted_twice(tree: Tree) -> None:
         tree.free[point] = 3900 * PAGE
 
 
+def mounted_and_full(tree: Tree) -> None:
+    """A swap file on a device with more entries than blocks in use; nothing is known of where another one is."""
+    tree.zram(0, pages=4000, entries=list(range(2000)))
+    tree.free["/mnt"] = 3500 * PAGE
+    tree.swap_on(tree.file("/mnt/swap", on="zram0", extents=[Extent(0, 0, 300 * PAGE)]), pages=299, used=299)
+    tree.zram(1, pages=4000, entries=list(range(2000)))
+    tree.free["/data"] = 3500 * PAGE
+    path = tree.file("/data/swap", on="zram1", extents=[], filesystem="btrfs", anonymous=True)
+    tree.swap_on(path, pages=99, used=1)
+
+
+def not_set_up(tree: Tree) -> None:
+    tree.zram(0, pages=0)
+    tree.write("sys/block/zram0/stat", "0 0\n")
+    tree.zram(1, entries=[0])
+    tree.write("sys/block/zram1/stat", "0 0 0 0 5 0\n")
+    tree.write("sys/block/zram1/comp_algorithm", "\n")
+    tree.swap_on("/dev/zram1", pages=1023)
+    tree.write("sys/module/zswap/parameters/enabled", "1\n")
+
+
 SCENES: tuple[Callable[[Tree], None], ...] = (
     nothing, clean, disk, not_root, file, file_in_use, file_without_block_state, file_on_btrfs, two_files, loop,
     loop_without_discards, mapped, striped, partition, deleted, zswap_and_disk, zswap_and_zram, left_behind,
     just_worth_a_warning, not_worth_a_warning, just_grave, missed, missed_and_gone, without_user, freed_blocks,
-    no_freed_blocks, mounted_twice,
+    no_freed_blocks, mounted_twice, mounted_and_full, not_set_up,
 )  # fmt: skip
 
 ALL = Observed(12.5, 5000, 4000, 30, 6000, 900, 2_500_000, 70, 0)
@@ -264,6 +285,18 @@ def test_ascii_terminals_get_no_dashes(tmp_path: Path) -> None:
     assert isinstance(console.file, Ascii)
     said_ = console.file.getvalue()
     assert "note: /n?her: what lies behind it" in said_
+
+
+def test_filesystem_that_does_not_tell_its_room(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    freed_blocks(tree)
+
+    def fails(_: str) -> FilesystemSpace:
+        raise OSError(5, "Input/output error")
+
+    result = audit(machine=replace(tree.machine, space=fails))
+    assert [store.mounts for store in result.evidence.stores] == [(("/a folder", None),)]
+    assert not result.findings
 
 
 def test_every_scene_that_is_kept_is_looked_at() -> None:
