@@ -22,7 +22,7 @@ static inline u32 read_entry(u64 table, u64 index, struct event *event)
 	same = flags >> ZRAM_SAME & 1;
 	huge = flags >> ZRAM_HUGE & 1;
 	written_back = flags >> ZRAM_WB & 1;
-	huge &= 1 - written_back; /* which keeps its mark since 7.0 or so */
+	huge &= 1 - written_back; /* which in 7.3 keeps its mark */
 	event->flags |= same * FLAG_SAME | huge * FLAG_HUGE | written_back * FLAG_WRITTEN_BACK;
 	/* neither a same-filled page nor one on the backing device has an object in memory */
 	event->size = (flags & ((1U << ZRAM_FLAG_SHIFT) - 1)) * !(same | written_back);
@@ -383,7 +383,7 @@ int notification_return(void *ctx)
 	return 0;
 }
 
-/* The page is on the backing device now, and its entry still says what it took in memory (since 7.0 or so). */
+/* The page is on the backing device now, and its entry still says what it took in memory (7.3). */
 static inline void emit_moved(u64 zram, u64 table, u64 index)
 {
 	u32 flags = entry_flags(table, index);
@@ -427,7 +427,7 @@ int entry_dropped(void *ctx)
 		running = 0;
 	if (running && running->operation == OP_WRITE)
 		event.flags |= FLAG_REPLACED;
-	/* Until 7.0 or so, writeback frees the object in this way, and then says where the page is now. Another task
+	/* Up to 6.18, writeback frees the object in this way, and then says where the page is now. Another task
 	 * that drops an entry which was chosen for that does so for a write or a discard, or is a notification. */
 	else if (!running && entry_flags(table, index) >> ZRAM_CHOSEN & 1)
 		moved = true;

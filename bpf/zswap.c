@@ -297,7 +297,8 @@ static inline int entry_unknown(void)
 }
 #endif
 
-/* The swap entry of a zswap entry. Up to 6.1 or so it has the offset alone: the type is that of what is going on. */
+/* The swap entry of a zswap entry. Until 0bb488498c98 ("mm: zswap: remove zswap_header"), 6.5, it has the offset alone:
+ * the type is that of what is going on. */
 static inline u64 entry_at(u64 place, u64 around)
 {
 #ifdef ZSWAP_PLACE_IS_OFFSET

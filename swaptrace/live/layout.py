@@ -59,7 +59,7 @@ _KERNEL_SIZES = {"SIZE_BIO_VECTOR": "bio_vec", "SIZE_PT_REGS": "pt_regs"}
 _ZRAM: dict[str, tuple[str, ...]] = {
     "OFF_ZRAM_TABLE": ("zram.table",),
     "OFF_ZRAM_DISK": ("zram.disk",),
-    "OFF_ZRAM_FLAGS": ("zram_table_entry.flags", "zram_table_entry.attr.flags"),  # attr since 6.19 or so
+    "OFF_ZRAM_FLAGS": ("zram_table_entry.flags", "zram_table_entry.attr.flags"),  # attr: 7.3
     "OFF_ZRAM_HANDLE": ("zram_table_entry.handle",),
 }
 _ZRAM_SIZES = {"SIZE_ZRAM_ENTRY": "zram_table_entry"}
@@ -138,7 +138,10 @@ def layout(types: KernelTypes, *, zram: bool, zswap: bool = False, zswap_pools: 
 
 
 def _zswap(kernel: Btf) -> dict[str, int]:
-    """zswap's entries, which have the offset alone up to 6.1 or so, and what some allocators keep before the page."""
+    """zswap's entries, and what some allocators keep before the page.
+
+    The entries have the offset alone (seen: 5.10, 6.1) until 0bb488498c98 ("mm: zswap: remove zswap_header"), 6.5.
+    """
     constants = _places(kernel, _ZSWAP, {}) | {"ZSWAP_STORES": ZSWAP_STORES}
     if kernel.field("zswap_entry.swpentry") is None:
         constants["ZSWAP_PLACE_IS_OFFSET"] = 1

@@ -126,7 +126,7 @@ PROBES: tuple[Probe, ...] = (
             Candidate(
                 "swap_entries_free", (_AREA, _CLUSTER, "swp_entry_t", "int32"), "slots_freed_by_cluster_and_entry"
             ),
-            # 6.12, since 650975d2b181 ("mm: swap: free_swap_and_cache_nr() as batched free_swap_and_cache()") or so
+            # 6.12
             Candidate("swap_entry_range_free", (_AREA, "swp_entry_t", "int32"), "slots_freed_by_entry"),
             # 5.10, 6.1
             Candidate("swap_range_free", (_AREA, "int64", "int32"), "slots_freed_by_offset"),

@@ -271,8 +271,8 @@ class Programs:
 
         A return that the kernel could not follow (it keeps a limited number of calls in mind) leaves a call that was
         entered and never returned. Calls under way look the same, so this looks a few times and takes the least.
-        Programs that were skipped because another one ran on their CPU are counted by the kernel (since 6.7 or so; the
-        older ones do not tell).
+        Programs that were skipped because another one ran on their CPU are counted by the kernel: those of kprobes
+        since dd8657894c11 ("bpf: Count missed stats in trace_call_bpf"), 6.7; older ones do not tell.
         """
         skipped = self._skipped()
         least: dict[EventKind, int] = {}

@@ -176,5 +176,5 @@ def read_block_state(name: str, raw: bytes | None = None) -> tuple[NDArray[np.in
     flags = np.zeros(len(lines), np.uint32)
     for letter, flag in (("s", EventFlag.SAME), ("h", EventFlag.HUGE), ("w", EventFlag.WRITTEN_BACK)):
         flags |= np.where((marks == ord(letter)).any(axis=1), np.uint32(flag), np.uint32(0))
-    on_disk = flags & EventFlag.WRITTEN_BACK > 0  # which keep the mark of a huge one since 7.0 or so
+    on_disk = flags & EventFlag.WRITTEN_BACK > 0  # which in 7.3 keep the mark of a huge one
     return index, np.where(on_disk, flags & ~np.uint32(EventFlag.HUGE), flags)

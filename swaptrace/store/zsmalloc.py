@@ -323,7 +323,7 @@ class PoolArrays(NamedTuple):
     """see Total"""
 
 
-#: Python names it since 3.12 or so; include/uapi/asm-generic/mman-common.h, and so on x86 and arm64
+#: Python names it since 3.13; include/uapi/asm-generic/mman-common.h, and so on x86 and arm64
 _MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 
 

@@ -283,7 +283,7 @@ def test_end_snapshot_agrees(areas: Areas) -> None:
 
 class TestPages:
     def test_contents_are_stored_as_what_they_are(self, areas: Areas) -> None:
-        """Each step adds its own pages, but for those of zeros where the swap map keeps them (6.10 and later)."""
+        """Each step adds its own pages, but for those of zeros where the swap map keeps them (6.12 and later)."""
         before = areas.at("start", "start").content["zram0"]
         assert before.pages_stored == 1
         for step, kinds in (("compressible", {0, 2}), ("random", {2}), ("same", {1})):

@@ -99,3 +99,14 @@ def test_split_after_each_call() -> None:
     ]  # fmt: skip
     assert (np.concatenate([piece.events for piece, _ in pieces]) == whole.events).all()
     assert list(batch([]).split()) == []
+
+
+def test_pieces_have_the_events_of_their_calls() -> None:
+    """Two batches that are put together and taken apart: each call comes with its own event, wherever it stood."""
+    parts = [
+        batch([free(START, 0, 1), swap_call(START + 1, "swapoff", AREA), free(START + 2, 0, 2)]),
+        batch([free(START + 3, 0, 3), free(START + 4, 0, 4), swap_call(START + 5, "swapon", AREA)]),
+    ]
+    pieces = list(EventBatch.concatenate(parts).split())
+    ends = [(int(piece.events["time"][-1]), EventKind(piece.events["kind"][-1]).name) for piece, call in pieces if call]
+    assert ends == [(START + 1, "SWAPOFF"), (START + 5, "SWAPON")]

@@ -7,17 +7,25 @@ for what is accepted what has become of it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 import pytest
-from builders import START, Event, batch, free, header, store, trailer, zram_area
+from builders import PAGE_SIZE, START, Event, batch, free, header, store, trailer, zram_area
 
+from swaptrace.analysis.analysis import Analysis, machine_of
 from swaptrace.areas import Store, SwapArea
 from swaptrace.cli import cli, main
+from swaptrace.errors import UsageProblem
 from swaptrace.events import EventFlag, EventKind
+from swaptrace.report import style
+from swaptrace.report.charts import Chart
+from swaptrace.report.command import Selection, _select, analyse
+from swaptrace.store.zsmalloc import ChainRule, FullnessRule, geometry
 from swaptrace.trace.writer import TraceWriter
 
 SECOND = 1_000_000_000
@@ -221,6 +229,74 @@ def test_report_to_a_file_is_what_is_printed(
     printed = run(capsys, ["report", "swap.trace", "--format", form])[1]
     assert run(capsys, ["report", "swap.trace", "--format", form, "-o", "written"])[:2] == (0, "")
     assert (folder / "written").read_text(encoding="utf-8") == printed
+
+
+@pytest.mark.parametrize("form", ["text", "json", "html"])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_policy_reaches_every_format(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path, form: str, policy: str
+) -> None:
+    """Rows, fields and lines of that policy alone (what they hold, and what charts draw: test_tables, test_charts)."""
+    monkeypatch.chdir(folder)
+    drawn: list[tuple[str, ...]] = []
+    chart = Chart(
+        "x", "x", lambda area: style.blank("x", "x"), "x", lambda area: bool(drawn.append(area.shown)) or True
+    )
+    monkeypatch.setattr("swaptrace.report.html.CHARTS", (chart,))
+    _, out, _ = run(
+        capsys, ["report", "swap.trace", "--format", form, "--policy", policy, "-o", "page" if form == "html" else "-"]
+    )
+    said = (folder / "page" / "report.html").read_text(encoding="utf-8") if form == "html" else out
+    row = {"text": r"^{} +[\d.]+", "json": r'"{}": {{\s+"stale_slots_end"', "html": r'<th scope="row">{}</th>'}[form]
+    assert [name for name in POLICIES if re.search(row.format(name), said, re.MULTILINE)] == [policy]
+    assert drawn == [(policy,)] * 3 if form == "html" else not drawn
+
+
+def test_a_summary_does_not_tell_of_all_policies(folder: Path) -> None:
+    """What is not there is not left out in silence."""
+    found = analyse(folder / "swap.trace")
+    brief = [replace(area, policies={"none": area.policies["none"]}) for area in found.areas]
+    with pytest.raises(UsageProblem, match="does not tell what the policy discard does") as raised:
+        _select(replace(found, areas=brief), Selection(policies=("none", "discard")))
+    assert raised.value.remedy == "it tells of: none"
+
+
+WHAT_IFS = {
+    "chain=4": (4, ChainRule.LEAST_WASTE, FullnessRule.TENTHS),
+    "chain=8": (8, ChainRule.LEAST_WASTE, FullnessRule.TENTHS),
+    "chain=16": (16, ChainRule.LEAST_WASTE, FullnessRule.TENTHS),
+    "rule=used_percent,chain=4": (4, ChainRule.USED_PERCENT, FullnessRule.TENTHS),
+    "chain=4,rule=used_percent": (4, ChainRule.USED_PERCENT, FullnessRule.TENTHS),
+    "rule=used_percent": (8, ChainRule.USED_PERCENT, FullnessRule.TENTHS),
+    "fullness=quarters,chain=5": (5, ChainRule.LEAST_WASTE, FullnessRule.QUARTERS),
+}
+
+
+def test_what_if_is_a_replay_with_that_pool(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Each specification's figures are those of an analysis with that geometry, and not those of another one."""
+    events = [store(START + n, 0, n, size) for n, size in enumerate(range(400, 4000, 61), 1)]
+    events += [free(START + 500 + n, 0, n) for n in range(1, 40, 3)]
+    path, start = tmp_path / "pool.trace", header(AREAS[:1], [Store(0, "zram0", 64)])
+    writer = TraceWriter(path, start)
+    writer.write(batch(events))
+    writer.close(trailer(START + SECOND))
+    arguments = [word for text in WHAT_IFS for word in ("--what-if", text)]
+    _, out, _ = run(capsys, ["report", str(path), "--format", "json", *arguments])
+    (area,) = json.loads(out)["areas"]
+    assert list(area["what_if"]) == list(WHAT_IFS)
+    ends = set()
+    for text, (chain, rule, fullness) in WHAT_IFS.items():
+        machine = replace(machine_of(start), geometry=geometry(PAGE_SIZE, chain, rule, fullness))
+        analysis = Analysis(start, machine=machine)
+        analysis.feed(batch(events))
+        analysis.finish(trailer(START + SECOND))
+        (expected,) = analysis.what_if()
+        assert expected is not None
+        found = area["what_if"][text]
+        assert found["mem_used_total"] == asdict(expected.mem_used_total), text
+        assert found["stale_pool_bytes"] == {name: asdict(one) for name, one in expected.stale_pool_bytes.items()}, text
+        ends.add(found["mem_used_total"]["end"])
+    assert len(ends) >= 4  # they do differ
 
 
 # -------------------------------------------------------------------------------- record, audit, check and selftest
