@@ -88,3 +88,48 @@ def test_entry_that_changes_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert assumed.compare([device.store()], look) == len(ENTRIES)
     assert len(looks) > len(ENTRIES) + 2
+
+
+def test_a_device_that_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """block_state is missing, or empty: two pages are looked at, which may hold something, but on no other disk."""
+    device = Device(monkeypatch, entry1=EntrySeen(True, 63, EventFlag(0), True))
+
+    def missing(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(assumed.sysfs, "read_block_state", missing)
+    assert assumed.compare([device.store()], device.look) == 0
+    assert device.read == [0, 1]
+    device.changes[1] = EntrySeen(False, 0, EventFlag(0), False)
+    with pytest.raises(EnvironmentProblem, match="entry 1 holds something"):
+        assumed.compare([device.store()], device.look)
+
+
+def test_no_more_than_sixteen_entries_of_each_store_from_first_to_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = np.arange(0, 1000, 2)
+    monkeypatch.setattr(assumed.sysfs, "read_block_state", lambda name: (index, np.zeros(len(index), np.uint32)))
+    monkeypatch.setattr(assumed.sysfs, "read_store", lambda path: Store(0, path.name, 4096))
+    read: list[tuple[str, int]] = []
+    monkeypatch.setattr(assumed, "read_directly", lambda device, page: read.append((str(device), page)))
+    stores = [Store(0, "zram0", 4096), Store(1, "zram1", 4096)]
+    assert assumed.compare(stores, lambda: EntrySeen(read[-1][1] % 2 == 0, 63, EventFlag(0), True)) == 32
+    first = [page for device, page in read if device == "/dev/zram0"]
+    assert (len(first), first[0], first[15], first[16:]) == (18, 0, 998, [1, 3])
+    assert [page for device, page in read if device == "/dev/zram1"] == first
+
+
+def test_after_three_tries_the_difference_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device(monkeypatch, entry0=EntrySeen(True, 63, EventFlag.HUGE, True))
+    with pytest.raises(EnvironmentProblem) as raised:
+        assumed.compare([device.store()], device.look)
+    assert device.read.count(0) == 3
+    assert raised.value.what == (
+        "the kernel has no type information for the zram module, and the layout assumed is not that of zram0: "
+        f"entry 0: its flags are {EventFlag.HUGE!r}, not {EventFlag(0)!r}"
+    )
+    assert raised.value.remedy == "please report this with the output of: swaptrace check"
+
+
+def test_other_flags_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device(monkeypatch, entry0=EntrySeen(True, 63, EventFlag.MISSED, True))
+    assert assumed.compare([device.store()], device.look) == len(ENTRIES)

@@ -41,6 +41,7 @@ MOUNTS = """\
 too short - ext4
 32 1 0:5 / /x rw shared:1 ext4 /dev/sda rw
 33 1 0:5 / /y rw - ext4
+34 1 0:5 / /z rw - tmpfs none
 """
 
 
@@ -52,6 +53,7 @@ def test_mounts(tmp_path: Path) -> None:
         Mount("0:21", "/proc", "proc", "proc", frozenset({"rw", "nosuid"})),
         Mount("253:0", "/mnt/a b", "ext4", "/dev/zram0", frozenset({"ro", "noatime", "rw", "discard"})),
         Mount("253:1", "/without", "xfs", "/dev/disk\\by", frozenset({"rw"})),
+        Mount("0:5", "/z", "tmpfs", "none", frozenset({"rw"})),
     ]
     assert Machine(tmp_path / "nowhere").mounts() == []
 

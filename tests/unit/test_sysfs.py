@@ -158,3 +158,53 @@ def test_area_that_is_no_block_device(tmp_path: Path) -> None:
         area = describe_area(str(path), 3, -2, 15, 4)
         assert (area.backing, area.store, area.extents) == ("disk", None, ())
         assert (area.slots, area.used, area.swap_type) == (16, 4, 3)
+
+
+def test_stores_are_those_that_are_set_up_in_their_numbers_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, pages in ((10, 3), (2, 5), (1, 0)):
+        folder = tmp_path / f"zram{number}"
+        folder.mkdir()
+        (folder / "dev").write_text(f"253:{number}\n")
+        (folder / "disksize").write_text(f"{pages * sysfs.PAGE_SIZE}\n")
+    (tmp_path / "sda").mkdir()
+    monkeypatch.setattr(sysfs, "_BLOCK", tmp_path)
+    assert [(store.id, store.name, store.pages) for store in sysfs.read_stores()] == [
+        (2, "zram2", 5),
+        (10, "zram10", 3),
+    ]
+
+
+def test_places_are_the_kernels() -> None:
+    assert (str(sysfs._BLOCK), str(sysfs._DEBUG_ZRAM)) == ("/sys/block", "/sys/kernel/debug/zram")
+
+
+@pytest.mark.parametrize("held", [1, 2])
+def test_size_of_a_single_entry_is_what_mm_stat_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    (tmp_path / "zram3").mkdir()
+    (tmp_path / "zram3" / "block_state").write_bytes(line(0, "...."))
+    monkeypatch.setattr(sysfs, "_DEBUG_ZRAM", tmp_path)
+    monkeypatch.setattr(sysfs.time, "clock_gettime_ns", lambda clock: 77 if clock == sysfs.time.CLOCK_MONOTONIC else 0)
+    counters = {"pages_stored": held, "compr_data_size": 63}
+    events = sysfs.present_entries(Store(3, "zram3", 16, counters=counters))
+    assert (events["size"].tolist(), events["time"].tolist()) == ([63 if held == 1 else 0], [77])
+
+
+def test_without_some_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = b"".join(
+        line(i, f) for i, f in ((2, "...."), (3, "...."), (4, "s..."), (5, "s..."), (6, "s..."), (9, "...."))
+    )
+    events = present(tmp_path, monkeypatch, raw)
+
+    def rest(*indexes: int) -> list[tuple[int, int, int]]:
+        found = sysfs.without(events, np.array(indexes, np.int64))
+        return [(int(e["slot"]), int(e["run"]), int(e["flags"])) for e in found]
+
+    same = int(EventFlag.SAME)
+    assert rest() == [(2, 2, 0), (4, 3, same), (9, 1, 0)]
+    assert rest(3, 5, 7) == [(2, 1, 0), (4, 1, same), (6, 1, same), (9, 1, 0)]
+    assert rest(2, 3, 4, 5, 6, 9) == []
+    assert len(sysfs.without(events[:0], np.array([1], np.int64))) == 0
