@@ -36,7 +36,8 @@ class Store:
     counters: every number that sysfs tells, by name: those of mm_stat (orig_data_size ... in bytes, same_pages and
     huge_pages in pages), io_stat, debug_stat (miss_free) and bd_stat. `pages_stored` is orig_data_size in pages. Those
     of zswap are for the whole machine: there are none if it has another area to serve. allocator: where the compressed
-    bytes are; "" if in several pools.
+    bytes are; "" if in several pools. features: what the device does besides, that no event tells of (see
+    swaptrace.degradation.FEATURES).
     """
 
     id: int
@@ -45,6 +46,7 @@ class Store:
     algorithm: str = ""
     counters: dict[str, int] = field(default_factory=dict)
     allocator: str = "zsmalloc"
+    features: tuple[str, ...] = ()
 
     @property
     def is_zswap(self) -> bool:

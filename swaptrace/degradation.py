@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from swaptrace.areas import Store
+
 __all__ = [
     "BLIND",
     "DROPPED",
+    "FEATURES",
     "NOTIFICATION",
+    "RECOMPRESSION",
     "RESET",
     "SLOT_ALLOCATED",
     "SLOT_FREED",
@@ -29,6 +33,7 @@ __all__ = [
     "ZSWAP_WRITEBACK_ENTRY",
     "Without",
     "unknown_figures",
+    "why_not_modelled",
 ]
 
 _NOTIFICATIONS = ("notified", "notify_free", "miss_free", "discarded", "notification_ns")
@@ -97,6 +102,20 @@ WITHOUT: dict[str, Without] = {
 
 #: Without one of these, stores cannot be modelled at all.
 BLIND = frozenset({STORED, DROPPED})
+
+
+RECOMPRESSION = "recompression"
+
+#: What a zram device may be set up to do, that no event tells of: a sentence for each. Its store is not modelled then.
+FEATURES = {
+    RECOMPRESSION: "it recompresses pages (recomp_algorithm is set), which is not told from dropping them: "
+    "what it holds, and what is stale, is not known; only slots freed are seen",
+}
+
+
+def why_not_modelled(store: Store | None) -> str:
+    """The reason why a store cannot be followed: a sentence; "" if it can."""
+    return "" if store is None else "; ".join(f"{store.name}: {FEATURES.get(name, name)}" for name in store.features)
 
 
 def unknown_figures(missing: Iterable[str]) -> frozenset[str]:

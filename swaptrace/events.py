@@ -19,12 +19,16 @@ tables below, so they cannot differ. What each field means for each kind:
 | RESET   | store      | 0              | 0     | 0                     | 0                      |                 |
 | MOVED   | store      | store index    | 1     | compressed, until now | 0                      | HUGE, until now |
 | DISCARD | store      | store index    | 1     | 0                     | pages                  |                 |
+| FAILED  | store      | store index    | times | 0                     | pages                  |                 |
 
 `time` is CLOCK_MONOTONIC in ns. A *store* is a zram device, by its minor number, or zswap in front of a swap area, by
 ZSWAP_STORES + swap type; a *store index* is a page of it, for zswap the swap offset. A memory cgroup is the inode
 number of its directory (0: none, or not known). PRESENT is no event of the kernel: it says that the store held an entry
 when the recording began. MOVED: the entry stays, but its object goes from memory to zram's backing device. DISCARD is
-the request; what it drops has DROP events of its own, which come first.
+the request; what it drops has DROP events of its own, which come first. FAILED is a request to write that the store
+refused (zram's mem_limit, no memory): `slot` is the first page that was not stored, `arg` how many of the request were
+not, and `run` how often the store tried and failed, as it counts them in failed_writes. Pages before that one have
+STORE events of their own, which come first; what the page had before, it has still.
 """
 
 from __future__ import annotations
@@ -66,6 +70,7 @@ class EventKind(IntEnum):
     ALLOC = 11
     MOVED = 12
     DISCARD = 13
+    FAILED = 14
 
 
 class EventFlag(IntFlag):

@@ -23,6 +23,7 @@ from swaptrace.analysis.derived import (
     store_in,
     trace_result,
 )
+from swaptrace.analysis.doubts import Doubts, doubtful, doubts_of
 from swaptrace.analysis.lifetimes import Count, Lifetimes
 from swaptrace.analysis.results import (
     MOST_LEAKS,
@@ -37,7 +38,7 @@ from swaptrace.analysis.results import (
 from swaptrace.analysis.survey import Survey, survey
 from swaptrace.analysis.worker import Worker
 from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
-from swaptrace.degradation import BLIND
+from swaptrace.degradation import BLIND, STORED, unknown_figures, why_not_modelled
 from swaptrace.events import EventBatch
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
 from swaptrace.store import zsmalloc
@@ -178,6 +179,7 @@ class Analysis:
         self.notifiers.register(self._swapon, SwapEvent.SWAPON)
         self.notifiers.register(self._swapoff, SwapEvent.SWAPOFF)
         self._models: dict[tuple[str, int, int], _StoreModel] = {}
+        self._not_modelled: dict[tuple[int, int], str] = {}  # why, by (swap type, generation)
         self._where: list[tuple[_StoreModel, int]] = []  # (model, number of the area in it), in order of appearance
         self._tally = _Tally(last=header.start.time)
         self._tasks: dict[int, str] = {}
@@ -191,13 +193,16 @@ class Analysis:
             store = self._stores.get(area.store) if area.store is not None else None
             self.notifiers.swapon(area, store, header.start.time)
         for store in self._stores.values():  # those without a swap area yet: mkswap may write to them before swapon
-            self._model_of(store)
+            if not store.features:
+                self._model_of(store)
 
     # -- the notifiers of swapon and swapoff
 
     def _swapon(self, told: Notification) -> None:
         area = told.area
-        if told.store is not None and not self._blind:
+        if why := why_not_modelled(told.store):
+            self._not_modelled[area.swap_type, area.generation] = why
+        if told.store is not None and not self._blind and not why:
             model = self._model_of(told.store)
         else:
             key = ("area", area.swap_type, area.generation)
@@ -272,7 +277,8 @@ class Analysis:
         if self._blind:
             return
         for number in found.stores:
-            if ("store", number, 0) not in self._models:
+            known = self._stores.get(number)
+            if ("store", number, 0) not in self._models and not (known and known.features):
                 name = "zswap" if number >= ZSWAP_STORES else f"zram{number}"
                 self._model_of(Store(number, name, 0))
 
@@ -320,7 +326,11 @@ class Analysis:
         whole = trailer is not None and self._until is None
         kernel = trailer.end if trailer is not None and whole else None
         self._free_path = trailer.free_path if trailer is not None and whole else None
-        areas = [self._area(model, number, end, kernel) for model, number in self._where]
+        doubts = {id(model): self._doubts(model, trailer) for model in self._models.values()}
+        for model in self._models.values():
+            if doubts[id(model)].compacted:
+                model.replay.forget_pools()
+        areas = [doubtful(self._area(model, n, end, kernel), doubts[id(model)]) for model, n in self._where]
         return trace_result(
             self.header,
             trailer,
@@ -337,6 +347,8 @@ class Analysis:
         notifications = lives.count(number, Count.NOTIFY_FREE)
         stores, frees = lives.count(number, Count.STORES), lives.count(number, Count.FREES)
         content = self._content(model)
+        why = self._not_modelled.get((area.swap_type, area.generation), "")
+        failed = lives.count(number, Count.FAILED_WRITES) if model.store and not model.store.is_zswap else None
         return AreaResult(
             device=area.path,
             swap_type=area.swap_type,
@@ -363,6 +375,7 @@ class Analysis:
                 lives.sizes(number),
                 self.header.page_size,
                 partial(self._kernel_delta, model, kernel),
+                failed,
             ),
             swap_header=dict(zip(("pages", "compr_bytes"), replay.header(model.map), strict=True)),
             model=content,
@@ -389,7 +402,9 @@ class Analysis:
             what_if={},
             left_censored=lives.count(number, Count.LEFT_CENSORED),
             moved=lives.count(number, Count.MOVED),
+            failed_writes=failed,
             used_slots=area.used + lives.given_out(number) if allocations_told(self.header) else None,
+            not_told=dict.fromkeys(unknown_figures({STORED}), why) if why else {},
         )
 
     def _leaks(self, model: _StoreModel, number: int) -> list[Leak]:
@@ -415,6 +430,11 @@ class Analysis:
         pools = model.replay.pools
         used = pools.held(_POOL["observed"]).end if pools else None
         return content_of(model.store, start, changes, self.header.page_size, used)
+
+    def _doubts(self, model: _StoreModel, trailer: Trailer | None) -> Doubts:
+        end = store_in(trailer.end if trailer else None, model.store)
+        whole = self._until is None and trailer is not None and not trailer.losses()
+        return doubts_of(self._stores.get(model.map.store), end, model.replay, whole=whole)
 
     def _kernel_counts(self, model: _StoreModel, area: SwapArea, kernel: Snapshot | None) -> dict[str, int | None]:
         counts = {name: self._kernel_delta(model, kernel, name) for name in KERNEL_COUNTS}

@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from swaptrace.analysis.results import AreaResult, Range
 
-__all__ = ["figures", "with_bounds"]
+__all__ = ["all_unknown", "figures", "with_bounds"]
 
 Kinds = frozenset[str]
 
@@ -79,6 +79,7 @@ _RULES: dict[str, _Rule] = {
     "discarded": _more("DROP"),
     "written_back": _more("DROP"),
     "moved": _more("MOVED"),
+    "failed_writes": _more("FAILED"),
     "left_censored": _Rule(frozenset({"STORE"}), _GONE),
     "used_slots": _Rule(frozenset({"FREE"}), frozenset({"ALLOC"})),
     "live_slots_end": _Rule(_STATE, _STORED),
@@ -103,7 +104,7 @@ _NO_RULE: dict[str, Kinds] = {
     "recovered.pool_bytes": _ANY,
     "leaked.pool_bytes": _ANY,
     "leaks": _SIZE,
-    "ramzswap": _ENTRY | {"LOAD"},
+    "ramzswap": _ENTRY | {"LOAD", "FAILED"},
     "swap_header": _ENTRY,
     "lifetime_ns": _STATE | {"ALLOC"},
     "lifetime_by_reason_ns": _STATE | {"ALLOC"},
@@ -183,14 +184,15 @@ def with_bounds(
     kinds = {kind for kind, number in lost.items() if number}
     if (part and kinds) or kinds & _STRUCTURE:
         why = "how much of this part was lost is not known" if part else f"lost: {_said(lost, kinds & _STRUCTURE)}"
-        everything = {**_no_rules(area), **dict.fromkeys(figures(area), _ANY)}
-        return replace(area, ranges={}, unknown=dict.fromkeys(everything, why))
+        return replace(area, ranges={}, unknown=all_unknown(area, why))
     steps = (1, page_size, cluster_slots, cluster_slots * page_size)
     ranges: dict[str, Range] = {}
-    unknown = {}
+    unknown = dict(area.unknown)
     if missed:
         kinds |= _ANY
     for figure, value in figures(area).items():
+        if figure in unknown:
+            continue
         rule = _rule(figure)
         step = steps[rule.per]
         less, more = (step * sum(lost.get(kind, 0) for kind in side) for side in (rule.less, rule.more))
@@ -204,6 +206,11 @@ def with_bounds(
         if kinds & hangs_on and not _sure(area, figure):
             unknown[figure] = f"lost: {_said(lost, kinds & hangs_on)}" if not missed else "probes did not run"
     return replace(area, ranges=_capped(ranges, area), unknown=unknown)
+
+
+def all_unknown(area: AreaResult, why: str) -> dict[str, str]:
+    """Every figure that what was lost may have changed, with the reason."""
+    return dict.fromkeys([*_no_rules(area), *figures(area)], why)
 
 
 def _sure(area: AreaResult, figure: str) -> bool:

@@ -26,7 +26,7 @@ __all__ = [
     "trace_result",
 ]
 
-KERNEL_COUNTS = ("notify_free", "miss_free", "written_back_pages")
+KERNEL_COUNTS = ("notify_free", "miss_free", "failed_writes", "pages_compacted", "written_back_pages")
 UNKNOWN_CONTENT = Content(None, None, None, None, None, None, None)
 
 
@@ -87,17 +87,21 @@ def ramzswap(
     sizes: NDArray[np.int64],
     page_size: int,
     moved: Callable[[str], int | None],
+    failed: int | None = None,
 ) -> dict[str, int | float | None]:
     """The statistics that the ramzswap driver kept (drivers/staging/ramzswap/ramzswap_drv.h), under its names.
 
     same: same-filled pages now. sizes: pages stored, by compressed size (bytes). moved: how far the kernel's counter of
-    that name moved while recording.
+    that name moved while recording. failed: writes that failed, if events tell.
     """
     stored = int(sizes.sum())
+    failed = moved("failed_writes") if failed is None else failed
     return {
         "num_reads": loads,
-        "num_writes": stores,
-        **{name: moved(name) for name in ("failed_reads", "failed_writes", "invalid_io")},
+        "num_writes": stores + (failed or 0),  # which it counted before it tried
+        "failed_reads": moved("failed_reads"),
+        "failed_writes": failed,
+        "invalid_io": moved("invalid_io"),
         "notify_free": notifications,
         "pages_zero": same,
         "good_compress_pct": 100 * int(sizes[: page_size // 2 + 1].sum()) / stored if stored else None,

@@ -38,6 +38,7 @@ class Count(IntEnum):
     ALLOCATED = 10
     MOVED = 11
     WRITTEN_BACK = 12  # by zswap, to the swap area
+    FAILED_WRITES = 13  # times, not slots
 
 
 # phases of a slot
@@ -50,7 +51,8 @@ _GONE, _MISSED, _REPLACED = int(EventFlag.GONE), int(EventFlag.MISSED), int(Even
 _REASONS = max(FreeReason) + 1
 _STORES, _LOADS, _FREES, _FREES_UNWRITTEN, _REWRITES, _NOTIFY_FREE, _MISS_FREE, _DROPS, _LEFT, _FREED_LEFT = range(10)
 _ALLOCATED, _MOVES = 10, 11
-_WRITTEN_BACK = int(Count.WRITTEN_BACK)
+_WRITTEN_BACK, _FAILED_WRITES = int(Count.WRITTEN_BACK), int(Count.FAILED_WRITES)
+_FAILED = int(EventKind.FAILED)
 _BY_ZSWAP = int(EventFlag.ANY_POLICY | EventFlag.WRITTEN_BACK)
 
 
@@ -185,6 +187,8 @@ def _advance(events: Events, pages: PageMap, state: _State) -> None:
             state.totals[area, _NOTIFY_MAX] = max(state.totals[area, _NOTIFY_MAX], event["arg"])
         elif kind == _MOVED:
             state.counts[area, _MOVES] += 1
+        elif kind == _FAILED:
+            state.counts[area, _FAILED_WRITES] += event["run"]
         elif kind == _DROP and not event["flags"] & _REPLACED:
             state.counts[area, _DROPS] += 1
             if event["flags"] & _BY_ZSWAP == _BY_ZSWAP:

@@ -167,8 +167,10 @@ class AreaResult:
     used_slots: int | None  # at the end: in use when the area was first seen, plus allocated, minus freed
     store: str | None = None  # the store's name: that of the zram device, or zswap
     written_back: int = 0  # of `discarded`: by zswap, to the swap area
+    failed_writes: int | None = None  # times that the store refused a page; None where that is not told
     ranges: dict[str, Range] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
+    not_told: dict[str, str] = field(default_factory=dict)
     shown: tuple[str, ...] = ()  # the policies that reports are to show; all if empty
 
     @property

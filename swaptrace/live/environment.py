@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from swaptrace.areas import ZSWAP_STORES
+from swaptrace.degradation import FEATURES
 from swaptrace.errors import EnvironmentProblem, Problem
 from swaptrace.live.machine import Machine
 from swaptrace.live.probes import ZRAM, ZRAM_WRITEBACK, ZSWAP
+from swaptrace.live.sysfs import features_of
 from swaptrace.live.zswap import read_zswap
 
 __all__ = ["Requirement", "features_off", "missing_views", "require", "requirements"]
@@ -40,6 +43,7 @@ def requirements(root: Path = _ROOT) -> Iterator[Requirement]:
     yield _kprobes(root)
     yield _lockdown(root)
     yield _types(root)
+    yield _devices(root)
     yield _bcc()
 
 
@@ -101,6 +105,28 @@ def _types(root: Path) -> Requirement:
     )
 
 
+def _devices(root: Path) -> Requirement:
+    """An event has room for device numbers below ZSWAP_STORES: those from there on stand for zswap."""
+    numbers = {device.name: _minor(device) for device in (root / "sys/block").glob("zram*")}
+    beyond = sorted((number, name) for name, number in numbers.items() if number >= ZSWAP_STORES)
+    if not beyond:
+        return Requirement("zram devices", f"{len(numbers)}")
+    number, name = beyond[0]
+    return Requirement(
+        "zram devices",
+        f"/dev/{name} has the device number {number}: those of {ZSWAP_STORES} and more cannot be recorded",
+        f"remove it, if it is not in use: echo {name.removeprefix('zram')} > /sys/class/zram-control/hot_remove",
+    )
+
+
+def _minor(device: Path) -> int:
+    """A block device's minor number, by its folder in sysfs; -1 if it is going away."""
+    try:
+        return int((device / "dev").read_text().split(":")[1])
+    except (OSError, ValueError, IndexError):
+        return -1
+
+
 def _bcc() -> Requirement:
     from swaptrace.live.programs import import_bcc
 
@@ -133,7 +159,11 @@ def features_off(root: Path = _ROOT) -> dict[str, str]:
 
 def missing_views(root: Path = _ROOT) -> list[str]:
     """What recording can do without, but not as well: sentences."""
-    missing = []
+    missing = [
+        f"{device.name}: {FEATURES[feature]}"
+        for device in sorted((root / "sys/block").glob("zram*"))
+        for feature in features_of(device)
+    ]
     zram = (root / "sys/module/zram").exists()
     if not zram and read_zswap(Machine(root)).why_off:
         missing.append(

@@ -46,7 +46,9 @@ def describe_area(
     extents = slot_extents(pieces, area.slots)
     if not extents:
         return disk
-    return replace(area, backing="zram", store=sysfs.read_store(_BLOCK / pieces[0].store).id, extents=extents)
+    store = sysfs.read_store(_BLOCK / pieces[0].store)
+    # a device number that events have no room for stands for zswap there: nothing is recorded of it
+    return disk if store.is_zswap else replace(area, backing="zram", store=store.id, extents=extents)
 
 
 def store_of(area: SwapArea, pools: int = 0) -> Store | None:
@@ -62,7 +64,7 @@ def take_snapshot(types: list[int], *, zswap: bool = False, pools: int = 0) -> S
     zswap: it is recorded. pools: how many of them it has.
     """
     now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-    stores = sysfs.read_stores()
+    stores = tuple(store for store in sysfs.read_stores() if not store.is_zswap)  # see describe_area
     areas = tuple(
         describe_area(line.path, swap_type, line.priority, line.pages, line.used, zswap=zswap)
         for swap_type, line in zip(types, sysfs.read_swaps(), strict=False)

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.areas import Store
+from swaptrace.degradation import RECOMPRESSION
 from swaptrace.events import EventFlag, EventKind, empty
 
 __all__ = [
     "SwapsLine",
+    "features_of",
     "present_entries",
     "read_block_state",
     "read_store",
@@ -98,7 +100,21 @@ def read_store(device: Path) -> Store:
         pages=size[0] // PAGE_SIZE if size else 0,
         algorithm=algorithm,
         counters=counters,
+        features=features_of(device),
     )
+
+
+def features_of(device: Path) -> tuple[str, ...]:
+    """What a zram device, by its folder in sysfs, is set up to do that no event tells of.
+
+    recomp_algorithm has a line for each algorithm that was chosen; it is empty if none was, and not there without
+    CONFIG_ZRAM_MULTI_COMP (since 6.2, "zram: introduce recompress sysfs knob").
+    """
+    try:
+        chosen = (device / "recomp_algorithm").read_text().strip()
+    except OSError:
+        return ()
+    return (RECOMPRESSION,) if chosen else ()
 
 
 def read_stores() -> tuple[Store, ...]:

@@ -48,6 +48,7 @@ _AREA = (
     "written_back",
     "left_censored",
     "moved",
+    "failed_writes",
     "used_slots",
     "live_slots_end",
     "live_compr_bytes_end",
@@ -102,7 +103,9 @@ def _withheld(report: dict[str, Any], area: AreaResult) -> dict[str, Any]:
     """The same without what is not known exactly as events were lost; `bounds` and `unknown` tell what is."""
     bounds = {figure: [found.low, found.high] for figure, found in area.ranges.items() if _withhold(report, figure)}
     unknown = {figure: why for figure, why in area.unknown.items() if _withhold(report, figure)}
-    return report | {"bounds": bounds, "unknown": unknown}
+    for figure in area.not_told:
+        _withhold(report, figure)
+    return report | {"bounds": bounds, "unknown": unknown | area.not_told}
 
 
 def _withhold(report: dict[str, Any], figure: str) -> bool:

@@ -42,6 +42,7 @@ ACTIVITY = {
     "miss_free": "notifications that found the entry busy",
     "discarded": "entries dropped in another way",
     "written_back": "of these, by zswap to the swap area",
+    "failed_writes": "writes that the store refused (no room, mem_limit)",
     "left_censored": "entries older than the recording",
     "live_slots_end": "slots live at the end",
 }
@@ -287,7 +288,7 @@ def activity_table(area: AreaResult, duration_s: float | None) -> Table | None:
     rows = {}
     for name, meaning in ACTIVITY.items():
         number = getattr(area, name)
-        if name == "written_back" and area.backing != "zswap":
+        if (name == "written_back" and area.backing != "zswap") or (name == "failed_writes" and not number):
             continue
         if not number and not area.stores:  # idle, or a store that nobody looks into: rows of zeros say nothing
             continue

@@ -143,7 +143,8 @@ def _within_bounds(area: AreaResult) -> str:
     elif "none" in area.policies and "policies.none.stale_compr_bytes.end" not in area.unknown:
         held = units.size(area.policies["none"].stale_compr_bytes.end)
     else:
-        return "Events were lost: what stale slots hold is not known."
+        why = area.unknown.get("policies.none.stale_compr_bytes.end", "events were lost")
+        return f"What stale slots hold is not known: {why}."
     return f"Stale slots would hold {held} at the end without slot-free notifications; events were lost."
 
 
@@ -182,6 +183,9 @@ def warnings(result: TraceResult) -> list[str]:
     for event in result.header.get("missing", ()):
         without = WITHOUT[event].sentence if event in WITHOUT else "what rests on it is unknown"
         said.append(f"THE KERNEL DID NOT TELL OF: {event}. Without it, {without}. A 0 that rests on it means nothing.")
+    for area in result.areas:
+        why_not = {*area.not_told.values(), *(() if lost else area.unknown.values())}
+        said += [f"{area.device}: {why}." for why in sorted(why_not)]
     came = result.trace.get("areas_left_out")
     if came:
         said.append(

@@ -70,6 +70,9 @@ class Total(IntEnum):
     PRESENT = 5
     UNSIZED = 6  # entries from before the recording whose size was not known then
     WRITTEN_BACK = 7  # on zram's backing device: bd_count in bd_stat
+    FAILED = 8  # writes that the store refused: failed_writes in io_stat
+    UNTOLD = 9  # stores that look like writes which failed, in traces and on kernels that do not tell of those
+    RESETS = 10
 
 
 _QUANTITIES = len(Quantity)
@@ -86,6 +89,7 @@ _STORE, _LOAD, _FREED = int(EventKind.STORE), int(EventKind.LOAD), int(EventKind
 _DROP, _NOTIFY, _PRESENT = int(EventKind.DROP), int(EventKind.NOTIFY), int(EventKind.PRESENT)
 _RESET, _ALLOC, _MOVED = int(EventKind.RESET), int(EventKind.ALLOC), int(EventKind.MOVED)
 _DISCARD, _ANY_POLICY = int(EventKind.DISCARD), int(EventFlag.ANY_POLICY)
+_FAILED = int(EventKind.FAILED)
 _SWAPOFF = int(FreeReason.SWAPOFF)
 _GONE, _DROPPED = int(EventFlag.GONE), int(EventFlag.DROPPED)
 _REPLACED, _MISSED_FLAG = int(EventFlag.REPLACED), int(EventFlag.MISSED)
@@ -336,6 +340,7 @@ def _store(state: _State, pages: PageMap, page: Number, event: Record) -> None:
     if flags & _GONE:
         # Freed and dropped before its size could be read: the free and the drop, which has the size, came first.
         state.totals[4] += 1
+        state.totals[9] += 1
         _count(state, 1, old_size, _flags_of(bits))
         _operate(state, _POOL_NONE | _POOL_DISCARD | _POOL_ONCE, page, old_size)
         held = _HELD_NONE | _HELD_DISCARD | _HELD_ONCE
@@ -343,6 +348,7 @@ def _store(state: _State, pages: PageMap, page: Number, event: Record) -> None:
         return
     size = np.int64(event["size"])
     if bits & _HELD_OBSERVED:  # the kernel drops the old entry first; it does not if that event was lost
+        state.totals[9] += 1
         _count(state, -1, old_size, _flags_of(bits))
     _count(state, 1, size, flags)
     _operate(state, _ALL_POOLS, page, size)
@@ -499,9 +505,14 @@ def _advance(events: Events, told: NDArray[np.bool_], pages: PageMap, state: _St
             continue
         if event["device"] != pages.store or kind < _STORE or kind == _DISCARD:
             continue
+        if kind == _FAILED:  # nothing has changed
+            state.totals[8] += event["run"]
+            continue
         if kind == _RESET:  # of the whole store: its slot means nothing
             _tick(state, time)
             _reset(state, pages)
+            state.totals[8] = 0  # as the store's own counters
+            state.totals[10] += 1
             continue
         page = np.int64(event["slot"])
         if page >= limit:

@@ -35,7 +35,7 @@ from swaptrace.summary.plan import Plan
 
 __all__ = ["KINDS", "RUNNING", "Late", "Maps", "collect", "dtype_of", "leaks_of", "look_at_pages", "prepare"]
 
-KINDS = max(EventKind) + 1
+KINDS = EventKind.DISCARD + 1  # later ones change no figure of a summary, and files have no room for their number
 _WORD = (1 << 64) - 1
 _LEAK = Bit.IN_USE | Bit.NOTIFY | Bit.OBSERVED  # of these bits, a leaked page has the last one only
 RUNNING = (Phase.USED, Phase.FREE)  # what `running` has a histogram of: lives, and waits for reuse

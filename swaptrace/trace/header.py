@@ -102,7 +102,7 @@ def from_dict(kind: type[T], data: dict[str, Any]) -> T:
         values["stores"] = tuple(from_dict(Store, store) for store in values["stores"])
     if "extents" in values:
         values["extents"] = tuple(tuple(extent) for extent in values["extents"])
-    for name in ("command", "probes", "missing"):
+    for name in ("command", "probes", "missing", "features"):
         if name in values:
             values[name] = tuple(values[name])
     return kind(**values)

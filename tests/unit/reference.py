@@ -303,6 +303,8 @@ class Reference:
             return
         if event.kind == EventKind.DISCARD:  # what it dropped was told, entry by entry
             return
+        if event.kind == EventKind.FAILED:  # nothing was stored, and what was there is there still
+            return
         pages = self._pages(event.device)
         pages.tick(event.time)
         {

@@ -102,3 +102,32 @@ def test_whether_the_kernel_preempts_itself(tmp_path: Path, modes: str | None, v
         (tmp_path / "sys/kernel/debug/sched").mkdir(parents=True)
         (tmp_path / "sys/kernel/debug/sched/preempt").write_text(modes)
     assert preempts_itself(tmp_path, version) == expected
+
+
+def test_device_numbers_that_stand_for_zswap_are_refused(machine: Path) -> None:
+    """An event has 8 bits for a store; those from 128 on are zswap's."""
+    for number in (0, 127):
+        _device(machine, number)
+    require(machine)
+    _device(machine, 128)
+    with pytest.raises(EnvironmentProblem, match="/dev/zram128 has the device number 128") as caught:
+        require(machine)
+    assert caught.value.exit_status == 3
+    assert caught.value.remedy.endswith("echo 128 > /sys/class/zram-control/hot_remove")
+
+
+def _device(machine: Path, number: int) -> Path:
+    device = machine / f"sys/block/zram{number}"
+    device.mkdir(parents=True)
+    (device / "dev").write_text(f"251:{number}\n")
+    return device
+
+
+def test_recompression_is_said_where_it_is_set_up(machine: Path) -> None:
+    """The file is there on every kernel that could, and is empty until an algorithm is chosen."""
+    device = _device(machine, 3)
+    (device / "recompress").write_text("")
+    (device / "recomp_algorithm").write_text("")
+    assert missing_views(machine) == []
+    (device / "recomp_algorithm").write_text("#1: lzo lzo-rle lz4 [zstd]\n")
+    assert [sentence.split(" (")[0] for sentence in missing_views(machine)] == ["zram3: it recompresses pages"]
