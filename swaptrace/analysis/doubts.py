@@ -22,11 +22,12 @@ _POOL = ("mem_used_total", "pool", "recovered.pool_bytes", "leaked.pool_bytes")
 
 @dataclass(frozen=True)
 class Doubts:
-    """compacted: pages that compaction gave back. refused: writes that failed beyond those that events tell of.
-    suspects: stores that may have been such writes.
+    """compacted: pages that compaction gave back. refused: writes that failed beyond those that events tell of, of
+    `failed` in all. suspects: stores that may have been such writes.
     """
 
     compacted: int = 0
+    failed: int = 0
     refused: int = 0
     suspects: int = 0
 
@@ -40,7 +41,7 @@ def doubts_of(start: Store | None, end: Store | None, replay: Replay, *, whole: 
         end.counters.get(name, 0) - before.get(name, 0) for name in ("pages_compacted", "failed_writes")
     )
     refused = failed - replay.total(Total.FAILED) if whole else 0
-    return Doubts(max(compacted, 0), max(refused, 0), replay.total(Total.UNTOLD))
+    return Doubts(max(compacted, 0), failed, max(refused, 0), replay.total(Total.UNTOLD))
 
 
 def doubtful(area: AreaResult, doubts: Doubts) -> AreaResult:
@@ -56,7 +57,9 @@ def doubtful(area: AreaResult, doubts: Doubts) -> AreaResult:
         not_told |= dict.fromkeys(names, why)
     if doubts.refused:
         why = f"the kernel counted {units.count(doubts.refused)} failed writes that no event tells of"
-        not_told |= dict.fromkeys(("failed_writes", "ramzswap"), why)
+        not_told |= dict.fromkeys(("failed_writes", "ramzswap.num_writes"), why)
+        driver = area.ramzswap | {"num_writes": None, "failed_writes": doubts.failed}
+        area = replace(area, failed_writes=None, ramzswap=driver)
         if doubts.suspects:
             unknown = all_unknown(area, f"{why}; they are among those that were stored")
     return replace(area, not_told=area.not_told | not_told, unknown=area.unknown | unknown)

@@ -27,7 +27,7 @@ def analysed(events: list[Event], **how: int) -> AreaResult:
 
 def whole(events: list[Event], **how: int) -> TraceResult:
     analysis = Analysis(header([AREA], [ZRAM]), **how)  # type: ignore[arg-type]
-    analysis.feed(batch(events))
+    analysis.feed(batch([*events, Event(START + 900, EventKind.FAILED, 0, 60, run=3, arg=3)]))
     end = Snapshot(START + 1000, (AREA,), (replace(ZRAM, counters=END_COUNTERS),))
     return analysis.finish(Trailer(end))
 
@@ -55,13 +55,13 @@ def test_counters_of_the_kernel_are_those_of_the_recording() -> None:
 def test_shares_of_sizes(sizes: list[int], good: float, expand: float) -> None:
     found = analysed([store(START + number, 0, number, size) for number, size in enumerate(sizes, 1)])
     assert (found.ramzswap["good_compress_pct"], found.ramzswap["pages_expand_pct"]) == (good, expand)
-    assert found.ramzswap["num_writes"] == len(sizes)
+    assert found.ramzswap["num_writes"] == len(sizes) + 3  # which failed
 
 
 def test_shares_of_nothing() -> None:
     none = ramzswap(1, 2, 3, 4, np.zeros(PAGE_SIZE + 1, np.int64), PAGE_SIZE, lambda name: len(name))
     assert none == {
-        "num_reads": 1, "num_writes": 2, "failed_reads": 12, "failed_writes": 13, "invalid_io": 10,
+        "num_reads": 1, "num_writes": 2 + 13, "failed_reads": 12, "failed_writes": 13, "invalid_io": 10,
         "notify_free": 3, "pages_zero": 4, "good_compress_pct": None, "pages_expand_pct": None,
     }  # fmt: skip
 
