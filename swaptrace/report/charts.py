@@ -75,8 +75,14 @@ def _timeline(area: AreaResult, stale_only: bool = False) -> _Timeline | None:
 
 
 def _by_policy(area: AreaResult, series: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
-    """Those of the series that are a policy's which is to be shown, in the order of the legend."""
-    return {name: series[name] for name in style.POLICIES if name in series and area.shows(name)}
+    """Those of the series that are a policy's which is to be shown, in the order of the legend.
+
+    discard_once, which is `none` until an area is switched on again, is left out where it lies on that line.
+    """
+    found = {name: series[name] for name in style.POLICIES if name in series and area.shows(name)}
+    if "none" in found and "discard_once" in found and np.array_equal(found["none"], found["discard_once"]):
+        del found["discard_once"]
+    return found
 
 
 def _time_axes(axes: Axes, line: _Timeline) -> None:
@@ -153,7 +159,7 @@ def policies(area: AreaResult) -> Figure:
     figure, (axes,) = style.figure(_policies_finding(area), subject)
     _policy_lines(axes, line)
     _time_axes(axes, line)
-    style.legend(axes, 4)
+    style.legend(axes, 4 if len(axes.lines) <= 4 else 3)
     return figure
 
 
@@ -200,7 +206,7 @@ def pool(area: AreaResult) -> Figure:
     _policy_lines(axes, line)
     _time_axes(axes, line)
     axes.set_ylabel(f"pool, {unit}")
-    style.legend(axes, 4)
+    style.legend(axes, 4 if len(axes.lines) <= 4 else 3)
     return figure
 
 

@@ -139,9 +139,13 @@ def text(axes: Axes, x: float, y: float, words: str, **how: object) -> None:
 
 
 def legend(axes: Axes, columns: int, handles: Sequence[Artist] | None = None) -> None:
-    """Above the axes, in a row, where it can hide no data. handles: instead of what has a label."""
+    """Above the axes, where it can hide no data, in a row or two. handles: instead of what has a label."""
+    shown = axes.get_legend_handles_labels()[0] if handles is None else handles
+    if len(shown) > columns:  # room for the second row
+        figure = axes.figure
+        figure.subplots_adjust(top=figure.subplotpars.top - 0.27 * figure.dpi / figure.bbox.height)
     axes.legend(
-        handles=axes.get_legend_handles_labels()[0] if handles is None else handles,
+        handles=shown,
         loc="lower left",
         bbox_to_anchor=(-0.01, 0.995),
         ncols=columns,

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
@@ -222,6 +223,24 @@ def test_policies_draws_what_is_never_stale(area: AreaResult) -> None:
     figure = charts.policies(dataclasses.replace(area, series=dataclasses.replace(area.series, bytes=held)))
     _, y = stepped(line_of(figure.axes[0], LABELS["notify"]))
     assert (y == 0).all() and len(y) == BINS + 1
+
+
+def test_discard_once_is_drawn_where_it_is_another_line_than_none(area: AreaResult) -> None:
+    held = area.series.bytes | {"discard_once": area.series.bytes["none"]}
+    alike = dataclasses.replace(area, series=dataclasses.replace(area.series, bytes=held))
+    assert LABELS["discard_once"] in legend(charts.policies(area).axes[0])
+    assert LABELS["discard_once"] not in legend(charts.policies(alike).axes[0])
+    alone = dataclasses.replace(alike, shown=("discard_once",))
+    assert legend(charts.policies(alone).axes[0]) == [LABELS["discard_once"]]
+
+
+def test_legends_are_within_their_figure(area: AreaResult) -> None:
+    for draw in (charts.content, charts.policies, charts.pool, charts.sizes, charts.slot_map):
+        figure = draw(area)
+        FigureCanvasAgg(figure).draw()
+        box = figure.axes[0].get_legend().get_window_extent()  # type: ignore[union-attr]
+        subject = figure.texts[1].get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= subject.y0, draw
 
 
 def test_pool(area: AreaResult) -> None:
