@@ -77,10 +77,13 @@ class _Mutants(cst.CSTVisitor):
     def on_visit(self, node: cst.CSTNode) -> bool:
         if _means_nothing(node):
             return False
+        changes = list(_changes(node))
+        if not changes:  # most have none, and spelling them takes its time
+            return True
         function, compiled = self._holder(node)
         was = self._code(node)
         line = self.get_metadata(PositionProvider, node).start.line
-        for changed in _changes(node):
+        for changed in changes:
             becomes = self._code(changed)
             self.found.append(
                 Mutant(self.path, function, line, was, becomes, 0, compiled, (node, changed), self.module)
