@@ -1,4 +1,4 @@
-"""The BPF programs: put together, compiled by BCC, and attached. The only module that imports bcc."""
+"""The BPF programs: compiled by BCC, and attached. The only module that imports bcc."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.events import EventFlag, EventKind, c_definitions
+from swaptrace.events import EventFlag, EventKind
 from swaptrace.live.arch import Architecture
-from swaptrace.live.btf import KernelTypes
+from swaptrace.live.assembly import Options, assemble
+from swaptrace.live.btf import KernelTypes, libbpf
 from swaptrace.live.footprint import give_back
-from swaptrace.live.layout import MAX_SWAP_TYPES, MissingLayout, layout
-from swaptrace.live.probes import SLOT_FREED, ZSWAP, Candidate, Choice, Symbols
+from swaptrace.live.layout import MAX_SWAP_TYPES
+from swaptrace.live.probes import SLOT_FREED, Candidate, Choice, Symbols
 from swaptrace.live.ring import Ring
-from swaptrace.live.trampolines import Attachment, Trampolines
+from swaptrace.live.trampolines import Attachment, Trampolines, why_kprobes
 from swaptrace.summary.figures import Limits
-from swaptrace.summary.figures import c_definitions as summary_definitions
 
 __all__ = ["EntrySeen", "Programs", "compile_programs", "import_bcc", "read_directly"]
 
@@ -147,41 +146,15 @@ class Programs:
         self._choices = choices
         self._types = types
         self._attachments: dict[str, Attachment] = {}  # trampolines, by program
-        zram = any(c.module == "zram" for choice in choices for c in choice.chosen)
-        zswap = any(choice.probe.feature == ZSWAP and choice.chosen for choice in choices)
-        # zswap's programs serve functions with different numbers of arguments, behind which trampolines have results
-        self._trampolines = None if kprobes or zswap or not self._all_typed() else Trampolines.find(symbols)
-        pools = symbols.addresses({"zswap_pools"}).get("zswap_pools", 0) if zswap_in_zsmalloc else 0
-        self._constants: dict[str, str | int] = {
-            **_layout(types, zram=zram, zswap=zswap, zswap_pools=pools),
-            **_memory_subsystem(symbols),
-            **arch.definitions(),
-            "RECORDER": os.getpid(),
-            "PROCESSORS": os.sysconf("SC_NPROCESSORS_CONF"),
-            "RING_PAGES": ring_bytes // _PAGE_SIZE,
-            **({"TIME_FREES": 1} if time_frees else {}),
-            "SWAP_INFO": f"{_swap_info(symbols):#x}ULL",
-        }
-        if "MEMORY_SUBSYSTEM" not in self._constants or summary is not None:  # which does not ask for cgroups
-            self._constants.pop("OFF_PAGE_MEMCG", None)
-        if "ZSWAP_POOLS" in self._constants:
-            self._constants["ZSWAP_POOLS"] = f"{pools:#x}ULL"
-        self._summary = "" if summary is None else summary_definitions(summary)
-        self._files = ["summary.c"] * (summary is not None) + ["common.h", "slots.c"]
-        self._files += ["zram.c"] * zram + ["zswap.c"] * zswap + ["swap_calls.c"]
-        self._zram_pools, self._zswap_pools = "OFF_ZRAM_POOL" in self._constants, "ZSWAP_POOLS" in self._constants
+        self._trampolines = None if kprobes or why_kprobes(choices, types, symbols) else Trampolines(libbpf())
+        options = Options(ring_bytes, time_frees, zswap_in_zsmalloc, summary)
+        self._assembly = assemble(
+            choices, types, symbols, arch, options, recorder=os.getpid(), processors=os.sysconf("SC_NPROCESSORS_CONF")
+        )
         self._bpf = self._compile()
 
-    def _all_typed(self) -> bool:
-        """Whether there is type information for all chosen functions, which trampolines need."""
-        modules = {candidate.module for choice in self._choices for candidate in choice.chosen if candidate.module}
-        return all(self._types.module(module) is not None for module in modules)
-
     def _compile(self) -> Any:
-        constants = {**self._constants, **({"TRAMPOLINES": 1} if self._trampolines else {})}
-        source = "".join(f"#define {name} {value}\n" for name, value in constants.items())
-        source += c_definitions() + self._summary
-        source += "".join((resources.files("swaptrace.bpf") / name).read_text() for name in self._files)
+        source = self._assembly.source(trampolines=self._trampolines is not None)
         bcc = import_bcc()
         give_back()  # to load the compiler is to touch pages all over its libraries, and few of them are needed again
         return compile_programs(bcc, source)
@@ -234,7 +207,7 @@ class Programs:
         """Run a program at a function's entry or return."""
         if self._trampolines is not None:
             btf = self._types.module(candidate.module) if candidate.module else self._types.vmlinux
-            assert btf is not None  # see _all_typed
+            assert btf is not None  # see why_kprobes
             code = self._bpf.dump_func(program)
             self._attachments[program] = self._trampolines.attach(
                 btf, candidate.module, candidate.function, program, code, at_return=at_return
@@ -335,7 +308,7 @@ class Programs:
 
     def zswap_pools(self) -> int:
         """How many pools zswap has, as of the last look at the areas; 0 if they are not zsmalloc's, or not known."""
-        return int(self._bpf["zswap_pool_count"][ctypes.c_int(0)].value) if self._zswap_pools else 0
+        return int(self._bpf["zswap_pool_count"][ctypes.c_int(0)].value) if self._assembly.zswap_pools else 0
 
     def pool_classes(self, device: Path | None) -> list[int]:
         """The chain length (pages) of each size class of a store's pool, by class; empty if it cannot be told.
@@ -343,7 +316,9 @@ class Programs:
         The next look at the areas reads them, from zswap's pool if there is one (all pools of a kernel are alike), or
         else from a zram device's: a page read from that shows the program where it is.
         """
-        if not self._zswap_pools and (device is None or not self._zram_pools or not self._show(device)):
+        if not self._assembly.zswap_pools and (
+            device is None or not self._assembly.zram_pools or not self._show(device)
+        ):
             return []
         self.swap_types()
         return [int(entry.value) for entry in self._bpf["pool_classes"].values()]
@@ -383,31 +358,6 @@ def read_directly(device: Path, page: int) -> None:
         os.preadv(descriptor, [mmap.mmap(-1, _PAGE_SIZE)], page * _PAGE_SIZE)
     finally:
         os.close(descriptor)
-
-
-def _layout(types: KernelTypes, *, zram: bool, zswap: bool, zswap_pools: int) -> dict[str, int]:
-    try:
-        return layout(types, zram=zram, zswap=zswap, zswap_pools=zswap_pools)
-    except MissingLayout as missing:
-        raise EnvironmentProblem(
-            f"the kernel's type information does not tell: {missing}", "please report the output of: swaptrace check"
-        ) from None
-
-
-def _memory_subsystem(symbols: Symbols) -> dict[str, str]:
-    """Where the memory controller's cgroup subsystem is: by it the programs know a memory cgroup."""
-    address = symbols.addresses({"memory_cgrp_subsys"}).get("memory_cgrp_subsys", 0)
-    return {"MEMORY_SUBSYSTEM": f"{address:#x}ULL"} if address else {}
-
-
-def _swap_info(symbols: Symbols) -> int:
-    address = symbols.addresses({"swap_info"}).get("swap_info", 0)
-    if not address:
-        raise EnvironmentProblem(
-            "the kernel does not tell where swap_info[] is",
-            "run as root, with a kernel built with CONFIG_KALLSYMS_ALL=y",
-        )
-    return address
 
 
 def _refused(function: str, error: Exception) -> EnvironmentProblem:

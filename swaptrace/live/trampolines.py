@@ -16,10 +16,10 @@ import platform
 from pathlib import Path
 from typing import NamedTuple
 
-from swaptrace.live.btf import Btf, libbpf
-from swaptrace.live.probes import Symbols
+from swaptrace.live.btf import Btf, KernelTypes, libbpf
+from swaptrace.live.probes import ZSWAP, Choice, Symbols
 
-__all__ = ["Attachment", "Trampolines", "preempts_itself"]
+__all__ = ["Attachment", "Trampolines", "preempts_itself", "why_kprobes"]
 
 # include/uapi/linux/bpf.h
 _TRACING, _ENTRY, _EXIT = 26, 24, 25
@@ -36,6 +36,34 @@ def preempts_itself(root: Path = Path("/"), version: str | None = None) -> bool:
     except OSError:
         return "PREEMPT" in (version or platform.version())
     return not any(f"({mode})" in modes for mode in ("none", "voluntary"))
+
+
+def why_kprobes(
+    choices: list[Choice],
+    types: KernelTypes,
+    symbols: Symbols,
+    *,
+    lib: object | None = None,
+    root: Path = Path("/"),
+    version: str | None = None,
+) -> str:
+    """Why the chosen functions cannot be looked at by trampolines without a loss; "" if they can.
+
+    lib: libbpf. root: where /sys is. version: see preempts_itself().
+    """
+    modules = {candidate.module for choice in choices for candidate in choice.chosen if candidate.module}
+    untyped = sorted(module for module in modules if types.module(module) is None)
+    if any(choice.probe.feature == ZSWAP and choice.chosen for choice in choices):
+        return "zswap's programs serve functions with different numbers of arguments, behind which results are"
+    if untyped:
+        return f"the kernel has no type information for the module {untyped[0]}"
+    if preempts_itself(root, version):
+        return "the kernel preempts itself"
+    if not symbols.addresses({"bpf_trampoline_link_prog"}):  # since 5.5; on arm64 since 6.0
+        return "the kernel has no trampolines"
+    if not hasattr(lib or libbpf(), "libbpf_major_version"):
+        return "libbpf is older than 1.0"
+    return ""
 
 
 class _LoadOptions(ctypes.Structure):
@@ -77,7 +105,7 @@ class Attachment(NamedTuple):
 
 
 class Trampolines:
-    """Loads programs and attaches them to functions. Use find() to learn whether this machine can."""
+    """Loads programs and attaches them to functions. why_kprobes() tells whether this machine can."""
 
     def __init__(self, lib: ctypes.CDLL) -> None:
         self._lib = lib
@@ -85,18 +113,6 @@ class Trampolines:
         lib.bpf_prog_load.argtypes = (
             ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p,
         )  # fmt: skip
-
-    @staticmethod
-    def find(symbols: Symbols) -> Trampolines | None:
-        """None if the kernel (before 5.5; before 6.0 on arm64), or libbpf (before 1.0), cannot do it without a loss."""
-        lib = libbpf()
-        if (
-            preempts_itself()
-            or not symbols.addresses({"bpf_trampoline_link_prog"})
-            or not hasattr(lib, "libbpf_major_version")
-        ):
-            return None
-        return Trampolines(lib)
 
     def attach(
         self, btf: Btf, module: str | None, function: str, program: str, code: bytes, *, at_return: bool

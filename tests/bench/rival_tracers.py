@@ -164,16 +164,18 @@ def with_bpftrace(output: Path) -> None:
 def empty(_output: Path) -> None:
     """The least that swaptrace's probes can cost: what the kernel does to run a program and come back."""
     from swaptrace.live.arch import architecture
+    from swaptrace.live.btf import libbpf
     from swaptrace.live.environment import features_off
     from swaptrace.live.probes import Symbols, choose
     from swaptrace.live.programs import compile_programs, import_bcc
-    from swaptrace.live.trampolines import Trampolines
+    from swaptrace.live.trampolines import Trampolines, why_kprobes
 
     types, symbols = KernelTypes(), Symbols()
     code = compile_programs(import_bcc(), "int nothing(void *ctx) { return 0; }").dump_func("nothing")
-    trampolines = Trampolines.find(symbols)
-    assert trampolines is not None
-    for choice in choose(types, symbols, architecture(), off=features_off()):
+    choices = choose(types, symbols, architecture(), off=features_off())
+    assert not why_kprobes(choices, types, symbols)
+    trampolines = Trampolines(libbpf())
+    for choice in choices:
         for candidate in choice.chosen:
             btf = types.module(candidate.module) if candidate.module else types.vmlinux
             assert btf is not None

@@ -1,0 +1,131 @@
+"""The source of the BPF programs: constants of the running kernel, the event record, and the files of bpf/ in order.
+
+It is worked out without BCC and without loading anything, so that tests can compile and run the same text.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import resources
+
+from swaptrace.errors import EnvironmentProblem
+from swaptrace.events import c_definitions
+from swaptrace.live.arch import Architecture
+from swaptrace.live.btf import KernelTypes
+from swaptrace.live.layout import MissingLayout, layout
+from swaptrace.live.probes import ZSWAP, Choice, Symbols
+from swaptrace.summary.figures import Limits
+from swaptrace.summary.figures import c_definitions as summary_definitions
+
+__all__ = ["Assembly", "Options", "assemble"]
+
+_PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a recording asks of the programs.
+
+    time_frees: time the slot-free function, too. zswap_in_zsmalloc: zswap's pools are zsmalloc's, and are looked at.
+    summary: work the events out in the kernel, once its switch is on, instead of handing them over.
+    """
+
+    ring_bytes: int
+    time_frees: bool = False
+    zswap_in_zsmalloc: bool = False
+    summary: Limits | None = None
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """All that the text is made of. constants: macros by name. files: of bpf/, in order; definitions: C before them."""
+
+    constants: dict[str, str | int]
+    files: tuple[str, ...]
+    definitions: str
+
+    def source(self, *, trampolines: bool) -> str:
+        """The text for kprobes, or for trampolines, whose programs have their arguments in other places."""
+        constants = {**self.constants, **({"TRAMPOLINES": 1} if trampolines else {})}
+        text = "".join(f"#define {name} {value}\n" for name, value in constants.items())
+        files = "".join((resources.files("swaptrace.bpf") / name).read_text() for name in self.files)
+        return text + self.definitions + files
+
+    @property
+    def zram_pools(self) -> bool:
+        """Whether the programs can look at the pools of zram devices."""
+        return "OFF_ZRAM_POOL" in self.constants
+
+    @property
+    def zswap_pools(self) -> bool:
+        """Whether the programs can look at zswap's pools."""
+        return "ZSWAP_POOLS" in self.constants
+
+
+def assemble(
+    choices: list[Choice],
+    types: KernelTypes,
+    symbols: Symbols,
+    arch: Architecture,
+    options: Options,
+    *,
+    recorder: int,
+    processors: int,
+) -> Assembly:
+    """The programs for the chosen probes. recorder: the process id of the recorder. processors: how many there may be.
+
+    Raises EnvironmentProblem if the kernel does not tell what the programs need.
+    """
+    zram = any(c.module == "zram" for choice in choices for c in choice.chosen)
+    zswap = any(choice.probe.feature == ZSWAP and choice.chosen for choice in choices)
+    pools = symbols.addresses({"zswap_pools"}).get("zswap_pools", 0) if options.zswap_in_zsmalloc else 0
+    constants: dict[str, str | int] = {
+        **_layout(types, zram=zram, zswap=zswap, zswap_pools=pools),
+        **_memory_subsystem(symbols),
+        **arch.definitions(),
+        "RECORDER": recorder,
+        "PROCESSORS": processors,
+        "RING_PAGES": options.ring_bytes // _PAGE_SIZE,
+        **({"TIME_FREES": 1} if options.time_frees else {}),
+        "SWAP_INFO": f"{_swap_info(symbols):#x}ULL",
+    }
+    summary = options.summary
+    if "MEMORY_SUBSYSTEM" not in constants or summary is not None:  # which does not ask for cgroups
+        constants.pop("OFF_PAGE_MEMCG", None)
+    if "ZSWAP_POOLS" in constants:
+        constants["ZSWAP_POOLS"] = f"{pools:#x}ULL"
+    files = [
+        *(["summary.c"] if summary is not None else []),
+        *("common.h", "slots.c"),
+        *(["zram.c"] if zram else []),
+        *(["zswap.c"] if zswap else []),
+        "swap_calls.c",
+    ]
+    definitions = c_definitions() + ("" if summary is None else summary_definitions(summary))
+    return Assembly(constants, tuple(files), definitions)
+
+
+def _layout(types: KernelTypes, *, zram: bool, zswap: bool, zswap_pools: int) -> dict[str, int]:
+    try:
+        return layout(types, zram=zram, zswap=zswap, zswap_pools=zswap_pools)
+    except MissingLayout as missing:
+        raise EnvironmentProblem(
+            f"the kernel's type information does not tell: {missing}", "please report the output of: swaptrace check"
+        ) from None
+
+
+def _memory_subsystem(symbols: Symbols) -> dict[str, str]:
+    """Where the memory controller's cgroup subsystem is: by it the programs know a memory cgroup."""
+    address = symbols.addresses({"memory_cgrp_subsys"}).get("memory_cgrp_subsys", 0)
+    return {"MEMORY_SUBSYSTEM": f"{address:#x}ULL"} if address else {}
+
+
+def _swap_info(symbols: Symbols) -> int:
+    address = symbols.addresses({"swap_info"}).get("swap_info", 0)
+    if not address:
+        raise EnvironmentProblem(
+            "the kernel does not tell where swap_info[] is",
+            "run as root, with a kernel built with CONFIG_KALLSYMS_ALL=y",
+        )
+    return address

@@ -1,0 +1,258 @@
+"""The BPF programs as an ordinary library, and kernel memory to run them on: laid out as a real kernel's types say.
+
+The text is the one that BCC compiles (swaptrace/live/assembly.py). What are maps and helpers to the kernel are arrays
+and functions here. Memory that no test has written is filled with POISON, so that a read of the wrong place shows.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.events import EVENT, EventKind
+from swaptrace.live.arch import architecture
+from swaptrace.live.assembly import Options, assemble
+from swaptrace.live.btf import Btf
+from swaptrace.live.probes import resolve_syscalls
+from tests.unit.fixtures import Fixture
+
+__all__ = ["PROCESSORS", "RECORDER", "NativePrograms"]
+
+RECORDER = 4242  # process id
+PROCESSORS = 4
+POISON = 0xA5
+KERNEL = 0xFF << 56  # the highest byte of the kernel's pointers
+_MEMORY = 1 << 20
+
+_PRELUDE = Path(__file__).with_suffix(".h")
+
+_EPILOGUE = """
+static void *native_current(void) { return (void *)native_task; }
+static void *native_registers_of(void *task) { return (void *)native_registers; }
+extern u8 __start_native_maps[], __stop_native_maps[];
+
+void native_reset(void)
+{
+	memset(__start_native_maps, 0, __stop_native_maps - __start_native_maps);
+	native_room = NATIVE_EVENTS;
+	native_faults = 0;
+	get_current_task_btf = native_current;
+	get_task_pt_regs = native_registers_of;
+}
+"""
+
+# drivers/block/zram/zram_drv.h of 5.10, whose modules have no type information: offset and size of each field, and the
+# size of the whole.
+_UNTYPED = {
+    "zram": {"table": (0, 8), "mem_pool": (8, 8), "disk": (24, 8), "": (0, 256)},
+    "zram_table_entry": {"handle": (0, 8), "flags": (8, 8), "": (0, 24)},
+}
+_UNTYPED_FLAGS = {"ZRAM_LOCK": 24, "ZRAM_SAME": 25, "ZRAM_WB": 26, "ZRAM_UNDER_WB": 27, "ZRAM_HUGE": 28}
+
+# The calling conventions. x86-64: System V psABI, 3.2.3; fields of struct pt_regs. aarch64: AAPCS64, 6.8; struct
+# user_pt_regs (arch/arm64/include/uapi/asm/ptrace.h) is regs[31], sp, pc, pstate, and struct pt_regs begins with it.
+_X86_ARGUMENTS, _X86_RESULT = ("di", "si", "dx", "cx", "r8", "r9"), "ax"
+_ARM_ARGUMENTS, _ARM_RESULT = tuple(8 * n for n in range(8)), 0
+
+
+class NativePrograms:
+    """The programs for one kernel. reset() before each test; then set what the kernel is at, and call functions."""
+
+    def __init__(
+        self, folder: Path, kernel: Fixture, *, trampolines: bool = False, machine: str = "x86_64", zswap: bool = False
+    ) -> None:
+        self.kernel, self.trampolines, self.machine = kernel, trampolines, machine
+        arch = architecture(machine)
+        self.choices = kernel.choices(zswap=zswap)
+        assembly = assemble(
+            self.choices, kernel.types, kernel.symbols, arch, Options(1 << 20), recorder=RECORDER, processors=PROCESSORS
+        )
+        own = {"SWAP_INFO": "((u64)native_swap_info)", "NATIVE_MEMORY": _MEMORY}
+        text = replace(assembly, constants=assembly.constants | own).source(trampolines=trampolines)
+        source, library = folder / "programs.c", folder / "programs.so"
+        source.write_text(_with_prelude(text) + _EPILOGUE, encoding="utf-8")
+        warnings = ("-Wall", "-Werror", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-but-set-variable")
+        subprocess.run(["gcc", "-O1", *warnings, "-shared", "-fPIC", "-o", library, source], check=True)
+        self._library = ctypes.CDLL(str(library))
+        self._arena = mmap.mmap(-1, _MEMORY)
+        self._start = ctypes.addressof(ctypes.c_char.from_buffer(self._arena))
+        self._set("memory", self._start)
+        self.reset()
+
+    def reset(self) -> None:
+        """As when nothing has happened yet: memory is poisoned, maps are empty, and a process with the pid 77 runs."""
+        self._library.native_reset()
+        ctypes.memset(self._start, POISON, _MEMORY)
+        self._used = 0
+        for i in range(32):
+            self.set_swap_info(i, 0)
+        self.at(pid=77)
+        self.running()
+
+    # -- the kernel's state
+
+    def at(self, time: int = 1000, processor: int = 0, pid: int = 77, thread: int | None = None) -> None:
+        """What the helpers say. thread: if it is not the process's first."""
+        self._set("time", time)
+        self._set("processor", processor, ctypes.c_uint32)
+        self._set("thread", pid << 32 | (thread or pid))
+
+    def running(self, flags: int = 0, syscall: int = -1, arguments: tuple[int, ...] = ()) -> int:
+        """The current task: its flags, and the system call that it is in, with its arguments; its user registers."""
+        stack = self.allocate(16384)
+        size = self.size("pt_regs")
+        registers = stack + 16384 - size
+        self.write(registers + self._register("orig_ax", 280), syscall, 8 if self.machine == "x86_64" else 4)
+        for place, value in zip(self._argument_places(), arguments, strict=False):
+            self.write(registers + place, value)
+        self._set("task", self.new("task_struct", {"flags": flags, "stack": stack}))
+        self._set("registers", registers)
+        return registers
+
+    def set_swap_info(self, swap_type: int, area: int) -> None:
+        table = (ctypes.c_uint64 * 32).in_dll(self._library, "native_swap_info")
+        table[swap_type] = area
+
+    def room(self, events: int) -> None:
+        """How many events the ring takes in all."""
+        ctypes.c_uint32.in_dll(self._library, "native_room").value = events
+
+    def _set(self, name: str, value: int, kind: type = ctypes.c_uint64) -> None:
+        kind.in_dll(self._library, f"native_{name}").value = value
+
+    # -- memory
+
+    def allocate(self, size: int) -> int:
+        address = self._start + self._used
+        self._used += (size + 63) & ~63
+        assert self._used <= _MEMORY
+        return address
+
+    def write(self, address: int, value: int, size: int = 8) -> None:
+        at = address - self._start
+        self._arena[at : at + size] = (value & ((1 << 8 * size) - 1)).to_bytes(size, "little")
+
+    def new(self, struct: str, fields: Mapping[str, int]) -> int:
+        """A structure with these fields, by their paths; the rest is poison."""
+        address = self.allocate(self.size(struct))
+        for path, value in fields.items():
+            self.set(address, f"{struct}.{path}", value)
+        return address
+
+    def set(self, address: int, path: str, value: int) -> None:
+        """Write a field, `struct.member`, of the structure at that address."""
+        field = self._field(path)
+        assert field is not None, f"{self.kernel.name} has no {path}"
+        self.write(address + field[0], value, field[1])
+
+    def has(self, path: str) -> bool:
+        return self._field(path) is not None
+
+    def size(self, struct: str) -> int:
+        found = self._field(struct)
+        assert found is not None, struct
+        return found[1]
+
+    def zram_flags(self) -> dict[str, int]:
+        """enum zram_pageflags."""
+        module = self.kernel.types.module("zram")
+        return _UNTYPED_FLAGS if module is None else module.enum("zram_pageflags")
+
+    def _field(self, path: str) -> tuple[int, int] | None:
+        struct, _, member = path.partition(".")
+        module = self.kernel.types.module("zram")
+        if module is None and struct in _UNTYPED:
+            return _UNTYPED[struct].get(member)
+        for btf in (module, self.kernel.types.vmlinux):
+            field = btf.field(path) if isinstance(btf, Btf) else None
+            if field is not None:
+                return field.offset, field.size
+        return None
+
+    # -- functions of the kernel
+
+    def _register(self, x86: str, arm: int) -> int:
+        if self.machine == "aarch64":
+            return arm
+        field = self._field(f"pt_regs.{x86}")
+        assert field is not None
+        return field[0]
+
+    def _argument_places(self) -> list[int]:
+        return [self._register(x86, arm) for x86, arm in zip(_X86_ARGUMENTS, _ARM_ARGUMENTS, strict=False)]
+
+    def _programs(self, function: str, *, at_return: bool) -> list[str]:
+        arch = architecture("x86_64")
+        chosen = {resolve_syscalls(c, arch) for choice in self.choices for c in choice.chosen}
+        programs = {(c.exit if at_return else c.entry) for c in chosen if c.function == function}
+        return sorted(program for program in programs if program)
+
+    def enter(self, function: str, *arguments: int) -> None:
+        """The kernel calls one of its functions."""
+        self._run(function, arguments, None)
+
+    def leave(self, function: str, arguments: tuple[int, ...], result: int = 0) -> None:
+        """It returns."""
+        self._run(function, arguments, result)
+
+    def call(self, function: str, *arguments: int, result: int = 0) -> None:
+        self.enter(function, *arguments)
+        self.leave(function, arguments, result)
+
+    def _run(self, function: str, arguments: tuple[int, ...], result: int | None) -> None:
+        place = self.allocate(512)
+        if self.trampolines:
+            for number, value in enumerate((*arguments, *(() if result is None else (result,)))):
+                self.write(place + 8 * number, value)
+        elif result is not None:
+            self.write(place + self._register(_X86_RESULT, _ARM_RESULT), result)
+        else:
+            for offset, value in zip(self._argument_places(), arguments, strict=False):
+                self.write(place + offset, value)
+        for program in self._programs(function, at_return=result is not None):
+            assert getattr(self._library, program)(ctypes.c_void_p(place)) == 0
+
+    # -- what came of it
+
+    def events(self, *kinds: EventKind) -> NDArray[np.void]:
+        """The events so far, all or those of some kinds; names of tasks are left out unless asked for. Forgets them."""
+        count = ctypes.c_uint32.in_dll(self._library, "native_emitted")
+        raw = (ctypes.c_char * (EVENT.itemsize * 1024)).in_dll(self._library, "native_events")
+        found = np.frombuffer(bytes(raw), EVENT)[: count.value].copy()
+        count.value = 0
+        if kinds:
+            return found[np.isin(found["kind"], kinds)]
+        return found[found["kind"] != EventKind.TASK]
+
+    @property
+    def faults(self) -> int:
+        """Reads of memory that is not there."""
+        return ctypes.c_uint64.in_dll(self._library, "native_faults").value
+
+    def lost(self) -> dict[EventKind, int]:
+        """Slots of events that found no room, by kind."""
+        kinds = max(EventKind) + 1
+        raw = (ctypes.c_uint64 * (kinds * PROCESSORS)).in_dll(self._library, "lost_map")
+        sums = np.frombuffer(raw, np.uint64).reshape(PROCESSORS, kinds).sum(axis=0)
+        return {kind: int(sums[kind]) for kind in EventKind if sums[kind]}
+
+    def under_way(self) -> dict[EventKind, int]:
+        """Slots of calls that were entered and have not returned, by kind; of kprobes only."""
+        kinds = max(EventKind) + 1
+        raw = (ctypes.c_uint64 * (2 * kinds * PROCESSORS)).in_dll(self._library, "calls_map")
+        sums = np.frombuffer(raw, np.int64).reshape(PROCESSORS, kinds, 2).sum(axis=0)
+        return {kind: int(sums[kind, 0] - sums[kind, 1]) for kind in EventKind if sums[kind, 0] != sums[kind, 1]}
+
+
+def _with_prelude(text: str) -> str:
+    """The constants first, then what stands for BCC and the kernel, then the rest."""
+    lines = text.splitlines(keepends=True)
+    first = next(i for i, line in enumerate(lines) if not line.startswith("#define"))
+    return "".join(lines[:first]) + _PRELUDE.read_text() + "".join(lines[first:])

@@ -1,0 +1,502 @@
+"""The BPF programs, run on made-up memory of real kernels: which events they make of what the kernel does.
+
+No virtual machine, no BCC: native_programs.py compiles the text that BCC would compile. Whether a verifier takes it,
+and whether the kernel calls these functions when it should, the kernel tests show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
+from tests.unit.fixtures import KERNELS, fixture
+from tests.unit.native_programs import KERNEL, NativePrograms
+
+WAYS = [
+    (kernel, way)
+    for kernel in KERNELS
+    for way in ("kprobes", "trampolines")
+    if way == "kprobes" or fixture(kernel).typed
+]
+
+# include/linux/blk_types.h
+READ, WRITE, DISCARD, WRITE_ZEROES, FLUSH = 0, 1, 3, 9, 2
+SYNC = 1 << 11  # REQ_SYNC: a flag above the operation
+# include/linux/sched.h
+PF_EXITING, PF_MEMALLOC, PF_KSWAPD, PF_KTHREAD = 0x4, 0x800, 0x20000, 0x200000
+MINOR = 5
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> object:
+    @cache
+    def compile_once(kernel: str, trampolines: bool, machine: str, zswap: bool) -> NativePrograms:
+        folder = tmp_path_factory.mktemp("programs")
+        return NativePrograms(folder, fixture(kernel), trampolines=trampolines, machine=machine, zswap=zswap)
+
+    return compile_once
+
+
+@pytest.fixture(params=[*WAYS, ("6.12", "aarch64")], ids=lambda way: "-".join(way))
+def native(request: pytest.FixtureRequest, compiled: object) -> Iterator[NativePrograms]:
+    """The programs for a kernel, by kprobes or trampolines; for aarch64 on types of x86-64, of which all but registers
+    and system calls is alike."""
+    kernel, way = request.param
+    machine = way if way == "aarch64" else "x86_64"
+    programs: NativePrograms = compiled(kernel, way == "trampolines", machine, False)  # type: ignore[operator]
+    programs.reset()
+    yield programs
+    assert programs.faults == 0
+
+
+class Device(NamedTuple):
+    """A zram device of 64 pages in the kernel's memory: addresses."""
+
+    zram: int
+    disk: int
+    block_device: int
+    table: int
+
+
+class Entry(NamedTuple):
+    """What an entry of zram's table holds; handle: 0 if there is no object."""
+
+    size: int = 0
+    same: bool = False
+    huge: bool = False
+    written_back: bool = False
+    chosen: bool = False
+    handle: int = 0xFFFF_8880_1234_5678
+
+
+EMPTY = Entry(handle=0)
+
+
+def device(native: NativePrograms) -> Device:
+    size = native.size("zram_table_entry")
+    table = native.allocate(64 * size)
+    disk = native.new("gendisk", {"first_minor": MINOR})
+    zram = native.new("zram", {"table": table | KERNEL if native.trampolines else table, "disk": disk})
+    native.set(disk, "gendisk.private_data", zram)
+    made = Device(zram, disk, native.new("block_device", {"bd_disk": disk}), table)
+    for index in range(64):
+        hold(native, made, index, EMPTY)
+    return made
+
+
+def hold(native: NativePrograms, device: Device, index: int, entry: Entry) -> None:
+    """Write an entry of the table."""
+    bits = native.zram_flags()
+    chosen = bits.get("ZRAM_UNDER_WB", bits.get("ZRAM_PP_SLOT"))
+    assert chosen is not None
+    flags = entry.size | entry.same << bits["ZRAM_SAME"] | entry.huge << bits["ZRAM_HUGE"]
+    flags |= entry.written_back << bits["ZRAM_WB"] | entry.chosen << chosen
+    address = device.table + index * native.size("zram_table_entry")
+    native.set(address, "zram_table_entry.handle", entry.handle)
+    path = "zram_table_entry.flags" if native.has("zram_table_entry.flags") else "zram_table_entry.attr.flags"
+    native.set(address, path, flags)
+
+
+def bio(native: NativePrograms, device: Device, operation: int, sector: int, size: int, page: int = 0) -> int:
+    """A request of `size` bytes; its second segment is the first that is left to do."""
+    vectors = native.allocate(2 * native.size("bio_vec"))
+    native.set(vectors + native.size("bio_vec"), "bio_vec.bv_page", page or native.allocate(256))
+    fields = {"bi_opf": operation, "bi_iter.bi_sector": sector, "bi_iter.bi_size": size, "bi_iter.bi_idx": 1}
+    owner = {"bi_disk": device.disk} if native.has("bio.bi_disk") else {"bi_bdev": device.block_device}
+    return native.new("bio", {**fields, **owner, "bi_io_vec": vectors})
+
+
+def charged_page(native: NativePrograms, inode: int, serial: int = 9) -> int:
+    """A page of a memory cgroup, whose directory has that inode number."""
+    group = native.new("cgroup", {"kn": native.new("kernfs_node", {"id": inode})})
+    subsystem = native.kernel.symbols.addresses({"memory_cgrp_subsys"})["memory_cgrp_subsys"]
+    memcg = native.new("mem_cgroup", {"css.ss": subsystem, "css.cgroup": group, "css.serial_nr": serial})
+    paths = ("folio.memcg_data", "page.memcg_data", "page.mem_cgroup")
+    path = next(path for path in paths if native.has(path))
+    page = native.new(path.split(".")[0], {path.split(".")[1]: memcg})
+    if path == "folio.memcg_data" and not native.has("page.memcg_data") and native.has("obj_cgroup.memcg"):
+        native.set(page, path, native.new("obj_cgroup", {"memcg": memcg}) | 2)  # by way of an obj_cgroup, 7.x
+    return page
+
+
+def plain_page(native: NativePrograms) -> int:
+    path = next(p for p in ("folio.memcg_data", "page.memcg_data", "page.mem_cgroup") if native.has(p))
+    return native.new(path.split(".")[0], {path.split(".")[1]: 0})
+
+
+def write(native: NativePrograms, device: Device, sector: int, pages: int) -> None:
+    native.call("zram_submit_bio", bio(native, device, WRITE | SYNC, sector, 4096 * pages, plain_page(native)))
+
+
+def rows(events: NDArray[np.void], *fields: str) -> list[tuple[int, ...]]:
+    return [tuple(int(event[field]) for field in fields) for event in events]
+
+
+# -- stores
+
+
+def test_stored_pages(native: NativePrograms) -> None:
+    """An event for each page of the request: its size and what kind of page it is, from the kernel's own bits."""
+    zram = device(native)
+    held = [Entry(1234), Entry(same=True), Entry(4096, huge=True), EMPTY, Entry(huge=True, written_back=True)]
+    native.at(time=5000, pid=1234, thread=1240)
+    page = charged_page(native, inode=4321)
+    request = bio(native, zram, WRITE | SYNC, 10 * 8, 5 * 4096, page)
+    native.enter("zram_submit_bio", request)
+    assert not len(native.events())  # nothing is known yet
+    for number, entry in enumerate(held):
+        hold(native, zram, 10 + number, entry)
+    native.at(time=6000, pid=1234, thread=1240)
+    native.leave("zram_submit_bio", (request,))
+    events = native.events()
+    assert set(events["kind"].tolist()) == {EventKind.STORE}
+    assert rows(events, "slot", "size", "flags") == [
+        (10, 1234, 0),
+        (11, 0, EventFlag.SAME),
+        (12, 4096, EventFlag.HUGE),
+        (13, 0, EventFlag.GONE),
+        (14, 0, EventFlag.WRITTEN_BACK),
+    ]
+    expected = {"time": 6000, "tgid": 1234, "device": MINOR, "arg": 4321, "run": 1}
+    assert all((events[name] == value).all() for name, value in expected.items())
+
+
+def test_page_of_no_cgroup(native: NativePrograms) -> None:
+    zram = device(native)
+    hold(native, zram, 1, Entry(100))
+    write(native, zram, 8, 1)
+    assert rows(native.events(), "slot", "size", "arg") == [(1, 100, 0)]
+
+
+@pytest.mark.parametrize("result", [0, -5])
+def test_page_stored_by_itself(native: NativePrograms, result: int) -> None:
+    """zram_rw_page(), where the kernel has it: what it fails to do comes again, as a bio."""
+    zram = device(native)
+    hold(native, zram, 3, Entry(77))
+    native.call("zram_rw_page", zram.block_device, 3 * 8, charged_page(native, 55), WRITE, result=result)
+    has = native.kernel.symbols.addresses({"zram_rw_page"})
+    expected = [(EventKind.STORE, 3, 77, 55, MINOR)] if has and result == 0 else []
+    assert rows(native.events(), "kind", "slot", "size", "arg", "device") == expected
+
+
+def test_loaded_pages(native: NativePrograms) -> None:
+    zram = device(native)
+    native.at(time=70, pid=9)
+    native.call("zram_submit_bio", bio(native, zram, READ, 16, 3 * 4096))
+    assert rows(native.events(), "kind", "slot", "run", "device", "tgid", "time", "size", "flags") == [
+        (EventKind.LOAD, 2, 3, MINOR, 9, 70, 0, 0)
+    ]
+
+
+@pytest.mark.parametrize("operation", [DISCARD, WRITE_ZEROES])
+def test_discarded_pages_are_whole_ones(native: NativePrograms, operation: int) -> None:
+    zram = device(native)
+    native.call("zram_submit_bio", bio(native, zram, operation, 1, 5 * 4096))  # from the second sector of the first
+    assert rows(native.events(), "kind", "slot", "arg", "device") == [(EventKind.DISCARD, 1, 4, MINOR)]
+    native.call("zram_submit_bio", bio(native, zram, operation, 1, 4096))  # no whole page is in it
+    assert not len(native.events())
+
+
+def test_other_requests(native: NativePrograms) -> None:
+    zram = device(native)
+    native.call("zram_submit_bio", bio(native, zram, FLUSH, 0, 4096))
+    assert not len(native.events())
+
+
+# -- drops
+
+
+def drop(native: NativePrograms, device: Device, index: int) -> None:
+    """By whatever this kernel's zram calls it."""
+    choice = next(choice for choice in native.choices if choice.probe.event == "store entry dropped")
+    native.call(choice.chosen[0].function, device.zram, index)
+
+
+def test_dropped_entries(native: NativePrograms) -> None:
+    zram = device(native)
+    for index, entry in enumerate((Entry(500), Entry(same=True), Entry(4096, huge=True), EMPTY)):
+        hold(native, zram, index, entry)
+        drop(native, zram, index)
+    events = native.events()
+    assert rows(events, "kind", "slot", "size", "flags", "device") == [
+        (EventKind.DROP, 0, 500, 0, MINOR),
+        (EventKind.DROP, 1, 0, EventFlag.SAME, MINOR),
+        (EventKind.DROP, 2, 4096, EventFlag.HUGE, MINOR),
+    ]
+
+
+def test_entry_that_a_store_replaces(native: NativePrograms) -> None:
+    zram = device(native)
+    hold(native, zram, 4, Entry(600))
+    request = bio(native, zram, WRITE, 4 * 8, 4096, plain_page(native))
+    native.enter("zram_submit_bio", request)
+    drop(native, zram, 4)
+    native.at(pid=78)  # somebody else, meanwhile
+    drop(native, zram, 4)
+    native.at(pid=77)
+    native.leave("zram_submit_bio", (request,))
+    drop(native, zram, 4)  # the store is over
+    assert rows(native.events(), "kind", "size", "flags", "tgid") == [
+        (EventKind.DROP, 600, EventFlag.REPLACED, 77),
+        (EventKind.DROP, 600, 0, 78),
+        (EventKind.STORE, 600, 0, 77),
+        (EventKind.DROP, 600, 0, 77),
+    ]
+
+
+def test_entry_that_is_dropped_while_its_task_reads(native: NativePrograms) -> None:
+    zram = device(native)
+    hold(native, zram, 4, Entry(600))
+    request = bio(native, zram, READ, 32, 4096)
+    native.enter("zram_submit_bio", request)
+    drop(native, zram, 4)
+    assert rows(native.events(), "kind", "flags") == [(EventKind.DROP, 0)]
+
+
+def test_entry_that_goes_to_the_backing_device(native: NativePrograms) -> None:
+    """Its object goes, the entry stays. Where freeing it is a function of its own, that tells; else the end does."""
+    zram = device(native)
+    written = next(choice for choice in native.choices if choice.probe.event == "store entry written back").chosen[0]
+    if written.entry is None:
+        hold(native, zram, 7, Entry(900, huge=True, chosen=True))
+        drop(native, zram, 7)
+        flags = EventFlag.HUGE
+    else:
+        slot = native.new("zram_pp_slot", {"index": 7})
+        hold(native, zram, 7, Entry(900, huge=True, written_back=False))
+        native.call(written.function, zram.zram, slot)
+        assert not len(native.events())  # it was not written back after all
+        hold(native, zram, 7, Entry(900, huge=True, written_back=True))
+        native.call(written.function, zram.zram, slot)
+        flags = EventFlag.HUGE
+    assert rows(native.events(), "kind", "slot", "size", "flags", "device") == [(EventKind.MOVED, 7, 900, flags, MINOR)]
+
+
+def test_entry_chosen_for_writeback_that_a_store_replaces(native: NativePrograms) -> None:
+    zram = device(native)
+    hold(native, zram, 7, Entry(900, chosen=True))
+    request = bio(native, zram, WRITE, 56, 4096, plain_page(native))
+    native.enter("zram_submit_bio", request)
+    drop(native, zram, 7)
+    assert rows(native.events(), "kind", "flags") == [(EventKind.DROP, EventFlag.REPLACED)]
+
+
+def test_entry_that_is_dropped_just_after_it_was_written_back(native: NativePrograms) -> None:
+    """It went to the backing device first, and what would say so comes too late."""
+    zram = device(native)
+    hold(native, zram, 7, Entry(900, written_back=True, chosen=True, handle=3))
+    request = bio(native, zram, WRITE, 56, 4096, plain_page(native))
+    native.enter("zram_submit_bio", request)
+    drop(native, zram, 7)
+    assert rows(native.events(), "kind", "slot", "size", "flags") == [
+        (EventKind.MOVED, 7, 900, 0),
+        (EventKind.DROP, 7, 0, EventFlag.REPLACED | EventFlag.WRITTEN_BACK),
+    ]
+
+
+def test_reset(native: NativePrograms) -> None:
+    native.call("zram_reset_device", device(native).zram)
+    assert rows(native.events(), "kind", "device") == [(EventKind.RESET, MINOR)]
+
+
+# -- notifications
+
+
+def notify(native: NativePrograms, zram: Device, index: int, *, entered: bool, processor: int = 0) -> None:
+    native.at(time=100, processor=processor)
+    arguments = (zram.block_device, index)
+    native.enter("zram_slot_free_notify", *arguments)
+    if entered:
+        drop(native, zram, index)
+    native.at(time=350, processor=processor)
+    native.leave("zram_slot_free_notify", arguments)
+
+
+@pytest.mark.parametrize(
+    ("entry", "entered", "size", "flags"),
+    [
+        (Entry(800), True, 800, EventFlag.DROPPED),
+        (Entry(same=True), True, 0, EventFlag.DROPPED | EventFlag.SAME),
+        (Entry(4096, huge=True), True, 4096, EventFlag.DROPPED | EventFlag.HUGE),
+        (EMPTY, True, 0, 0),
+        (Entry(800), False, 0, EventFlag.MISSED),
+    ],
+)
+def test_notification(native: NativePrograms, entry: Entry, entered: bool, size: int, flags: EventFlag) -> None:
+    """One event, and none of the drop; if the entry was never freed, its lock was not to be had."""
+    zram = device(native)
+    hold(native, zram, 6, entry)
+    notify(native, zram, 6, entered=entered, processor=2)
+    assert rows(native.events(), "kind", "slot", "size", "flags", "arg", "time", "device", "run", "tgid") == [
+        (EventKind.NOTIFY, 6, size, flags, 250, 350, MINOR, 1, 77)
+    ]
+
+
+def test_drop_beside_a_notification(native: NativePrograms) -> None:
+    """Of another entry, or on another processor: it has an event of its own."""
+    zram = device(native)
+    hold(native, zram, 6, Entry(800)), hold(native, zram, 9, Entry(90))
+    native.at(time=100)
+    native.enter("zram_slot_free_notify", zram.block_device, 6)
+    drop(native, zram, 9)
+    native.at(processor=1, pid=78)
+    drop(native, zram, 6)
+    native.at(time=101)
+    native.leave("zram_slot_free_notify", (zram.block_device, 6))
+    native.leave("zram_slot_free_notify", (zram.block_device, 6))  # one whose start was not seen
+    assert rows(native.events(), "kind", "slot", "tgid", "flags") == [
+        (EventKind.DROP, 9, 77, 0),
+        (EventKind.DROP, 6, 78, 0),
+        (EventKind.NOTIFY, 6, 77, EventFlag.MISSED),
+    ]
+
+
+# -- slots
+
+AREA_TYPE = 3
+
+
+def area(native: NativePrograms) -> int:
+    return native.new("swap_info_struct", {"type": AREA_TYPE})
+
+
+def free(native: NativePrograms, offset: int, count: int) -> None:
+    """Slots, by whatever function this kernel has for it."""
+    function = native.choices[0].chosen[0].function
+    entry = AREA_TYPE << 58 | offset
+    if function == "swap_range_free":
+        arguments: tuple[int, ...] = (area(native), offset, count)
+    elif function == "swap_entry_range_free":
+        arguments = (area(native), entry, count)
+    elif function == "swap_entries_free":
+        arguments = (area(native), 0, entry, count)
+    else:
+        assert function == "__swap_cluster_free_entries"
+        clusters = native.allocate(8 * native.size("swap_cluster_info"))
+        owner = native.new("swap_info_struct", {"type": AREA_TYPE})
+        native.set(owner, "swap_info_struct.cluster_info", clusters | KERNEL if native.trampolines else clusters)
+        cluster = clusters + offset // 512 * native.size("swap_cluster_info")
+        arguments = (owner, cluster, offset % 512, count)
+    native.call(function, *arguments)
+
+
+def test_freed_slots(native: NativePrograms) -> None:
+    native.at(time=42, pid=31)
+    free(native, 1030, 17)
+    assert rows(native.events(), "kind", "slot", "run", "device", "tgid", "time") == [
+        (EventKind.FREE, 1030, 17, AREA_TYPE, 31, 42)
+    ]
+
+
+# asm/unistd_64.h, asm-generic/unistd.h: what test_arch.py compares with the headers
+CALLS = {
+    "x86_64": {"read": 0, "munmap": 11, "execve": 59, "swapoff": 168, "unlinkat": 263},
+    "aarch64": {"read": 63, "munmap": 215, "execve": 221, "swapoff": 225, "unlinkat": 35},
+}
+
+
+@pytest.mark.parametrize(
+    ("flags", "call", "reason"),
+    [
+        (0, None, FreeReason.SWAPIN),
+        (0, "read", FreeReason.SWAPIN),
+        (0, "munmap", FreeReason.UNMAP),
+        (0, "unlinkat", FreeReason.UNMAP),
+        (0, "execve", FreeReason.EXIT),
+        (0, "swapoff", FreeReason.SWAPOFF),
+        (PF_EXITING, "munmap", FreeReason.EXIT),
+        (PF_KTHREAD, None, FreeReason.OTHER),
+        (PF_KTHREAD | PF_KSWAPD, None, FreeReason.RECLAIM),
+        (PF_MEMALLOC, "munmap", FreeReason.RECLAIM),
+    ],
+)
+def test_why_a_slot_is_freed(native: NativePrograms, flags: int, call: str | None, reason: FreeReason) -> None:
+    native.running(flags, -1 if call is None else CALLS[native.machine][call])
+    free(native, 5, 1)
+    assert [FreeReason(flags >> REASON_SHIFT) for (flags,) in rows(native.events(), "flags")] == [reason]
+
+
+def test_allocated_slots(native: NativePrograms) -> None:
+    """A huge page's slots, by whatever function this kernel has for it; then single ones, in runs."""
+    (taken,) = next(choice for choice in native.choices if choice.probe.event == "slot allocated").chosen
+    entry = AREA_TYPE << 58 | 2048
+    if taken.function == "get_swap_pages":
+        entries = native.allocate(8 * 64)
+        native.write(entries, entry)
+        native.call("get_swap_pages", 1, entries, 9 if taken.last == "entry_order" else 512, result=1)
+        for number, offset in enumerate((7, 8, 9, 20)):
+            native.write(entries + 8 * number, AREA_TYPE << 58 | offset)
+        native.call("get_swap_pages", 10, entries, 0 if taken.last == "entry_order" else 1, result=4)
+        native.call("get_swap_pages", 10, entries, 0 if taken.last == "entry_order" else 1, result=0)
+        expected = [(2048, 512), (7, 3), (20, 1)]
+    elif taken.function == "alloc_swap_scan_cluster":
+        native.call("alloc_swap_scan_cluster", area(native), 0, 2000, 9, 0, result=2048)
+        native.call("alloc_swap_scan_cluster", area(native), 0, 2000, 0, 0, result=7)
+        native.call("alloc_swap_scan_cluster", area(native), 0, 2000, 0, 0, result=0)  # found none
+        expected = [(2048, 512), (7, 1)]
+    elif taken.function == "__swap_cache_add_folio":
+        head = native.kernel.types.vmlinux.enum("pageflags")["PG_head"]
+        large = native.new("folio", {"flags": 1 << head, "_flags_1": 0x1209})
+        native.call("__swap_cache_add_folio", 0, large, entry)
+        native.call("__swap_cache_add_folio", 0, native.new("folio", {"flags": 0}), AREA_TYPE << 58 | 7)
+        expected = [(2048, 512), (7, 1)]
+    else:
+        assert taken.function == "swap_range_alloc"
+        native.call("swap_range_alloc", area(native), 2048, 512)
+        expected = [(2048, 512)]
+    assert rows(native.events(), "kind", "slot", "run", "device") == [
+        (EventKind.ALLOC, slot, run, AREA_TYPE) for slot, run in expected
+    ]
+
+
+# -- swapon and swapoff
+
+
+@pytest.mark.parametrize(("call", "kind"), [("swapon", EventKind.SWAPON), ("swapoff", EventKind.SWAPOFF)])
+def test_swap_call_that_fails(native: NativePrograms, call: str, kind: EventKind) -> None:
+    path = native.allocate(64)
+    for number, byte in enumerate(b"/nowhere\0"):
+        native.write(path + number, byte, 1)
+    registers = native.running(syscall=0, arguments=(path, 0))
+    native.at(time=77, pid=12)
+    native.call(f"__x64_sys_{call}", registers, result=-2)
+    assert rows(native.events(EventKind.SWAPON, EventKind.SWAPOFF), "kind", "arg", "tgid", "time") == [
+        (kind, 2, 12, 77)
+    ]
+
+
+# -- what is lost
+
+
+def test_events_without_room_are_counted(native: NativePrograms) -> None:
+    zram = device(native)
+    native.room(1)  # for the name of the process
+    free(native, 5, 7)
+    native.at(processor=1)
+    native.call("zram_submit_bio", bio(native, zram, READ, 0, 3 * 4096))
+    assert not len(native.events())
+    assert native.lost()[EventKind.FREE] == 7
+    assert native.lost()[EventKind.LOAD] == 3
+
+
+def test_calls_whose_return_is_missed_are_counted(native: NativePrograms) -> None:
+    """By kprobes: a trampoline misses none."""
+    zram = device(native)
+    native.enter("zram_submit_bio", bio(native, zram, WRITE, 0, 3 * 4096, plain_page(native)))
+    native.enter("zram_slot_free_notify", zram.block_device, 6)
+    missed = {EventKind.STORE: 3, EventKind.NOTIFY: 1}
+    assert native.under_way() == ({} if native.trampolines else missed)
+
+
+def test_names_of_processes_are_told_once(native: NativePrograms, tmp_path: Path) -> None:
+    for pid in (50, 51, 50):
+        native.at(pid=pid)
+        free(native, 5, 1)
+    assert native.events(EventKind.TASK)["tgid"].tolist() == [50, 51]
