@@ -84,6 +84,11 @@ test-kernels: setup ## what "make test" does on some kernels only: on all, or tw
 	SWAPTRACE_KERNELS=all $(PYTHON) -m pytest -q $(addprefix tests/kernel/test_,recording.py areas.py userland.py)
 	SWAPTRACE_KERNELS="6.1 6.12" $(PYTHON) -m pytest -q $(addprefix tests/kernel/test_,audit.py zswap.py summary.py)
 
+.PHONY: fixtures
+fixtures: setup ## capture anew what the unit tests know of each kernel (tests/data); boots virtual machines
+	$(PYTHON) tests/data/capture.py
+	$(PYTHON) -m tests.data.renew
+
 .PHONY: lint
 lint: setup ## ruff, mypy and clang-format, which change nothing
 	$(VENV)/bin/ruff check . $(VM)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -21,14 +22,15 @@ CHECKOUT = DATA.parents[1]
 sys.path.insert(0, str(CHECKOUT / "tests" / "vm"))
 import kernels  # noqa: E402
 
-from swaptrace.live.probes import PROBES  # noqa: E402
+from swaptrace.live.arch import architecture  # noqa: E402
+from swaptrace.live.btf import KernelTypes  # noqa: E402
+from swaptrace.live.layout import fullness_rule, layout  # noqa: E402
+from swaptrace.live.probes import PROBES, Symbols, choose  # noqa: E402
 
 MODULES = ("zram", "zsmalloc")
 HOST = "guest"  # a name that says nothing of the machine
 #: What probes, layout and programs ask for, and what they might: all that has to do with swap, and the modules' whole.
-NAMES = re.compile(
-    r"swap|zswap|zpool|^zs_|^bpf_task_pt_regs$|^bpf_trampoline_link_prog$|^memory_cgrp_subsys$|^zram|^__zram"
-)
+NAMES = re.compile(r"swap|zpool|^zs_|^(__)?zram|^(bpf_task_pt_regs|bpf_trampoline_link_prog|memory_cgrp_subsys)$")
 STRUCTURES = {
     "bio", "bio_vec", "block_device", "cgroup", "folio", "gendisk", "kernfs_node", "mem_cgroup", "obj_cgroup", "page",
     "pt_regs", "size_class", "spinlock", "task_struct", "user_pt_regs", "zs_pool",
@@ -44,7 +46,7 @@ OPTIONS = re.compile(
 
 def wanted(kind: str, name: str) -> bool:
     """Whether a type of the kernel is kept; see trim()."""
-    return bool(NAMES.search(name)) or name in (STRUCTURES if kind == "struct" else ENUMERATIONS)
+    return bool(NAMES.search(name)) or name in {"struct": STRUCTURES, "enum": ENUMERATIONS, "function": ASKED}[kind]
 
 
 def capture(kernel: str, *, trace: bool) -> None:
@@ -53,32 +55,62 @@ def capture(kernel: str, *, trace: bool) -> None:
     recorded = target / "trace.swaptrace"
     if trace and recorded.exists():
         raise SystemExit(f"capture: {recorded} is there already, and is kept as it is: record into another folder")
+    shutil.rmtree(work, ignore_errors=True)
     script = [sys.executable, str(DATA / "guest_capture.py"), str(work), "types", *["trace"] * trace]
     guest = ["sh", "-c", f'hostname {HOST} && exec "$@"', "sh", *script]
     command = ["tests/vm/run", "--kernel", kernel, "--timeout", "1500", "--out", str(work), "--", *guest]
     subprocess.run(command, check=True, cwd=CHECKOUT)
     target.mkdir(exist_ok=True)
     unpacked = kernels.fetch(kernels.KERNELS[kernel])
-    keep(work / "types", target, unpacked.root / "boot" / f"config-{unpacked.version}")
+    keep(work / "types", target, unpacked)
     if trace:
         recorded.write_bytes((work / "trace" / "trace.swaptrace").read_bytes())
 
 
-def keep(found: Path, target: Path, configuration: Path) -> None:
-    """Cut down what the guest has left, into the archive of one kernel."""
+def keep(found: Path, target: Path, kernel: kernels.UnpackedKernel) -> None:
+    """Cut down what the guest has left in `found`, into the archive of one kernel."""
     modules = {name: (found / name).read_bytes() for name in MODULES if (found / name).exists()}
-    kernel, modules = trim((found / "vmlinux").read_bytes(), modules, wanted)
-    members = {"btf/vmlinux": kernel, **{f"btf/{name}": data for name, data in modules.items()}}
-    members["kallsyms"] = b"".join(filter(_symbol_wanted, (found / "kallsyms").read_bytes().splitlines(keepends=True)))
+    vmlinux, modules = trim((found / "vmlinux").read_bytes(), modules, wanted)
+    kept = found.with_name("kept")
+    (kept / "btf").mkdir(parents=True)
+    for name, data in {"vmlinux": vmlinux, **modules}.items():
+        (kept / "btf" / name).write_bytes(data)
+    symbols = filter(_symbol_wanted, (found / "kallsyms").read_bytes().splitlines(keepends=True))
+    (kept / "kallsyms").write_bytes(b"".join(symbols))
+    if _answers(found, found) != _answers(kept / "btf", kept):
+        raise SystemExit(f"capture: {kept} does not answer as {found}: what does the project ask that is not kept?")
     with tarfile.open(target / "kernel.tar.xz", "w:xz") as archive:
-        for name, data in members.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
+        for path in sorted(path for path in kept.rglob("*") if path.is_file()):
+            archive.addfile(_entry(path, kept), io.BytesIO(path.read_bytes()))
     facts = json.loads((found / "facts.json").read_text())
-    options = [line for line in configuration.read_text().splitlines() if OPTIONS.match(line)]
-    facts["config"] = dict(line.split("=", 1) for line in sorted(options))
+    facts["config"] = _options(kernel)
     (target / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def _options(kernel: kernels.UnpackedKernel) -> dict[str, str] | None:
+    """Build options that matter; None if the kernel's package does not tell."""
+    places = (
+        kernel.root / "boot" / f"config-{kernel.version}",
+        kernel.root / "lib/modules" / kernel.version / "config",
+    )
+    path = next((path for path in places if path.exists()), None)
+    if path is None:
+        return None
+    return dict(line.split("=", 1) for line in sorted(path.read_text().splitlines()) if OPTIONS.match(line))
+
+
+def _entry(path: Path, folder: Path) -> tarfile.TarInfo:
+    """Without owner and time, so that what has not changed does not change the archive."""
+    entry = tarfile.TarInfo(str(path.relative_to(folder)))
+    entry.size = path.stat().st_size
+    return entry
+
+
+def _answers(types: Path, symbols: Path) -> tuple[object, ...]:
+    """What the project asks a kernel: which functions, with zswap off or on, and where things are."""
+    found, names = KernelTypes(types), Symbols(symbols / "kallsyms")
+    choices = [choose(found, names, architecture("x86_64"), off) for off in ({}, {"zswap": "off"})]
+    return choices, layout(found, zram=True, zswap=True, zswap_pools=1), fullness_rule(found)
 
 
 def _symbol_wanted(line: bytes) -> bool:

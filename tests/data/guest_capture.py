@@ -23,15 +23,13 @@ from zram import run, swap_on
 
 from swaptrace.live.workload import Process
 
-MODULES = ("zram", "zsmalloc")
+MODULES = ("zram", "zsmalloc")  # the latter may be built in
 #: Every file of these that exists is among the facts.
 FACTS = ("sys/kernel/debug/sched/preempt", "sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
 
 
 def types(folder: Path) -> None:
     """The type information, all symbols, and facts that are in neither."""
-    for module in MODULES:
-        run("modprobe", module)
     for name in ("vmlinux", *MODULES):
         source = Path("/sys/kernel/btf", name)
         if source.exists():
@@ -58,7 +56,7 @@ def trace(folder: Path) -> None:
         swap_on(set_up(16))
         before = Process(101, "mixed", 9)
         before.page_out()
-        with recording(folder, trace=folder / "trace.swaptrace"):
+        with recording(folder, trace=folder / "trace.swaptrace") as recorder:
             session.check("start")
             small_pages(session)
             huge_page(session)
@@ -73,6 +71,7 @@ def trace(folder: Path) -> None:
             ctypes.CDLL(None).swapon(b"/nowhere", 0)
             on_a_disk(session)
             session.check("end")
+            assert recorder.is_alive(), (folder / "record.err").read_text()
 
 
 def small_pages(session: Session) -> None:
@@ -140,7 +139,7 @@ def under_a_limit(session: Session) -> None:
     """A cgroup that loses most of its memory; then its process wants some of that back."""
 
     def steps() -> Iterator[int]:
-        memory = Memory(701, "compressible", 13)
+        memory = Memory(1201, "compressible", 13)
         yield memory.swapped()
         memory.touch(4)
         memory.bytes[::6, 5] += 1
@@ -149,7 +148,7 @@ def under_a_limit(session: Session) -> None:
     folder = cgroup("limited", 64 << 20)
     process = Child(steps, folder)
     process.step()
-    (folder / "memory.max").write_text(str(1 << 20))
+    (folder / "memory.max").write_text(str(4 << 20))
     process.step()
     process.exit()
     session.check("limited")

@@ -395,7 +395,7 @@ def test_freed_slots(native: NativePrograms) -> None:
     ]
 
 
-# asm/unistd_64.h, asm-generic/unistd.h: what test_arch.py compares with the headers
+# asm/unistd_64.h, asm-generic/unistd.h (test_arch.py compares the whole table)
 CALLS = {
     "x86_64": {"read": 0, "munmap": 11, "execve": 59, "swapoff": 168, "unlinkat": 263},
     "aarch64": {"read": 63, "munmap": 215, "execve": 221, "swapoff": 225, "unlinkat": 35},

@@ -1,0 +1,81 @@
+"""Write anew what the code makes of the fixtures: run it after a change that means to change that.
+
+Usage: python -m tests.data.renew [KERNEL...]. Look at `git diff tests/data` before you commit: the difference is what
+the change does to every user's figures. tests/unit/test_fixtures.py compares.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from swaptrace import cli
+from swaptrace.live.layout import fullness_rule, layout
+from swaptrace.live.probes import Choice
+from tests.unit.fixtures import DATA, KERNELS, TRACE, TRACES, Fixture, fixture
+
+__all__ = ["OF_KERNELS", "OF_TRACES"]
+
+_ZSWAP_POOLS = 0x1000  # where its list would be
+
+
+def probes(kernel: Fixture) -> dict[str, Any]:
+    """By event: the functions that were chosen, with their programs, or why there are none."""
+    return {name: _probes(kernel.choices(zswap=name == "zswap")) for name in ("zram", "zswap")}
+
+
+def _probes(choices: list[Choice]) -> dict[str, Any]:
+    return {
+        choice.probe.event: {c.function: [c.entry, c.exit] for c in choice.chosen} or list(choice.problems)
+        for choice in choices
+    }
+
+
+def constants(kernel: Fixture) -> dict[str, Any]:
+    """What the BPF programs are compiled with, and the rule by which the kernel's pools are."""
+    found: dict[str, Any] = dict(layout(kernel.types, zram=True, zswap=True, zswap_pools=_ZSWAP_POOLS))
+    return found | {"fullness_rule": fullness_rule(kernel.types)}
+
+
+def report(kernel: Fixture, form: str) -> str:
+    """`swaptrace report` of the kernel's trace, called in its folder."""
+    before = Path.cwd()
+    os.chdir(DATA / kernel.name)
+    try:
+        output = Path(kernel.folder, f"report.{form}")
+        result = CliRunner().invoke(cli.cli, ["report", TRACE, "--format", form, "-o", str(output)])
+        assert result.exit_code == 0, result.output
+        return output.read_text()
+    finally:
+        os.chdir(before)
+
+
+def _json(found: object) -> str:
+    return json.dumps(found, indent=1) + "\n"
+
+
+#: What is kept beside each kernel's fixtures, and its trace if it has one: the file's name, and what makes its text.
+OF_KERNELS = {
+    "probes.json": lambda kernel: _json(probes(kernel)),
+    "layout.json": lambda kernel: _json(constants(kernel)),
+}
+OF_TRACES = {
+    "report.json": lambda kernel: report(kernel, "json"),
+    "report.txt": lambda kernel: report(kernel, "text"),
+}
+
+
+def main() -> None:
+    for name in sys.argv[1:] or KERNELS:
+        for file, make in {**OF_KERNELS, **(OF_TRACES if name in TRACES else {})}.items():
+            (DATA / name / file).write_text(make(fixture(name)))
+            print(f"{DATA / name / file}")
+
+
+if __name__ == "__main__":
+    main()
