@@ -131,7 +131,7 @@ class Folder:
     def in_session(self, mutants: list[Mutant], session: Session) -> None:
         """What can be tried in the session that has collected all tests: mutants of functions and of values."""
         if not self.kept_coverage.exists():
-            self.kept_coverage.write_text(json.dumps(session.cover(self.settings["slowest"], ROOT)))
+            self.kept_coverage.write_text(json.dumps(self.cover(session)))
         coverage: Coverage = json.loads(self.kept_coverage.read_text())
         for mutant in mutants:
             names = self.tests(mutant, coverage)
@@ -139,13 +139,26 @@ class Folder:
             def attempt(mutant: Mutant = mutant, names: list[str] = names) -> str:
                 try:
                     placed = put_value_in_place(mutant) if mutant.function == MODULE else put_in_place(mutant, ROOT)
-                except ValueError:  # other free variables
+                except (SyntaxError, ValueError):  # ValueError: other free variables
                     placed = False
                 return session.verdict(names) if placed else ELSEWHERE
 
             said = in_fork(attempt, self.seconds(names, coverage)) if names else UNTESTED
             if said != ELSEWHERE:
                 self.keep(mutant, said)
+
+    def cover(self, session: Session) -> Coverage:
+        """What each test covers; without those that fail in a fork although nothing is wrong: they would kill all."""
+        coverage = session.cover(self.settings["slowest"], ROOT)
+        names = list(coverage["seconds"])
+        limit = self.seconds(names, coverage)
+        failing = in_fork(lambda: json.dumps([n for n in names if not session.passes(n)]), limit, wall=100 * limit)
+        for name in json.loads(failing):
+            coverage["left_out"][name] = "fails in a fork"
+        for of_file in coverage["lines"].values():
+            for line, tests in of_file.items():
+                of_file[line] = [name for name in tests if name not in coverage["left_out"]]
+        return coverage
 
     def try_module(self, mutant: Mutant, coverage: Coverage) -> str:
         """Defaults of parameters, fields of classes: everything is loaded anew."""
@@ -173,6 +186,7 @@ class Folder:
             naming = {f for f in {t.split("::")[0] for t in seconds} if any(n in (ROOT / f).read_text() for n in name)}
             chosen = {test for tests in lines.values() for test in tests}
             chosen |= {test for test in seconds if test.split("::")[0] in naming}
+            chosen -= set(coverage["left_out"])
         else:
             first, last = _statement(mutant)
             chosen = {test for line in range(first, last + 1) for test in lines.get(str(line), ())}

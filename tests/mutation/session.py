@@ -182,12 +182,12 @@ def _functions(code: CodeType) -> Iterable[CodeType]:
             yield from _functions(constant)
 
 
-def in_fork(work: Callable[[], str], seconds: float) -> str:
-    """What `work` says in a fork of this process, which gets so many seconds of CPU."""
+def in_fork(work: Callable[[], str], seconds: float, wall: float = _WALL) -> str:
+    """What `work` says in a fork of this process, which gets so many seconds of CPU, and of the clock on the wall."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        _work(work, seconds, writing)
+        _work(work, seconds, wall, writing)
     os.close(writing)
     with os.fdopen(reading) as pipe:
         said = pipe.read()
@@ -198,12 +198,12 @@ def in_fork(work: Callable[[], str], seconds: float) -> str:
     return OUT_OF_TIME if ended in (signal.SIGXCPU, signal.SIGALRM, signal.SIGKILL) else KILLED
 
 
-def _work(work: Callable[[], str], seconds: float, writing: int) -> None:
+def _work(work: Callable[[], str], seconds: float, wall: float, writing: int) -> None:
     """The fork's side."""
     status = 1
     try:
         os.setpgid(0, 0)
-        signal.alarm(_WALL)
+        signal.alarm(int(wall))
         spent = time.process_time()
         resource.setrlimit(resource.RLIMIT_CPU, (int(spent + seconds) + 1, int(spent + seconds) + 5))
         resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
