@@ -37,7 +37,8 @@ class Store:
     huge_pages in pages), io_stat, debug_stat (miss_free) and bd_stat. `pages_stored` is orig_data_size in pages. Those
     of zswap are for the whole machine: there are none if it has another area to serve. allocator: where the compressed
     bytes are; "" if in several pools. features: what the device does besides, that no event tells of (see
-    swaptrace.degradation.FEATURES).
+    swaptrace.degradation.FEATURES). table_bytes: memory of zram's own table, which has an entry for each page of the
+    device, stored or not; in whole pages (None: not known, or zswap, which has none).
     """
 
     id: int
@@ -47,6 +48,7 @@ class Store:
     counters: dict[str, int] = field(default_factory=dict)
     allocator: str = "zsmalloc"
     features: tuple[str, ...] = ()
+    table_bytes: int | None = None
 
     @property
     def is_zswap(self) -> bool:

@@ -356,6 +356,7 @@ class Analysis:
             backing=area.backing,
             zram=model.store.name if model.store and area.backing == "zram" else None,
             store=model.store.name if model.store else None,
+            table_bytes=model.store.table_bytes if model.store else None,
             slots=area.slots,
             notified=is_notified(area, model.store, notifications, frees),
             stores=stores,

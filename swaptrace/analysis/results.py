@@ -166,6 +166,7 @@ class AreaResult:
     moved: int  # entries that went to the backing device
     used_slots: int | None  # at the end: in use when the area was first seen, plus allocated, minus freed
     store: str | None = None  # the store's name: that of the zram device, or zswap
+    table_bytes: int | None = None  # of zram's own table, whatever is stored
     written_back: int = 0  # of `discarded`: by zswap, to the swap area
     failed_writes: int | None = None  # times that the store refused a page; None where that is not told
     ranges: dict[str, Range] = field(default_factory=dict)

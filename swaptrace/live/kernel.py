@@ -16,7 +16,7 @@ from swaptrace.live.arch import architecture
 from swaptrace.live.assumed import compare
 from swaptrace.live.btf import KernelTypes
 from swaptrace.live.environment import features_off, require
-from swaptrace.live.layout import assumed_zram
+from swaptrace.live.layout import assumed_zram, zram_entry_size
 from swaptrace.live.machine import Machine
 from swaptrace.live.probes import ZSWAP, Symbols, choose
 from swaptrace.live.programs import Programs
@@ -61,7 +61,8 @@ class KernelSource:
 
     def _snapshot(self) -> Snapshot:
         types = self._programs.swap_types()
-        return take_snapshot(types, zswap=self._zswap, pools=self._programs.zswap_pools())
+        pools, entry_size = self._programs.zswap_pools(), zram_entry_size(self._types)
+        return take_snapshot(types, zswap=self._zswap, pools=pools, entry_size=entry_size)
 
     def _header(self, start: Snapshot, **more: Any) -> Header:
         """more: fields that not all recordings have."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 from swaptrace.areas import ZSWAP_STORES
 from swaptrace.live.btf import Btf, KernelTypes
 
-__all__ = ["MAX_SWAP_TYPES", "MissingLayout", "assumed_zram", "fullness_rule", "layout"]
+__all__ = ["MAX_SWAP_TYPES", "MissingLayout", "assumed_zram", "fullness_rule", "layout", "zram_entry_size"]
 
 MAX_SWAP_TYPES = 32  # 1 << MAX_SWAPFILES_SHIFT (include/linux/swap.h)
 ENTRY_TYPE_SHIFT = 58  # SWP_TYPE_SHIFT: BITS_PER_XA_VALUE - MAX_SWAPFILES_SHIFT (include/linux/swapops.h)
@@ -162,6 +162,12 @@ def assumed_zram(types: KernelTypes) -> dict[str, int] | None:
         return None
     pool = _ASSUMED_POOL if kernel.size("spinlock") == _ASSUMED_SPINLOCK else {}
     return _ASSUMED_ZRAM | pool
+
+
+def zram_entry_size(types: KernelTypes) -> int | None:
+    """Bytes of an entry of zram's table; None if the kernel does not tell, and no row is assumed for it."""
+    size = (types.module("zram") or types.vmlinux).size(_ZRAM_SIZES["SIZE_ZRAM_ENTRY"])
+    return size if size is not None else (assumed_zram(types) or {}).get("SIZE_ZRAM_ENTRY")
 
 
 def _bio_disk(kernel: Btf) -> dict[str, int]:

@@ -51,20 +51,26 @@ def describe_area(
     return disk if store.is_zswap else replace(area, backing="zram", store=store.id, extents=extents)
 
 
-def store_of(area: SwapArea, pools: int = 0) -> Store | None:
-    """The store of an area, as it is now; None for a disk. pools: how many of them zswap has."""
+def store_of(area: SwapArea, pools: int = 0, entry_size: int | None = None) -> Store | None:
+    """The store of an area, as it is now; None for a disk. pools: how many of them zswap has. entry_size: bytes of an
+    entry of zram's table."""
     if area.backing == "zswap":
         return zswap_store(area, read_zswap(_HERE), pools=pools)
-    return next((store for store in sysfs.read_stores() if store.id == area.store), None)
+    return next((store for store in _zram_stores(entry_size) if store.id == area.store), None)
 
 
-def take_snapshot(types: list[int], *, zswap: bool = False, pools: int = 0) -> Snapshot:
+def _zram_stores(entry_size: int | None) -> tuple[Store, ...]:
+    stores = sysfs.read_stores()
+    return tuple(replace(store, table_bytes=sysfs.table_bytes(store.pages, entry_size)) for store in stores)
+
+
+def take_snapshot(types: list[int], *, zswap: bool = False, pools: int = 0, entry_size: int | None = None) -> Snapshot:
     """Areas and stores now. `types` are the swap types in use, in order, which /proc/swaps does not tell.
 
-    zswap: it is recorded. pools: how many of them it has.
+    zswap: it is recorded. pools: how many of them it has. entry_size: bytes of an entry of zram's table.
     """
     now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-    stores = tuple(store for store in sysfs.read_stores() if not store.is_zswap)  # see describe_area
+    stores = tuple(store for store in _zram_stores(entry_size) if not store.is_zswap)  # see describe_area
     areas = tuple(
         describe_area(line.path, swap_type, line.priority, line.pages, line.used, zswap=zswap)
         for swap_type, line in zip(types, sysfs.read_swaps(), strict=False)

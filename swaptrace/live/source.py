@@ -14,7 +14,7 @@ from swaptrace.areas import Snapshot
 from swaptrace.events import EventBatch, EventFlag, EventKind, SwapCall
 from swaptrace.live import sysfs
 from swaptrace.live.kernel import KernelSource
-from swaptrace.live.layout import fullness_rule
+from swaptrace.live.layout import fullness_rule, zram_entry_size
 from swaptrace.live.ring import default_ring_bytes
 from swaptrace.live.snapshot import describe_area, store_of
 from swaptrace.trace.header import Trailer
@@ -161,7 +161,7 @@ class LiveSource(KernelSource):
         if details.type >= 0:
             # the area's own numbers come from the kernel's table; what lies behind it, from sysfs
             area = describe_area(path, details.type, details.area.priority, details.area.pages, zswap=self._zswap)
-            store = store_of(area, self._programs.zswap_pools())
+            store = store_of(area, self._programs.zswap_pools(), zram_entry_size(self._types))
         return SwapCall(row, name, path, details.flags, details.result, area, store)
 
 

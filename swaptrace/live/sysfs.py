@@ -23,6 +23,7 @@ __all__ = [
     "read_store",
     "read_stores",
     "read_swaps",
+    "table_bytes",
     "unescape",
     "without",
 ]
@@ -115,6 +116,12 @@ def features_of(device: Path) -> tuple[str, ...]:
     except OSError:
         return ()
     return (RECOMPRESSION,) if chosen else ()
+
+
+def table_bytes(pages: int, entry_size: int | None) -> int | None:
+    """Memory of zram's table for a device of so many pages, which the driver takes as a whole when disksize is set
+    (zram_meta_alloc(), vzalloc): in whole pages. None if the size of an entry is not known."""
+    return None if entry_size is None else -(-pages * entry_size // PAGE_SIZE) * PAGE_SIZE
 
 
 def read_stores() -> tuple[Store, ...]:

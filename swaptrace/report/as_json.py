@@ -35,6 +35,7 @@ _AREA = (
     "backing",
     "zram",
     "store",
+    "table_bytes",
     "slots",
     "notified",
     "stores",

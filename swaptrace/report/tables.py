@@ -121,7 +121,13 @@ def content_table(area: AreaResult, duration_s: float | None) -> Table | None:
         apart = shares.difference(model, kernel)
         rows[name] = [show(model), show(kernel), EQUAL if apart == 0 else units.signed(show(apart))]
     title = "Slots in use at the end" if list(rows) == ["used_slots"] else "What the store holds at the end"
-    return Table("content", title, frame(rows, _CONTENT), _header_note(area.swap_header))
+    notes = (_header_note(area.swap_header), _table_note(area.table_bytes))
+    return Table("content", title, frame(rows, _CONTENT), " ".join(filter(None, notes)))
+
+
+def _table_note(size: int | None) -> str:
+    """What the machine pays besides the pool."""
+    return "" if size is None else f"zram's own table of pages takes {units.size(size)} besides, however full it is."
 
 
 def _header_note(header: dict[str, int]) -> str:

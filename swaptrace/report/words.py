@@ -42,7 +42,10 @@ GLOSSARY = {
     "duplicate": "A live slot whose page is in the swap cache, too: its bytes are held twice. Never counted as stale.",
     "slot-free notification": "The kernel's call that tells the store that a slot was freed.",
     "compressed bytes": "What the stored pages take after compression (zram's compr_data_size).",
-    "pool bytes": "Whole pages of the allocator behind the store: what the machine really pays (mem_used_total).",
+    "pool bytes": "Whole pages of the allocator behind the store (mem_used_total): what the machine pays for what is "
+    "stored. zram's own table comes on top.",
+    "table bytes": "What zram takes for each page of its disksize, stored or not, once it is set up: an entry of 16 "
+    "or 24 bytes in its own table (table_bytes). mem_used_total does not count it.",
     "byte-seconds": "Bytes times how long they were held: 1 MiB·s is 1 MiB held for one second.",
     "policy none": "An entry goes when its slot is written again, or the store is reset: no notifications at all.",
     "policy discard": "An entry goes when a whole free cluster of slots is discarded (swapon --discard=pages).",

@@ -1,6 +1,6 @@
 """zsmalloc, modelled: how many pages a zram pool holds, given only the order of stores (size) and frees.
 
-zram's `compr_data_size` counts bytes; what the machine really pays is `mem_used_total`, the pages of the zsmalloc pool.
+zram's `compr_data_size` counts bytes; what is paid for them is `mem_used_total`, the pages of the zsmalloc pool.
 The two differ by what zsmalloc cannot use, and above all in time: a freed object gives no page back until the last
 object of its zspage goes. This module follows mm/zsmalloc.c object by object.
 

@@ -235,6 +235,7 @@ class _Area:
             backing=area.backing,
             zram=self.store.name if self.store and area.backing == "zram" else None,
             store=self.store.name if self.store else None,
+            table_bytes=self.store.table_bytes if self.store else None,
             slots=area.slots,
             notified=is_notified(area, self.store, notifications, frees),
             stores=self.count(Count.STORES),

@@ -103,6 +103,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         "architecture": lambda: None,
         "choose": lambda *_, **__: [choice],
         "assumed_zram": lambda _: None,
+        "zram_entry_size": lambda _: 24,
         "missing_views": list,
         "take_snapshot": lambda *_, **__: Snapshot(now(), (AREA,), (STORE,)),
     }.items():

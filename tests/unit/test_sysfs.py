@@ -208,3 +208,12 @@ def test_without_some_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert rest(3, 5, 7) == [(2, 1, 0), (4, 1, same), (6, 1, same), (9, 1, 0)]
     assert rest(2, 3, 4, 5, 6, 9) == []
     assert len(sysfs.without(events[:0], np.array([1], np.int64))) == 0
+
+
+@pytest.mark.parametrize(
+    ("pages", "entry", "size"), [(1, 24, 4096), (512, 16, 8192), (513, 16, 3 * 4096), (1 << 24, 16, 256 << 20)]
+)
+def test_table_in_whole_pages(pages: int, entry: int, size: int) -> None:
+    """The last is a device of 64 GiB."""
+    assert sysfs.table_bytes(pages, entry) == size
+    assert sysfs.table_bytes(pages, None) is None

@@ -338,6 +338,9 @@ def test_notes(area: AreaResult) -> None:
     said = sentences(result(area))
     twice = area.duplicate_compr_bytes
     assert "The store also holds mkswap's own page, which is no slot: 1 page, 74 B." in said
+    assert "zram's own table" not in said
+    table = sentences(result(dataclasses.replace(area, table_bytes=3 << 20)))
+    assert "74 B. zram's own table of pages takes 3.0 MiB besides, however full it is." in table
     assert (
         f"Duplicates: {size(twice.end)} of live slots were in memory as well ({size(twice.peak)} at the peak)." in said
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from builders import START, Event, batch, free, header, store, swap_call, trailer
+from builders import START, Event, batch, free, header, store, swap_call, trailer, zram_area
 
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.analysis.results import AreaResult, TraceResult
@@ -15,6 +15,7 @@ from swaptrace.live.environment import features_off, missing_views
 from swaptrace.live.machine import Machine
 from swaptrace.live.snapshot import describe_area
 from swaptrace.live.zswap import read_zswap, zswap_store
+from swaptrace.report.as_json import as_json
 from swaptrace.store import zsmalloc
 
 STORE = ZSWAP_STORES + 2
@@ -205,3 +206,13 @@ def test_several_areas_share_the_pool() -> None:
 def test_names() -> None:
     area = only(analyse([store(START + 1, STORE, 3, 500)]))
     assert (area.backing, area.store, area.zram, area.notified) == ("zswap", "zswap", None, True)
+
+
+def test_only_zram_has_a_table_of_its_own() -> None:
+    """In the report of each area, as the recording has it of its store."""
+    areas = [zswap_area(), zram_area("/dev/zram0", 1, 12, 0)]
+    stores = [Store(STORE, "zswap", 12), Store(0, "zram0", 12, table_bytes=4096)]
+    analysis = Analysis(header(areas, stores))
+    analysis.feed(batch([store(START + 1, 0, 3, 70)]))
+    found = as_json(analysis.finish(trailer(START + 1000)))["areas"]
+    assert {area["device"]: area["table_bytes"] for area in found} == {"/dev/sd2": None, "/dev/zram0": 4096}
