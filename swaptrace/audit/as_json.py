@@ -23,6 +23,7 @@ def as_json(audit: Audit) -> dict[str, Any]:
         "clean": audit.clean,
         "traced_s": evidence.seconds,
         "memory_bytes": evidence.memory_bytes,
+        "available_bytes": evidence.available_bytes,
         "areas": [_area(area) for area in evidence.areas],
         "stores": [_store(store) for store in evidence.stores],
         "zswap": asdict(evidence.zswap),
@@ -57,8 +58,10 @@ def _store(store: StoreEvidence) -> dict[str, Any]:
         "pages": store.store.pages,
         "algorithm": store.store.algorithm,
         "counters": dict(store.store.counters),
+        "table_bytes": store.store.table_bytes,
+        "users": list(store.users),
         "areas": list(store.areas),
-        "mounts": [{"mount_point": point, "free_bytes": free} for point, free in store.mounts],
+        "mounts": [{"mount_point": found.point, "free_bytes": free} for found, free in store.mounts],
         "holders": list(store.holders),
     }
 

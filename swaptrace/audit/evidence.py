@@ -14,7 +14,7 @@ device since then are subtracted as well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,18 @@ from swaptrace.errors import EnvironmentProblem
 from swaptrace.live import sysfs
 from swaptrace.live.extents import NotTold, Segment, count_entries, pages_of, segments
 from swaptrace.live.machine import PAGE_SIZE, Machine
-from swaptrace.live.stack import BlockLayer, kernel_notifies, resolve, stores_below
+from swaptrace.live.stack import (
+    BlockLayer,
+    Filesystem,
+    filesystem_of,
+    kernel_notifies,
+    mounts_of,
+    resolve,
+    stores_below,
+    users_above,
+)
 from swaptrace.live.sysfs import SwapsLine
+from swaptrace.live.zswap import read_zswap
 
 __all__ = ["AreaEvidence", "Evidence", "Observed", "StoreEvidence", "ZswapEvidence", "gather"]
 
@@ -79,16 +89,20 @@ class AreaEvidence:
 class StoreEvidence:
     """One zram device that has been set up.
 
-    areas: paths of the swap areas that end here. mounts: (mount point, bytes free) of filesystems on it. holders:
-    device-mapper, loop and other devices on it. file_pages, file_entries: what of it is swap files' (None: not known).
+    areas: paths of the swap areas that end here. mounts: filesystems on it, with their bytes free. holders:
+    device-mapper, loop and other devices on it. users: all that is on it or on that (users_above). file_pages,
+    file_entries: what of it is swap files' (None: not known). backing_dev: where it writes pages back to, if
+    anywhere.
     """
 
     store: Store
     areas: tuple[str, ...] = ()
-    mounts: tuple[tuple[str, int | None], ...] = ()
+    mounts: tuple[tuple[Filesystem, int | None], ...] = ()
     holders: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
     file_pages: int | None = None
     file_entries: int | None = None
+    backing_dev: str = ""
 
     def counter(self, name: str) -> int:
         """One of the kernel's counters; 0 where it does not tell."""
@@ -106,12 +120,14 @@ class ZswapEvidence:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All of it. notes: sentences on what could not be seen. seconds: how long was traced (None: not at all)."""
+    """All of it. available_bytes: memory that could be had without swapping (MemAvailable; None: not told). notes:
+    sentences on what could not be seen. seconds: how long was traced (None: not at all)."""
 
     areas: tuple[AreaEvidence, ...]
     stores: tuple[StoreEvidence, ...]
     zswap: ZswapEvidence
     memory_bytes: int
+    available_bytes: int | None = None
     notes: tuple[str, ...] = ()
     seconds: float | None = None
 
@@ -139,7 +155,9 @@ def gather(machine: Machine) -> Evidence:
     areas = tuple(_area(line, tops[line.path], pieces[line.path], look) for line in lines)
     stores = tuple(_store(machine, store, areas, pieces, look) for store in look.counters.values())
     notes |= dict.fromkeys(f"{area.path}: {area.not_told}" for area in areas if area.not_told)
-    return Evidence(areas, stores, _zswap(machine), machine.meminfo().get("MemTotal", 0), tuple(notes))
+    memory = machine.meminfo()
+    total, available = memory.get("MemTotal", 0), memory.get("MemAvailable")
+    return Evidence(areas, stores, _zswap(machine, notes), total, available, tuple(notes))
 
 
 def _swaps(machine: Machine) -> list[SwapsLine]:
@@ -181,7 +199,12 @@ def _one_look(machine: Machine, notes: dict[str, None]) -> _Look:
     before = {folder.name: _writes(machine, folder.name) for folder in folders}
     swaps = _swaps(machine)
     counters = {folder.name: sysfs.read_store(folder) for folder in folders}
-    counters = {name: store for name, store in counters.items() if store.pages}
+    size = machine.zram_entry_size() if counters else None
+    counters = {
+        name: replace(store, table_bytes=sysfs.table_bytes(store.pages, size))
+        for name, store in counters.items()
+        if store.pages
+    }
     entries: dict[str, NDArray[np.int64]] = {}
     for name in counters:
         try:
@@ -256,15 +279,17 @@ def _store(
     machine: Machine, store: Store, areas: tuple[AreaEvidence, ...], pieces: dict[str, list[Segment] | str], look: _Look
 ) -> StoreEvidence:
     mine = [area for area in areas if store.name in area.stores]
-    device = machine.text(f"sys/block/{store.name}/dev")
-    points = {mount.point: mount for mount in machine.mounts() if device and mount.device == device}
-    points |= {mount.point: mount for mount in machine.mounts() if mount.source == f"/dev/{store.name}"}
+    mounted = {mount.point: filesystem_of(mount) for mount in mounts_of(machine, store.name)}
     folder = machine.root / f"sys/block/{store.name}/holders"
     holders = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     holders += _loops_on(machine, store.name)
     pages, found = _of_files(mine, pieces, store.name, look)
-    mounts = tuple((point, _free(machine, point)) for point in sorted(points))
-    return StoreEvidence(store, tuple(area.path for area in mine), mounts, tuple(holders), pages, found)
+    mounts = tuple((found, _free(machine, point)) for point, found in sorted(mounted.items()))
+    backing = machine.text(f"sys/block/{store.name}/backing_dev")
+    return StoreEvidence(
+        store, tuple(area.path for area in mine), mounts, tuple(holders), users_above(machine, store.name),
+        pages, found, "" if backing == "none" else backing,
+    )  # fmt: skip
 
 
 def _loops_on(machine: Machine, name: str) -> list[str]:
@@ -299,7 +324,11 @@ def _of_files(
 # -- zswap
 
 
-def _zswap(machine: Machine) -> ZswapEvidence:
+def _zswap(machine: Machine, notes: dict[str, None]) -> ZswapEvidence:
+    """Its sizes come from debugfs, or from /proc/meminfo, which has them since 5.19."""
+    zswap = read_zswap(machine)
     enabled = machine.text("sys/module/zswap/parameters/enabled") in ("Y", "1")
-    memory = machine.meminfo()  # Zswap and Zswapped are there since 5.19
-    return ZswapEvidence(enabled, memory.get("Zswap"), memory.get("Zswapped"))
+    pool, stored = (zswap.counters.get(name) for name in ("mem_used_total", "orig_data_size"))
+    if enabled and pool is None:
+        notes["how much zswap holds is told to root only, in debugfs (mount -t debugfs none /sys/kernel/debug)"] = None
+    return ZswapEvidence(enabled, pool, stored)

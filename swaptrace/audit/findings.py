@@ -7,15 +7,23 @@ negative.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from swaptrace import units
+from swaptrace.audit.advice import (
+    Advice,
+    remounts,
+    room_for_swapoff,
+    start_anew,
+    stops_discards,
+    switched_anew,
+    trims,
+)
 from swaptrace.audit.evidence import AreaEvidence, Evidence, StoreEvidence
 from swaptrace.live.machine import PAGE_SIZE
-from swaptrace.live.stack import BlockLayer, walk, way_down
+from swaptrace.live.stack import filesystems, walk, way_down
 
 __all__ = ["RULES", "Advice", "Finding", "Severity", "find"]
 
@@ -29,14 +37,6 @@ class Severity(IntEnum):
     INFO = 0
     WARNING = 1
     CRITICAL = 2
-
-
-@dataclass(frozen=True)
-class Advice:
-    """Something to do: a sentence, and the commands that do it."""
-
-    sentence: str
-    commands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def stale_behind_something(evidence: Evidence) -> Iterator[Finding]:
         )
         grave = _grave(area.stale_bytes, evidence)
         severity = Severity.CRITICAL if grave else Severity.WARNING
-        advice = (_use_zram_itself(area, evidence), *_discards(area))
-        yield Finding(name, severity, area.path, sentence, _numbers(area), advice)
+        advice = (start_anew(area, evidence), *_discards(area, evidence))
+        yield Finding(name, severity, area.path, sentence, _numbers(area, evidence), advice)
 
 
 def _how_much(area: AreaEvidence) -> str:
@@ -99,70 +99,30 @@ def _how_much(area: AreaEvidence) -> str:
     return f"At least {units.count(area.stale_at_least)} entries are stale now{size}."
 
 
-def _use_zram_itself(area: AreaEvidence, evidence: Evidence) -> Advice:
-    """The cure: the device itself as swap area; or another one, if something else lives on it."""
-    name = area.stores[0]
-    store = evidence.store(name)
-    mounts = [point for point, _ in store.mounts] if store else []
-    shared = len(area.stores) > 1 or (store is not None and len(store.areas) > 1)
-    off = [_swapoff(area)]
-    if shared:
-        return Advice(
-            "Use a zram device itself as the swap area, one that nothing else is on.",
-            (*off, f"zramctl --find --size {area.pages * PAGE_SIZE // 1024 + 4}K   # prints its name, /dev/zramN",
-             "mkswap /dev/zramN", "swapon -p 100 /dev/zramN"),
-        )  # fmt: skip
-    for _, layer in walk(area.top):
-        if layer.kind == "loop":
-            off.append(f"losetup -d /dev/{layer.name}")
-        elif layer.kind == "dm":
-            off.append(shlex.join(["dmsetup", "remove", str(layer.facts.get("dm_name", layer.name))]))
-        elif layer.kind == "file" and layer.facts.get("mount_point") in mounts:
-            off.append(shlex.join(["umount", str(layer.facts["mount_point"])]))
-    sentence = f"Use {name} itself as the swap area: then every freed slot is dropped at once."
-    if mounts:
-        sentence += " (Its filesystem goes. If other files on it are needed, take a new device: zramctl --find.)"
-    return Advice(sentence, (*off, *_fresh(store, name), f"mkswap /dev/{name}", f"swapon -p 100 /dev/{name}"))
-
-
-def _fresh(store: StoreEvidence | None, name: str) -> tuple[str, ...]:
-    """Commands that empty a zram device and set it up as it was: a reset forgets the algorithm too."""
-    commands = [f"echo 1 > /sys/block/{name}/reset"]
-    if store is not None:
-        if store.store.algorithm:
-            commands.append(f"echo {store.store.algorithm} > /sys/block/{name}/comp_algorithm")
-        commands.append(f"echo {store.store.pages * PAGE_SIZE} > /sys/block/{name}/disksize")
-    return tuple(commands)
-
-
-def _discards(area: AreaEvidence) -> Iterator[Advice]:
+def _discards(area: AreaEvidence, evidence: Evidence) -> Iterator[Advice]:
     """What discards can do, if they get down to zram at all."""
     layers = [layer for _, layer in walk(area.top)]
-    deaf = [layer.name for layer in layers if layer.facts.get("discard_max_bytes") == 0]
-    if deaf:
-        yield Advice(f"Discards are no way out: {', '.join(deaf)} does not pass them on.")
+    if deaf := stops_discards(area):
+        yield Advice(f"Discards are no way out: {', '.join(deaf)} does not pass them on.", cures=False)
         return
-    inner = _mounts_inside(layers)
-    trim = tuple(shlex.join(["fstrim", point]) for point in inner)
-    yield Advice(
-        "Or, without changing the layout: drop what is stale now (and again whenever it has grown)"
-        + ("; the discards reach the filesystem, and fstrim takes them on to zram." if trim else "."),
-        (_swapoff(area), _swapon(area, "--discard=once"), *trim),
+    inner = filesystems(layers[1:])
+    through = (
+        " A discard makes holes in the file below, whose filesystem passes them on when it is trimmed. Leave that "
+        "filesystem enough free room: a hole needs blocks again when it is written, and swapping out fails if there "
+        "are none."
+        if inner
+        else ""
     )
-    commands = [_swapoff(area), _swapon(area, "--discard")]
-    commands += [_remount_discard(point) for point in inner]
-    yield Advice(
+    yield switched_anew(
+        area, evidence, "Or, without changing the layout: drop what is stale now (and again whenever it has grown)."
+        + through, "--discard=once", after=trims(inner), cures=False,
+    )  # fmt: skip
+    yield switched_anew(
+        area, evidence,
         "Or lessen it: with --discard the kernel also discards whole clusters of free slots (512 pages on x86-64) "
-        "as they become free. Slots in clusters that are partly in use stay stale, and every discard costs time.",
-        tuple(commands),
-    )
-
-
-def _mounts_inside(layers: list[BlockLayer]) -> list[str]:
-    """Filesystems below the top layer: a discard from above punches a hole in their file, and ends there unless they
-    are mounted with the option discard. A swap file's own filesystem is not asked: its device is."""
-    inner = [layer for layer in layers[1:] if layer.kind == "file" and layer.facts.get("discard") == "no"]
-    return [str(layer.facts["mount_point"]) for layer in inner if "mount_point" in layer.facts]
+        "as they become free. Slots in clusters that are partly in use stay stale, and every discard costs time."
+        + through, "--discard", after=(*trims(inner), *remounts(inner)), cures=False,
+    )  # fmt: skip
 
 
 # -- areas that get notifications, and still hold what is stale
@@ -179,36 +139,36 @@ def notifications_shifted(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "notifications-shifted", Severity.CRITICAL, area.path,
                 f"{area.path} is a partition of {area.stores[0]}, which begins at page {units.count(start)}: the "
-                f"kernel passes slot numbers without adding that, so each freed slot drops another page's data.",
-                {**_numbers(area), "partition_start": start},
-                (Advice(f"Stop using the partition at once, and use {area.stores[0]} itself.",
-                        (_swapoff(area), *_fresh(evidence.store(area.stores[0]), area.stores[0]),
-                         f"mkswap /dev/{area.stores[0]}", f"swapon /dev/{area.stores[0]}")),),
+                f"kernel passes slot numbers without adding that, so each freed slot drops another page's data. What "
+                "programs have in swap may be damaged already: start them anew.",
+                _numbers(area, evidence, partition_start=start),
+                (start_anew(area, evidence),),
             )  # fmt: skip
 
 
 def missed_notifications(evidence: Evidence) -> Iterator[Finding]:
-    """zram counts notifications whose entry another CPU had locked just then: that entry stays."""
+    """zram counts notifications whose entry another CPU had locked just then: that entry stays.
+
+    The counter only grows; where no such entry need be there any more, there is nothing to find.
+    """
     for area, store in _whole_devices(evidence):
         missed = store.counter("miss_free")
-        if not missed:
-            continue
         leaked = min(missed, area.stale_at_least or 0)
+        if not leaked:
+            continue
         size = _share(area, leaked)
         sentence = (
             f"{store.store.name} missed {units.count(missed)} of its notifications (miss_free): each left its entry "
-            "behind, until its slot was written again. "
+            f"behind, until its slot was written again. At least {units.count(leaked)} of those entries are still "
+            "there."
         )
-        sentence += f"At least {units.count(leaked)} of those entries are still there." if leaked else (
-            "None need be there any more."
+        advice = switched_anew(
+            area, evidence, "Nothing needs to be done: they go when their slots are written again. To drop them now:",
+            "--discard=once",
         )  # fmt: skip
-        advice = Advice(
-            "Nothing needs to be done: they go when their slots are written again. To drop them now:",
-            _discard_once(area),
-        )
         severity = _by_size(size, evidence)
         yield Finding(
-            "missed-notifications", severity, area.path, sentence, _numbers(area, miss_free=missed), (advice,)
+            "missed-notifications", severity, area.path, sentence, _numbers(area, evidence, miss_free=missed), (advice,)
         )
 
 
@@ -225,18 +185,11 @@ def stale_left_behind(evidence: Evidence) -> Iterator[Finding]:
             "of a filesystem or of a swap area that was no whole device."
         )
         advice = (
-            Advice("Discard the area once, when it is switched on.", _discard_once(area)),
-            Advice(
-                "Where that does not help, the entries lie beyond the area's end: start with an empty device.",
-                (
-                    _swapoff(area),
-                    *_fresh(store, store.store.name),
-                    f"mkswap {area.path}",
-                    f"swapon {area.path}",
-                ),
-            ),
+            switched_anew(area, evidence, "Discard the area once, when it is switched on.", "--discard=once"),
+            start_anew(area, evidence, "Where that does not help, the entries lie beyond the area's end. "),
         )
-        yield Finding("stale-left-behind", _by_size(size, evidence), area.path, sentence, _numbers(area), advice)
+        numbers = _numbers(area, evidence)
+        yield Finding("stale-left-behind", _by_size(size, evidence), area.path, sentence, numbers, advice)
 
 
 def frees_not_notified(evidence: Evidence) -> Iterator[Finding]:
@@ -249,9 +202,9 @@ def frees_not_notified(evidence: Evidence) -> Iterator[Finding]:
             "frees-not-notified", Severity.WARNING, area.path,
             f"{units.count(seen.frees)} slots of {area.path} were freed while tracing, and {store.store.name} was "
             "notified of none, though it should have been: this kernel does not notify zram.",
-            _numbers(area),
-            (Advice("Make the kernel discard free clusters instead, and please report the kernel's version.",
-                    (_swapoff(area), _swapon(area, "--discard"))),),
+            _numbers(area, evidence),
+            (switched_anew(area, evidence, "Make the kernel discard free clusters instead, and please report the "
+                           "kernel's version.", "--discard", cures=False),),
         )  # fmt: skip
 
 
@@ -260,10 +213,6 @@ def _whole_devices(evidence: Evidence) -> Iterator[tuple[AreaEvidence, StoreEvid
         store = evidence.store(area.top.name) if area.top.kind == "zram" else None
         if store is not None:
             yield area, store
-
-
-def _discard_once(area: AreaEvidence) -> tuple[str, ...]:
-    return _swapoff(area), _swapon(area, "--discard=once")
 
 
 def _share(area: AreaEvidence, pages: int) -> int:
@@ -287,7 +236,9 @@ def store_without_user(evidence: Evidence) -> Iterator[Finding]:
             "nothing."
         )
         advice = Advice(
-            "If its data is not needed, give the memory back (the device can then be set up anew).",
+            f"If nobody needs its data any more, give the memory back. Everything on {name} is lost: look first at "
+            f"what it is (blkid /dev/{name}), for a filesystem that is not mounted just now looks the same from here. "
+            "The device can then be set up anew.",
             (f"echo 1 > /sys/block/{name}/reset",),
         )
         numbers = _store_numbers(store)
@@ -302,7 +253,8 @@ def freed_blocks_kept(evidence: Evidence) -> Iterator[Finding]:
     for store in evidence.stores:
         if len(store.mounts) != 1 or store.mounts[0][1] is None:
             continue
-        point, free = store.mounts[0][0], store.mounts[0][1] or 0
+        on_it, free = store.mounts[0][0], store.mounts[0][1] or 0
+        point = on_it.point
         pages, found = (store.file_pages, store.file_entries) if store.areas else (0, 0)
         if pages is None or found is None:
             continue
@@ -318,10 +270,12 @@ def freed_blocks_kept(evidence: Evidence) -> Iterator[Finding]:
             "in memory until their blocks are discarded or written again."
         )
         advice = (
-            Advice("Discard the free blocks.", (shlex.join(["fstrim", point]),)),
             Advice(
-                "Or let the filesystem do it from now on.", (shlex.join(["mount", "-o", "remount,discard", point]),)
+                "Discard the free blocks. Those of files deleted just now are free for it only when the journal is "
+                "written, hence the sync.",
+                trims([on_it]),
             ),
+            Advice("Or let the filesystem do it from now on.", (*trims([on_it]), *remounts([on_it]))),
         )
         numbers = {**_store_numbers(store), "freed_entries_at_least": left, "freed_compr_bytes_about": size}
         severity, device = _by_size(size, evidence), f"/dev/{store.store.name}"
@@ -371,21 +325,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-# -- commands and numbers
-
-
-def _swapoff(area: AreaEvidence) -> str:
-    return shlex.join(["swapoff", area.path])
-
-
-def _remount_discard(point: str) -> str:
-    return shlex.join(["mount", "-o", "remount,discard", point])
-
-
-def _swapon(area: AreaEvidence, *options: str) -> str:
-    """As it was, with its priority (negative ones are the kernel's own choice)."""
-    priority = ["-p", str(area.priority)] if area.priority >= 0 else []
-    return shlex.join(["swapon", *options, *priority, area.path])
+# -- numbers
 
 
 def _grave(size: int | None, evidence: Evidence) -> bool:
@@ -399,14 +339,17 @@ def _by_size(size: int, evidence: Evidence) -> Severity:
     return Severity.WARNING if size >= _SMALL else Severity.INFO
 
 
-def _numbers(area: AreaEvidence, **more: Number) -> dict[str, Number]:
+def _numbers(area: AreaEvidence, evidence: Evidence, **more: Number) -> dict[str, Number]:
     """An area's evidence; what tracing saw has the prefix traced_."""
+    room = room_for_swapoff(area, evidence)
     numbers: dict[str, Number] = {
         "slots": area.pages,
         "slots_in_use": area.used,
         "entries": area.entries,
         "stale_entries_at_least": area.stale_at_least,
         "stale_compr_bytes_about": area.stale_bytes,
+        "swapoff_needs_bytes": room.needed,
+        "swapoff_room_bytes": room.there,
         **more,
     }
     if area.observed is not None:

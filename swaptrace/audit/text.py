@@ -75,15 +75,16 @@ def _at_least(area: AreaEvidence) -> str:
 
 
 def _stores(evidence: Evidence) -> Table:
-    table = _table("zram", "used by", ">entries", ">original", ">compressed", ">memory", ">missed")
+    table = _table("zram", "used by", ">entries", ">original", ">compressed", ">memory", ">table", ">missed")
     for store in evidence.stores:
         counters = store.store.counters
-        users = [*store.areas, *(point for point, _ in store.mounts), *store.holders]
+        users = [*store.areas, *(found.point for found, _ in store.mounts), *store.holders]
         table.add_row(
             Text(store.store.name),
             Text("\n".join(dict.fromkeys(users)) or "nothing"),
             units.count(counters.get("pages_stored")),
             *(units.size(counters.get(name)) for name in ("orig_data_size", "compr_data_size", "mem_used_total")),
+            units.size(store.store.table_bytes),
             units.count(counters.get("miss_free")),
         )
     return table

@@ -87,6 +87,18 @@ def _dm_table(name: str) -> str:
     return done.stdout
 
 
+def _zram_entry_size() -> int | None:
+    """From BTF, through libbpf, which comes with BCC: the audit does without, if need be."""
+    from swaptrace.errors import EnvironmentProblem
+    from swaptrace.live.btf import KernelTypes
+    from swaptrace.live.layout import zram_entry_size
+
+    try:
+        return zram_entry_size(KernelTypes())
+    except EnvironmentProblem:
+        return None
+
+
 # include/uapi/linux/fiemap.h
 _FS_IOC_FIEMAP = 0xC020660B
 _SYNC = 0x1
@@ -124,6 +136,7 @@ class Machine:
     """root: where /proc and /sys are. The functions raise OSError where there is no answer (or no right to ask).
 
     block_state: the indexes of a zram device's entries. dm_table: a device-mapper table by the device's name.
+    zram_entry_size: bytes of an entry of zram's table (None: not known).
     """
 
     root: Path = Path("/")
@@ -132,6 +145,7 @@ class Machine:
     file_extents: Callable[[str], list[Extent]] = file_extents
     dm_table: Callable[[str], str] = _dm_table
     space: Callable[[str], FilesystemSpace] = _space
+    zram_entry_size: Callable[[], int | None] = _zram_entry_size
 
     def text(self, path: str) -> str:
         """A file's content without the newline at its end; "" if it is not there or cannot be read."""

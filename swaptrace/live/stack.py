@@ -7,13 +7,26 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from swaptrace.live.machine import Machine, Mount
 
-__all__ = ["BlockLayer", "kernel_notifies", "mount_of", "resolve", "stores_below", "walk", "way_down"]
+__all__ = [
+    "BlockLayer",
+    "Filesystem",
+    "filesystem_of",
+    "filesystems",
+    "kernel_notifies",
+    "mount_of",
+    "mounts_of",
+    "resolve",
+    "stores_below",
+    "users_above",
+    "walk",
+    "way_down",
+]
 
 _DEEPEST = 16  # a loop device can sit on itself, in a manner of speaking
 _SECTOR = 512
@@ -37,6 +50,26 @@ class BlockLayer:
         """A fact that is a number; 0 if it is not known."""
         value = self.facts.get(fact, 0)
         return value if isinstance(value, int) else 0
+
+
+@dataclass(frozen=True)
+class Filesystem:
+    """One that is mounted: where, its type, and whether it passes on what becomes free (mount option discard)."""
+
+    point: str
+    kind: str
+    discards: bool
+
+
+def filesystem_of(mount: Mount) -> Filesystem:
+    discards = any(option == "discard" or option.startswith("discard=") for option in mount.options)
+    return Filesystem(mount.point, mount.filesystem, discards)
+
+
+def filesystems(layers: Iterable[BlockLayer]) -> list[Filesystem]:
+    """The filesystems that files among the layers are on, in their order."""
+    files = (layer.facts for layer in layers if "mount_point" in layer.facts)
+    return [Filesystem(str(f["mount_point"]), str(f["filesystem"]), f.get("discard") == "yes") for f in files]
 
 
 def walk(layer: BlockLayer, depth: int = 0) -> Iterator[tuple[int, BlockLayer]]:
@@ -94,12 +127,52 @@ def mount_of(machine: Machine, path: str) -> Mount | None:
     return best
 
 
+def users_above(machine: Machine, name: str, depth: int = 0) -> tuple[str, ...]:
+    """All that is on a device, on that again, and so on: devices by the kernel's name, filesystems by mount point.
+
+    Other mount namespaces are not seen. A mount point inside another one is on the latter, wherever its data is.
+    """
+    if depth > _DEEPEST:
+        return ()
+    points = [mount.point for mount in mounts_of(machine, name)]
+    inside = [m.point for m in machine.mounts() if any(m.point.startswith(p.rstrip("/") + "/") for p in points)]
+    folder = machine.root / f"sys/class/block/{name}"
+    devices = [path.name for path in sorted((folder / "holders").glob("*"))]
+    devices += [path.parent.name for path in sorted(folder.glob("*/partition"))]
+    for backing in sorted((machine.root / "sys/block").glob("loop*/loop/backing_file")):
+        file = machine.text(str(backing))
+        mount = mount_of(machine, file)
+        if file == f"/dev/{name}" or (mount is not None and mount.point in points):
+            devices.append(backing.parent.parent.name)
+    found = [*points, *inside]
+    for device in devices:
+        found += [device, *users_above(machine, device, depth + 1)]
+    return tuple(dict.fromkeys(found))
+
+
+def mounts_of(machine: Machine, name: str) -> list[Mount]:
+    """The mounts of a device's filesystem: by its number, or (btrfs has numbers of its own making) by its source."""
+    number = machine.text(f"sys/class/block/{name}/dev")
+    return [m for m in machine.mounts() if number and number in (m.device, _number_of(machine, m.source))]
+
+
+def _number_of(machine: Machine, source: str) -> str:
+    """ "major:minor" of the block device that a mount names as its source, /dev/mapper's too; "" if it is none."""
+    try:
+        status = machine.stat(source) if source.startswith("/dev/") else None
+    except OSError:
+        return ""
+    if status is None or not stat.S_ISBLK(status.st_mode):
+        return ""
+    return f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+
+
 def _file(machine: Machine, path: str, device: int, depth: int) -> BlockLayer:
     mount = mount_of(machine, path)
     facts: dict[str, int | str] = {}
     if mount is not None:
         facts = {"filesystem": mount.filesystem, "mount_point": mount.point}
-        facts["discard"] = "yes" if "discard" in mount.options else "no"
+        facts["discard"] = "yes" if filesystem_of(mount).discards else "no"
     major, minor = os.major(device), os.minor(device)
     below: tuple[BlockLayer, ...] = ()
     if depth < _DEEPEST and major:

@@ -13,7 +13,7 @@ from rich.console import Console
 from swaptrace.audit.as_json import as_json
 from swaptrace.audit.audit import Audit, audit, judge
 from swaptrace.audit.evidence import AreaEvidence, Evidence, Observed, gather
-from swaptrace.audit.findings import Severity
+from swaptrace.audit.findings import Finding, Severity
 from swaptrace.audit.text import print_audit
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.live.machine import Extent
@@ -112,8 +112,20 @@ def test_two_areas_on_one_device(tmp_path: Path) -> None:
     """The device is not free to become an area itself: another one is advised."""
     tree = file_tree(tmp_path)
     tree.swap_on(tree.file("/mnt/second", on="zram0", extents=[]), pages=99)
-    first = audit(machine=tree.machine).findings[0]
-    assert first.advice[0].commands[1].startswith("zramctl --find")
+    cure = audit(machine=tree.machine).findings[0].advice[0]
+    # the new device before the old area goes; the file's entries go as well, which a deleted file alone would keep
+    assert cure.commands == (
+        "new=$(cat /sys/class/zram-control/hot_add)",
+        "echo lz4 > /sys/block/zram$new/comp_algorithm",
+        f"echo {3000 * PAGE} > /sys/block/zram$new/disksize",
+        "mkswap /dev/zram$new",
+        "swapon -p 101 /dev/zram$new",
+        "swapoff '/mnt/a swap file'",
+        "rm '/mnt/a swap file'",
+        "sync -f /mnt",
+        "fstrim /mnt",
+    )
+    assert "/mnt/second is on it, too. The old swap file is deleted." in cure.sentence
 
 
 def test_loop(tmp_path: Path) -> None:
@@ -126,9 +138,11 @@ def test_loop(tmp_path: Path) -> None:
     assert ids(result) == ["stale-behind-loop"]
     cure, now, lasting = result.findings[0].advice
     assert cure.commands[1:3] == ("losetup -d /dev/loop0", "umount /mnt")
-    # a discard only makes a hole in the file: the filesystem has to pass it on
-    assert now.commands[-1] == "fstrim /mnt"
-    assert lasting.commands[-1] == "mount -o remount,discard /mnt"
+    assert "so is every file on /mnt" in cure.sentence
+    # a discard only makes a hole in the file: the filesystem has to pass it on, when its journal is written
+    assert now.commands[-2:] == ("sync -f /mnt", "fstrim /mnt")
+    assert lasting.commands[-3:] == ("sync -f /mnt", "fstrim /mnt", "mount -o remount,discard /mnt")
+    assert (cure.cures, now.cures, lasting.cures) == (True, False, False)
 
 
 def test_loop_without_discards(tmp_path: Path) -> None:
@@ -151,6 +165,140 @@ def test_dm(tmp_path: Path) -> None:
     assert "dmsetup remove swapdm" in result.findings[0].advice[0].commands
 
 
+def test_file_on_dm(tmp_path: Path) -> None:
+    """Each layer is busy while the one above is there; the filesystem goes, and the sentence says so."""
+    tree = Tree(tmp_path)
+    tree.zram(pages=4000, entries=list(range(PAGES)))
+    tree.dm("a name", ["zram0"], f"0 {4000 * 8} linear 253:0 0", pages=4000)
+    tree.swap_on(tree.file("/a mount/swap", on="dm-0", extents=[Extent(0, 0, 2000 * PAGE)]), pages=1999)
+    tree.free["/a mount"] = 0
+    cure = audit(machine=tree.machine).findings[0].advice[0]
+    assert cure.commands[:4] == (
+        "swapoff '/a mount/swap'", "umount '/a mount'", "dmsetup remove 'a name'", "echo 1 > /sys/block/zram0/reset"
+    )  # fmt: skip
+    assert "Everything else on zram0 is lost, and so is every file on /a mount" in cure.sentence
+
+
+@pytest.mark.parametrize("what", ["dm", "bind mount", "mount inside", "mount of another device", "loop"])
+def test_who_else_is_on_the_device(tmp_path: Path, what: str) -> None:
+    """Whatever is above the device and not part of the way down to it keeps it from being reset."""
+    tree = file_tree(tmp_path)
+    if what == "dm":
+        tree.dm("other", ["zram0"], "", pages=100)
+    elif what == "bind mount":
+        tree.mount("zram0", "/elsewhere")
+        tree.free["/elsewhere"] = tree.free["/mnt"]
+    elif what == "mount inside":
+        tree.disk("sda")
+        tree.mount("sda", "/mnt/inside")
+    elif what == "mount of another device":
+        tree.disk("sda")
+        tree.mount("sda", "/other")
+    else:
+        tree.loop("/mnt/image", pages=10)
+    commands = audit(machine=tree.machine).findings[0].advice[0].commands
+    assert any("reset" in command for command in commands) == (what == "mount of another device")
+
+
+# -- room for a swapoff
+
+
+def crowded(tmp_path: Path, *, used: int, available: int | None, disk: int = 0, second: int = 0) -> Finding:
+    """An area behind device mapper with `used` slots in use, of 1000 bytes each; free slots on a disk, or on zram."""
+    tree = Tree(tmp_path)
+    tree.zram(pages=4000, entries=list(range(PAGES)))
+    tree.swap_on(tree.dm("swapdm", ["zram0"], f"0 {4000 * 8} linear 253:0 0", pages=4000), pages=3999, used=used)
+    if disk:
+        tree.swap_on(tree.disk("sda"), pages=disk)
+    if second:
+        tree.swap_on(tree.zram(1, entries=list(range(10))), pages=second + 9, used=9)
+    if available is not None:
+        tree.write("proc/meminfo", f"MemTotal: 2000000 kB\nMemAvailable: {available} kB\n")
+    return audit(machine=tree.machine).findings[0]
+
+
+@pytest.mark.parametrize(
+    ("available", "disk", "second", "fits"),
+    [
+        (4000, 0, 0, True),
+        (3996, 0, 0, False),  # one page less
+        (3996, 1, 0, True),
+        (2000, 500, 0, True),
+        (2000, 499, 0, False),
+        (0, 1000, 0, True),
+        (3996, 0, 2, True),  # a page in zram costs a quarter of what it takes in memory
+        (3996, 0, 1, False),
+        (None, 0, 0, True),
+    ],
+)
+def test_room_for_swapoff(tmp_path: Path, available: int | None, disk: int, second: int, fits: bool) -> None:
+    """1000 pages of 4 KiB must find room."""
+    finding = crowded(tmp_path, used=1000, available=available, disk=disk, second=second)
+    cure = finding.advice[0]
+    assert finding.evidence["swapoff_needs_bytes"] == 1000 * PAGE
+    free = disk * PAGE + second * (PAGE - 1000)
+    assert finding.evidence["swapoff_room_bytes"] == (None if available is None else available * 1024 + free)
+    assert "swapoff brings 1,000 pages (3.9 MiB) back" in cure.sentence
+    assert cure.commands[0] == ("swapoff /dev/dm-0" if fits else "new=$(cat /sys/class/zram-control/hot_add)")
+    assert [bool(advice.commands) for advice in finding.advice[1:]] == [fits, fits]
+    assert all(("does not fit" in advice.sentence) != fits for advice in finding.advice)
+    if not fits:
+        assert cure.commands.index("swapoff /dev/dm-0") > cure.commands.index("swapon -p 101 /dev/zram$new")
+        assert cure.commands[-1] == "echo 1 > /sys/block/zram0/reset"  # whose memory comes back
+
+
+def test_no_room_even_compressed(tmp_path: Path) -> None:
+    """1024 pages of 1000 bytes each: 1000 KiB."""
+    assert crowded(tmp_path / "enough", used=1024, available=1000).advice[0].commands
+    finding = crowded(tmp_path / "short", used=1024, available=999)
+    assert not any(advice.commands for advice in finding.advice)
+    assert "make room first" in finding.advice[0].sentence
+
+
+def test_nothing_in_use_needs_no_memory(tmp_path: Path) -> None:
+    finding = crowded(tmp_path, used=0, available=0)
+    assert "needs no memory" in finding.advice[0].sentence
+    assert finding.advice[0].commands[0] == "swapoff /dev/dm-0"
+
+
+def test_a_reset_forgets_all_settings(tmp_path: Path) -> None:
+    tree = file_tree(tmp_path)
+    tree.write("sys/block/zram0/backing_dev", "/dev/sdb\n")
+    tree.write("sys/block/zram0/mm_stat", f"{PAGES * PAGE} 2000000 2000000 123456 0 0 0 0 0\n")
+    commands = audit(machine=tree.machine).findings[0].advice[0].commands
+    start = commands.index("echo 1 > /sys/block/zram0/reset")
+    assert commands[start + 1 : start + 5] == (
+        "echo lz4 > /sys/block/zram0/comp_algorithm",
+        "echo /dev/sdb > /sys/block/zram0/backing_dev",
+        f"echo {8192 * PAGE} > /sys/block/zram0/disksize",
+        "echo 123456 > /sys/block/zram0/mem_limit",
+    )
+
+
+# -- what else is counted
+
+
+def test_zswap_size_from_debugfs(tmp_path: Path) -> None:
+    """/proc/meminfo has it since 5.19 only."""
+    tree = Tree(tmp_path)
+    tree.write("sys/module/zswap/parameters/enabled", "Y\n")
+    found = gather(tree.machine)
+    assert (found.zswap.pool_bytes, found.zswap.stored_bytes) == (None, None)
+    assert any("how much zswap holds" in note for note in found.notes)
+    tree.write("sys/kernel/debug/zswap/pool_total_size", "81920\n")
+    tree.write("sys/kernel/debug/zswap/stored_pages", "77\n")
+    found = gather(tree.machine)
+    assert (found.zswap.pool_bytes, found.zswap.stored_bytes, found.notes) == (81920, 77 * PAGE, ())
+
+
+@pytest.mark.parametrize(("entry", "table"), [(24, 7 * PAGE), (16, 5 * PAGE), (None, None)])
+def test_table_of_a_device(tmp_path: Path, entry: int | None, table: int | None) -> None:
+    """1025 entries, in whole pages."""
+    tree = Tree(tmp_path, entry_size=entry)
+    tree.zram(pages=1025)
+    assert as_json(audit(machine=tree.machine))["stores"][0]["table_bytes"] == table
+
+
 def test_dm_on_two_devices_cannot_be_told(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     tree.zram(0, entries=[0])
@@ -159,7 +307,11 @@ def test_dm_on_two_devices_cannot_be_told(tmp_path: Path) -> None:
     result = audit(machine=tree.machine)
     assert ids(result) == ["stale-behind-dm"]
     assert "cannot be told" in result.findings[0].sentence
-    assert result.findings[0].advice[0].commands[1].startswith("zramctl --find")
+    commands = result.findings[0].advice[0].commands
+    assert commands[0].startswith("new=")
+    assert commands[-3:] == (
+        "dmsetup remove both", "echo 1 > /sys/block/zram0/reset", "echo 1 > /sys/block/zram1/reset"
+    )  # fmt: skip
 
 
 def test_partition_of_zram(tmp_path: Path) -> None:
@@ -218,9 +370,10 @@ def test_missed_notifications(tmp_path: Path) -> None:
 
 
 def test_missed_notifications_that_are_gone(tmp_path: Path) -> None:
+    """The counter only grows: what it says of entries that need not be there any more is no finding."""
     tree = Tree(tmp_path)
     tree.swap_on(tree.zram(entries=[0], miss_free=7), pages=1023)
-    assert "None need be there" in audit(machine=tree.machine).findings[0].sentence
+    assert not ids(audit(machine=tree.machine))
 
 
 def test_many_missed_notifications_and_more(tmp_path: Path) -> None:
@@ -259,7 +412,7 @@ def test_freed_blocks(tmp_path: Path) -> None:
     result = audit(machine=tree.machine)
     assert ids(result) == ["freed-blocks-kept"]
     assert result.findings[0].evidence["freed_entries_at_least"] == PAGES - 100
-    assert result.findings[0].advice[0].commands == ("fstrim '/a folder'",)
+    assert result.findings[0].advice[0].commands == ("sync -f '/a folder'", "fstrim '/a folder'")
 
 
 def test_swap_file_is_no_freed_block(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from swaptrace.audit.audit import Audit, audit, judge
 from swaptrace.audit.evidence import Observed, gather
 from swaptrace.audit.text import print_audit
 from swaptrace.live.machine import Extent, FilesystemSpace
+from swaptrace.live.stack import Filesystem
 from tests.unit.test_stack import PAGE, Tree
 
 GOLDEN = Path(__file__).parent / "data/audit"
@@ -295,7 +296,7 @@ def test_filesystem_that_does_not_tell_its_room(tmp_path: Path) -> None:
         raise OSError(5, "Input/output error")
 
     result = audit(machine=replace(tree.machine, space=fails))
-    assert [store.mounts for store in result.evidence.stores] == [(("/a folder", None),)]
+    assert [store.mounts for store in result.evidence.stores] == [((Filesystem("/a folder", "ext4", False), None),)]
     assert not result.findings
 
 

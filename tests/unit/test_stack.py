@@ -32,17 +32,21 @@ class Tree:
     free: dict[str, int] = field(default_factory=dict)
     swaps: list[str] = field(default_factory=list)
     root: bool = True
+    entry_size: int | None = 24
 
     def __post_init__(self) -> None:
         (self.folder / "sys/dev/block").mkdir(parents=True)
         (self.folder / "sys/block").mkdir()
+        (self.folder / "sys/class/block").mkdir(parents=True)
         self.write("proc/self/mountinfo", "")
         self.write("proc/meminfo", "MemTotal:       2000000 kB\n")
         self.write("proc/swaps", "Filename Type Size Used Priority\n")
 
     @property
     def machine(self) -> Machine:
-        return Machine(self.folder, self._stat, self._block_state, self._extents, self._table, self._space)
+        return Machine(
+            self.folder, self._stat, self._block_state, self._extents, self._table, self._space, lambda: self.entry_size
+        )
 
     def _stat(self, path: str) -> Status:
         if path not in self.numbers:
@@ -88,6 +92,7 @@ class Tree:
         self.write(f"{folder}/queue/discard_granularity", "4096\n")
         (self.folder / f"sys/dev/block/{major}:{minor}").symlink_to(self.folder / folder)
         (self.folder / f"sys/block/{name}").symlink_to(self.folder / folder)
+        (self.folder / f"sys/class/block/{name}").symlink_to(self.folder / folder)
         self.numbers[f"/dev/{name}"] = (True, major, minor)
         return self.folder / folder
 
