@@ -20,10 +20,11 @@ from swaptrace.store.clock import BINS
 __all__ = ["OPERATION", "Pools"]
 
 #: One change, at `time` (ns): the entry of `page` gets an object of `size` bytes (0: none) under the policies whose
-#: bits are set in `pools`.
+#: bits are set in `pools`, by the policies' numbers.
 OPERATION = np.dtype([("time", "i8"), ("page", "u4"), ("size", "u4"), ("pools", "u4"), ("unused", "u4")])
 
 _MOST_SLOTS = 1 << 20  # room for at least that many: a store may get its size, or another one, while recording
+_MOST_POLICIES = 8 * OPERATION["pools"].itemsize
 _PAGES = int(zsmalloc.Total.PAGES)
 _PEAK, _PEAK_STALE, _MOMENT = range(3)
 
@@ -93,18 +94,27 @@ def _advance(
 
 
 @njit
-def _kinds(operations: NDArray[np.void]) -> Number:
-    """The sets of policies that operations are about: bit n is set if n is the `pools` of one."""
-    found: Number = 0
+def _kinds(operations: NDArray[np.void], found: NDArray[np.int64]) -> Number:
+    """The different sets of policies that operations are about, to be written into `found`; how many. Few, always."""
+    count: Number = 0
     for number in range(len(operations)):
-        found |= 1 << np.int64(operations[number]["pools"])
-    return found
+        kind: Number = np.int64(operations[number]["pools"])
+        place = 0
+        while place < count and found[place] != kind:
+            place += 1
+        if place == count:
+            found[count] = kind
+            count += 1
+    return count
 
 
 class Pools:
     """The pools of a store of `slots` pages (0: not known yet), by policy number. `least` is that of `notify`."""
 
     def __init__(self, slots: int, policies: int, least: int, geometry: zsmalloc.Geometry, origin: int) -> None:
+        """policies: how many there are. Raises ValueError if those are more than an operation has bits for."""
+        if policies > _MOST_POLICIES:
+            raise ValueError(f"{policies} policies, but operations on pools have bits for {_MOST_POLICIES}")
         self.page_size = geometry.page_size
         self._geometry = geometry
         self._least = least
@@ -125,10 +135,9 @@ class Pools:
 
     def advance(self, operations: NDArray[np.void]) -> None:
         """Take in the next operations (array of OPERATION)."""
-        kinds = int(_kinds(operations))
-        for kind in range(kinds.bit_length()):
-            if kinds >> kind & 1:
-                self._tell_apart(kind)
+        kinds = np.empty(len(operations), np.int64)
+        for kind in sorted(kinds[: int(_kinds(operations, kinds))].tolist()):
+            self._tell_apart(kind)
         held = np.empty((2, len(operations)), np.int32)
         for policies in sorted(self._pools, key=lambda policies: not policies >> self._least & 1):  # notify's first
             mine = held[1] if policies >> self._least & 1 else held[0]

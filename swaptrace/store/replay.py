@@ -4,7 +4,8 @@ Mirrors what ramzswap's handlers do (write, read, slot free; drivers/staging/ram
 (zram_write_page, zram_slot_free_notify, zram_free_page; drivers/block/zram/zram_drv.c). One pass over the events; for
 each page of the store there are a few bits, and every reported quantity is a sum over the pages whose bits put them
 into it (`quantities`). The swap map does not depend on what the store does with notifications, so all policies see the
-same stores and frees.
+same stores and frees. It may depend on whether the area discards its free clusters: derived.not_predicted() says which
+policies a recording says nothing about, then.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from swaptrace.store import clock, zsmalloc
 from swaptrace.store.clock import BINS
 from swaptrace.store.pools import OPERATION, Pools
 
-__all__ = ["POLICIES", "Policy", "Quantity", "Replay", "Total", "quantities"]
+__all__ = ["POLICIES", "Policy", "Quantity", "Replay", "Total", "check_widths", "quantities"]
 
 
 class Quantity(IntEnum):
@@ -42,20 +43,25 @@ class Quantity(IntEnum):
 
 
 class Policy(NamedTuple):
-    """When the store drops the entry of a freed slot. bit: of a page whose entry is held under this policy."""
+    """When the store drops the entry of a freed slot. bit: of a page whose entry is held under this policy.
+
+    discards: whether an area under this policy discards clusters that become free (SWP_PAGE_DISCARD). None: what is
+    stale does not depend on which slots are used: nothing is, or what was seen to be.
+    """
 
     bit: int
     stale: Quantity
     drops: str
+    discards: bool | None
 
 
 #: By name, in the order of the reports; the place in this table is the number of the policy's pool.
 POLICIES = {
-    "none": Policy(2, Quantity.NONE, "when the slot is written again"),
-    "discard": Policy(256, Quantity.DISCARD, "when all slots of its cluster are free (swapon --discard=pages)"),
-    "discard_once": Policy(512, Quantity.DISCARD_ONCE, "when the area is switched on (swapon --discard=once)"),
-    "notify": Policy(4, Quantity.NOTIFY, "at the slot's free"),
-    "observed": Policy(8, Quantity.OBSERVED, "when this machine's driver did"),
+    "none": Policy(2, Quantity.NONE, "when the slot is written again", False),
+    "discard": Policy(256, Quantity.DISCARD, "when all slots of its cluster are free (swapon --discard=pages)", True),
+    "discard_once": Policy(512, Quantity.DISCARD_ONCE, "when the area is switched on (swapon --discard=once)", False),
+    "notify": Policy(4, Quantity.NOTIFY, "at the slot's free", None),
+    "observed": Policy(8, Quantity.OBSERVED, "when this machine's driver did", None),
 }
 
 
@@ -82,8 +88,9 @@ _IN_USE, _HELD_NONE, _HELD_NOTIFY, _HELD_OBSERVED, _LOADED, _UNSIZED = 1, 2, 4, 
 _WAS_SAME, _WAS_HUGE = 64, 128  # flags of the last entry that the page had
 _HELD_DISCARD, _HELD_ONCE = 256, 512
 _MISSED = 1024  # a notification came, but could not take the entry's lock
-_HELD = _HELD_NONE | _HELD_NOTIFY | _HELD_OBSERVED | _HELD_DISCARD | _HELD_ONCE
-_ALL_BITS = 2047
+_HELD = sum(policy.bit for policy in POLICIES.values())
+_EVERY_BIT = _HELD | _IN_USE | _LOADED | _UNSIZED | _WAS_SAME | _WAS_HUGE | _MISSED
+_ALL_BITS = (1 << _EVERY_BIT.bit_length()) - 1
 
 _STORE, _LOAD, _FREED = int(EventKind.STORE), int(EventKind.LOAD), int(EventKind.FREE)
 _DROP, _NOTIFY, _PRESENT = int(EventKind.DROP), int(EventKind.NOTIFY), int(EventKind.PRESENT)
@@ -98,7 +105,9 @@ _SAME, _HUGE, _WRITTEN_BACK = int(EventFlag.SAME), int(EventFlag.HUGE), int(Even
 MAP_ROWS = 256
 
 # the policies' pools, as masks
-_POOL_NONE, _POOL_DISCARD, _POOL_ONCE, _POOL_NOTIFY, _POOL_OBSERVED = (1 << number for number in range(len(POLICIES)))
+_POOL = {name: 1 << number for number, name in enumerate(POLICIES)}
+_POOL_NONE, _POOL_DISCARD, _POOL_ONCE = _POOL["none"], _POOL["discard"], _POOL["discard_once"]
+_POOL_NOTIFY, _POOL_OBSERVED = _POOL["notify"], _POOL["observed"]
 _ALL_POOLS = (1 << len(POLICIES)) - 1
 
 _PAGE = np.dtype(
@@ -154,6 +163,21 @@ def quantities(bits: int) -> int:
 
 
 _MASKS, _CLASS_OF = np.unique([quantities(bits) for bits in range(_ALL_BITS + 1)], return_inverse=True)
+
+
+def check_widths(bits: int, classes: int, pools: int) -> None:
+    """Whether the fields of _PAGE, _State and OPERATION hold as many policies as there are. Raises ImportError."""
+    most = {
+        "bits of a page": (bits, np.iinfo(_PAGE["bits"]).max),
+        "classes of pages": (classes - 1, np.iinfo(np.uint8).max),
+        "pools of an operation": (pools, np.iinfo(OPERATION["pools"]).max),
+    }
+    for what, (needed, there) in most.items():
+        if needed > there:
+            raise ImportError(f"too many policies: {what} go up to {there}, and {needed} is needed")
+
+
+check_widths(_ALL_BITS, len(_MASKS), _ALL_POOLS)
 _COUNTS = _MASKS[:, None] >> np.arange(_QUANTITIES) & 1  # (classes, quantities) 1 where the class counts towards it
 _PEAKS = [quantity for quantity in Quantity if quantity is not Quantity.LIVE]  # nobody asks for that one's
 _SLOTS, _BYTES, _PEAK_SLOTS, _PEAK_BYTES = range(4)
