@@ -15,7 +15,8 @@ class SwapArea:
     """One swap area. (swap_type, generation) names it; generations count from 0 per type within a trace.
 
     extents: (first slot, first store index, slots), what the store's indexes are; empty without a store of its own.
-    slots: the area's size in slots, the header's (offset 0) included. used: slots in use when this was read.
+    slots: the area's size in slots, the header's (offset 0) included. used: slots in use when this was read. discards:
+    whether the kernel discards clusters that become free (SWP_PAGE_DISCARD); None in older traces, which do not tell.
     """
 
     path: str
@@ -27,6 +28,7 @@ class SwapArea:
     store: int | None = None
     extents: tuple[tuple[int, int, int], ...] = ()
     generation: int = 0
+    discards: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ SWAPOFF = "swapoff"
 WITHOUT: dict[str, Without] = {
     SLOT_FREED: Without("nothing can be said about stale slots"),
     SLOT_ALLOCATED: Without(
-        "a slot counts as allocated when it is stored: what is stale under `discard` is a lower bound; "
+        "a slot counts as allocated when it is stored: what is stale under `discard`, where told, is a lower bound; "
         "how many slots are in use, and for how long those of a disk, is not known",
         ("used_slots",),
     ),

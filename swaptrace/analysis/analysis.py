@@ -19,6 +19,8 @@ from swaptrace.analysis.derived import (
     content_of,
     content_told,
     is_notified,
+    made_by,
+    not_predicted,
     ramzswap,
     store_in,
     trace_result,
@@ -263,12 +265,13 @@ class Analysis:
             self.notifiers.slot_frees(piece)
             for model in self._models.values():
                 model.advance(piece, found)
-            if call is not None and call.result == 0 and call.area is not None:
+            area = made_by(call) if call is not None else None
+            if call is not None and call.result == 0 and area is not None:
                 time = int(piece.events["time"][-1])
                 if call.call == "swapon":
-                    self.notifiers.swapon(call.area, call.store, time)
+                    self.notifiers.swapon(area, call.store, time)
                 else:
-                    self.notifiers.swapoff(call.area.swap_type, time)
+                    self.notifiers.swapoff(area.swap_type, time)
         self._tally.events += len(batch)
         self._tally.last = max(self._tally.last, whole.last)
 
@@ -303,9 +306,10 @@ class Analysis:
     def what_if(self) -> list[WhatIf | None]:
         """The pools of each area's store, in the order of the result's areas; after finish()."""
         found: list[WhatIf | None] = []
-        for model, _ in self._where:
-            pools = model.replay.pools
-            stale = {name: pools.stale(number) for name, number in _POOL.items()} if pools else {}
+        for model, number in self._where:
+            pools, left_out = model.replay.pools, not_predicted(self.header, model.areas[number])
+            told = {name: pool for name, pool in _POOL.items() if name not in left_out}
+            stale = {name: pools.stale(pool) for name, pool in told.items()} if pools else {}
             found.append(WhatIf(pools.held(_POOL["observed"]), stale) if pools else None)
         return found
 
@@ -406,6 +410,8 @@ class Analysis:
             failed_writes=failed,
             used_slots=area.used + lives.given_out(number) if allocations_told(self.header) else None,
             not_told=dict.fromkeys(unknown_figures({STORED}), why) if why else {},
+            discards=area.discards,
+            not_predicted=not_predicted(self.header, area),
         )
 
     def _leaks(self, model: _StoreModel, number: int) -> list[Leak]:

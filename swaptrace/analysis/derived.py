@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from swaptrace.analysis.bounds import with_bounds
 from swaptrace.analysis.results import AreaResult, Content, TraceResult
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.degradation import SLOT_ALLOCATED
+from swaptrace.events import SwapCall
+from swaptrace.store.replay import POLICIES
 from swaptrace.trace.header import Header, Trailer
 
 __all__ = [
@@ -21,12 +24,17 @@ __all__ = [
     "content_of",
     "content_told",
     "is_notified",
+    "made_by",
+    "not_predicted",
     "ramzswap",
     "store_in",
     "trace_result",
 ]
 
 KERNEL_COUNTS = ("notify_free", "miss_free", "failed_writes", "pages_compacted", "written_back_pages")
+T = TypeVar("T")
+# include/linux/swap.h; ONCE and PAGES each take away the other part of what the first asks for
+_SWAP_FLAG_DISCARD, _SWAP_FLAG_DISCARD_ONCE = 0x10000, 0x20000
 UNKNOWN_CONTENT = Content(None, None, None, None, None, None, None)
 
 
@@ -34,6 +42,67 @@ def allocations_told(header: Header) -> bool:
     """Whether a trace says which slots were allocated."""
     told = (probe["functions"] for probe in header.probes if probe["event"] == SLOT_ALLOCATED)
     return any(told)
+
+
+def _slots_by_discard(header: Header) -> bool | None:
+    """Whether the kernel takes other slots in an area that discards its free clusters; None if that is not known.
+
+    Older traces do not say so themselves, but some name a function that was gone before kernels did: get_swap_pages(),
+    until b487a2da3575 ("mm, swap: simplify folio swap allocation", 6.15).
+    """
+    if header.slots_by_discard is not None:
+        return header.slots_by_discard
+    allocated = (probe["functions"] for probe in header.probes if probe["event"] == SLOT_ALLOCATED)
+    return False if any("get_swap_pages" in functions for functions in allocated) else None
+
+
+def not_predicted(header: Header, area: SwapArea) -> dict[str, str]:
+    """The policies under which this area would use other slots than were recorded, or may; and why.
+
+    What is stale then can neither be told nor bounded: which slots are used depends on lists of clusters, one of them
+    for each processor, of which a trace says nothing.
+    """
+    by = _slots_by_discard(header)
+    if by is False or area.store is None:  # without a store, nothing is stale under any policy
+        return {}
+    other = (name for name, policy in POLICIES.items() if policy.discards not in (None, area.discards))
+    return dict.fromkeys(other, _why_not(by, area.discards))
+
+
+def made_by(call: SwapCall) -> SwapArea | None:
+    """The area that a call made or ended. In older traces, only swapon's flags tell whether it may discard."""
+    area = call.area
+    if area is None or area.discards is not None or call.call != "swapon":
+        return area
+    may = call.flags & _SWAP_FLAG_DISCARD and not call.flags & _SWAP_FLAG_DISCARD_ONCE
+    return area if may else replace(area, discards=False)
+
+
+def _why_not(by: bool | None, discards: bool | None) -> str:
+    if by is None:
+        return "the trace does not tell whether its kernel takes other slots in an area that discards its free clusters"
+    kernel = "this kernel takes other slots in an area that discards its free clusters than in one that does not"
+    if discards is None:
+        return f"{kernel}, and the trace does not tell whether this one does"
+    return f"{kernel}, and this one {'does' if discards else 'does not'}"
+
+
+def _only_predicted(area: AreaResult) -> AreaResult:
+    """The area without anything of the policies that are not predicted."""
+    gone = set(area.not_predicted) | ({"recovered"} if "none" in area.not_predicted else set())
+    if not gone:
+        return area
+
+    def rest(named: dict[str, T]) -> dict[str, T]:
+        return {name: value for name, value in named.items() if name not in gone}
+
+    series = area.series
+    return replace(
+        area,
+        policies=rest(area.policies),
+        recovered=dict.fromkeys(area.recovered) if "recovered" in gone else area.recovered,
+        series=replace(series, slots=rest(series.slots), bytes=rest(series.bytes), pool_bytes=rest(series.pool_bytes)),
+    )
 
 
 def is_notified(area: SwapArea, store: Store | None, notifications: int, frees: int) -> bool:
@@ -118,11 +187,13 @@ def trace_result(
     part: bool = False,
     **trace: Any,
 ) -> TraceResult:
-    """The whole result; of areas with ranges instead of figures if events were lost.
+    """The whole result, without policies that are not predicted; of areas with ranges instead of figures if events
+    were lost.
 
     part: only a part of the recording was counted. trace: what else there is to say of it, by name.
     """
     lost, missed = (trailer.losses(), dict(trailer.missed)) if trailer else ({}, {})
+    areas = [_only_predicted(area) for area in areas]
     if lost:
         page, cluster = header.page_size, header.cluster_slots
         areas = [with_bounds(area, lost, missed, page_size=page, cluster_slots=cluster, part=part) for area in areas]

@@ -173,6 +173,8 @@ class AreaResult:
     unknown: dict[str, str] = field(default_factory=dict)
     not_told: dict[str, str] = field(default_factory=dict)
     shown: tuple[str, ...] = ()  # the policies that reports are to show; all if empty
+    discards: bool | None = None  # clusters that become free (SWP_PAGE_DISCARD); None if the trace does not tell
+    not_predicted: dict[str, str] = field(default_factory=dict)  # policies that are not in `policies`, and why
 
     @property
     def shown_policies(self) -> dict[str, PolicyResult]:

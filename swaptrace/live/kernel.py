@@ -16,7 +16,7 @@ from swaptrace.live.arch import architecture
 from swaptrace.live.assumed import compare
 from swaptrace.live.btf import KernelTypes
 from swaptrace.live.environment import features_off, require
-from swaptrace.live.layout import assumed_zram, zram_entry_size
+from swaptrace.live.layout import assumed_zram, slots_by_discard, zram_entry_size
 from swaptrace.live.machine import Machine
 from swaptrace.live.probes import ZSWAP, Symbols, choose
 from swaptrace.live.programs import Programs
@@ -60,9 +60,9 @@ class KernelSource:
         self._programs.close()
 
     def _snapshot(self) -> Snapshot:
-        types = self._programs.swap_types()
+        flags = self._programs.swap_areas()
         pools, entry_size = self._programs.zswap_pools(), zram_entry_size(self._types)
-        return take_snapshot(types, zswap=self._zswap, pools=pools, entry_size=entry_size)
+        return take_snapshot(flags, zswap=self._zswap, pools=pools, entry_size=entry_size)
 
     def _header(self, start: Snapshot, **more: Any) -> Header:
         """more: fields that not all recordings have."""
@@ -77,6 +77,7 @@ class KernelSource:
             probes=tuple(self._attached),
             missing=self._missing,
             recorder_tgid=os.getpid(),
+            slots_by_discard=slots_by_discard(self._types),
             swaptrace=version("swaptrace"),
             **more,
         )

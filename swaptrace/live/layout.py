@@ -10,11 +10,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import NamedTuple
 
 from swaptrace.areas import ZSWAP_STORES
 from swaptrace.live.btf import Btf, KernelTypes
 
-__all__ = ["MAX_SWAP_TYPES", "MissingLayout", "assumed_zram", "fullness_rule", "layout", "zram_entry_size"]
+__all__ = [
+    "MAX_SWAP_TYPES",
+    "MissingLayout",
+    "assumed_zram",
+    "fullness_rule",
+    "layout",
+    "slots_by_discard",
+    "zram_entry_size",
+]
 
 MAX_SWAP_TYPES = 32  # 1 << MAX_SWAPFILES_SHIFT (include/linux/swap.h)
 ENTRY_TYPE_SHIFT = 58  # SWP_TYPE_SHIFT: BITS_PER_XA_VALUE - MAX_SWAPFILES_SHIFT (include/linux/swapops.h)
@@ -95,6 +104,20 @@ _ZSWAP_POOLS = (
     {"OFF_ZSWAP_POOL_LIST": "zswap_pool.list", "OFF_ZSWAP_POOL": "zswap_pool.zs_pool"},
     {"OFF_ZSWAP_POOL_LIST": "zswap_pool.list", "OFF_ZSWAP_POOL": "zswap_pool.zpool", "OFF_ZPOOL_POOL": "zpool.pool"},
 )
+
+
+class _Habit(NamedTuple):
+    """What a kernel does, told by the fields that came and went with it. has: all of these; lacks: any of these."""
+
+    has: tuple[str, ...]
+    lacks: tuple[str, ...]
+
+
+#: Where a CPU looks for its next cluster. 9a42aed48421 ("mm, swap: prefer nonfull over free clusters", 6.18): among the
+#: free ones first if the area discards (SWP_PAGE_DISCARD), among those partly in use first if not; until then all areas
+#: took free ones first. nonfull_clusters is the list of the latter, since 6.12. frag_cluster_nr came with it, and went
+#: by the patch just before, "mm, swap: remove fragment clusters counter" of the same series.
+_SLOTS_BY_DISCARD = _Habit(has=("swap_info_struct.nonfull_clusters",), lacks=("swap_info_struct.frag_cluster_nr",))
 
 
 class MissingLayout(Exception):
@@ -215,6 +238,16 @@ def _pool(types: KernelTypes, owner: Btf, places: dict[str, str]) -> dict[str, i
 def fullness_rule(types: KernelTypes) -> str:
     """The name of the kernel's rule in swaptrace.store.zsmalloc.FullnessRule: tenths since 6.4, quarters before."""
     return "TENTHS" if "ZS_INUSE_RATIO_0" in _zsmalloc(types).enum("fullness_group") else "QUARTERS"
+
+
+def slots_by_discard(types: KernelTypes) -> bool:
+    """Whether this kernel takes other slots in an area that discards its free clusters than in one that does not."""
+    return _does(types.vmlinux, _SLOTS_BY_DISCARD)
+
+
+def _does(kernel: Btf, habit: _Habit) -> bool:
+    there = [kernel.field(path) is not None for path in habit.has]
+    return all(there) and all(kernel.field(path) is None for path in habit.lacks)
 
 
 def _places(btf: Btf, places: dict[str, tuple[str, ...]], sizes: dict[str, str]) -> dict[str, int]:

@@ -296,15 +296,16 @@ class Programs:
         paths = self._bpf["free_paths"][ctypes.c_int(0)]
         return {name: sum(int(getattr(path, name)) for path in paths) for name in ("calls", "slots", "ns")}
 
-    def swap_types(self) -> list[int]:
-        """The types of all areas that are on, in order, after looking at the kernel's table again.
+    def swap_areas(self) -> dict[int, int]:
+        """The flags (swap_info_struct.flags) of all areas that are on, by type, after a new look at the kernel's table.
 
         The program that looks runs at the return of swapon; a call without a path fails at once and changes nothing.
         """
         libc = ctypes.CDLL(None, use_errno=True)
         libc.swapon(None, 0)
         table = self._bpf["swap_areas"]
-        return [number for number in range(MAX_SWAP_TYPES) if table[ctypes.c_int(number)].flags & 1]
+        flags = {number: int(table[ctypes.c_int(number)].flags) for number in range(MAX_SWAP_TYPES)}
+        return {number: found for number, found in flags.items() if found & 1}
 
     def zswap_pools(self) -> int:
         """How many pools zswap has, as of the last look at the areas; 0 if they are not zsmalloc's, or not known."""
@@ -320,7 +321,7 @@ class Programs:
             device is None or not self._assembly.zram_pools or not self._show(device)
         ):
             return []
-        self.swap_types()
+        self.swap_areas()
         return [int(entry.value) for entry in self._bpf["pool_classes"].values()]
 
     def _show(self, device: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from swaptrace.live.zswap import read_zswap, zswap_store
 __all__ = ["describe_area", "store_of", "take_snapshot"]
 
 _BLOCK = Path("/sys/block")
+_SWP_PAGE_DISCARD = 1 << 10  # include/linux/swap.h: the same on every kernel since 5.0
 _HERE = Machine()
 
 
@@ -28,14 +30,16 @@ def describe_area(
     machine: Machine = _HERE,
     *,
     zswap: bool = False,
+    flags: int | None = None,
 ) -> SwapArea:
-    """What lies behind a swap area of so many pages (its header's not included).
+    """What lies behind a swap area of so many pages (its header's not included). flags: swap_info_struct.flags.
 
     Through partitions, files, loop devices and device mapper down to zram; everything else, and whatever does not tell
     how it maps its pages, counts as a disk. That has no store, unless zswap is in front of it, whose indexes are the
     slots themselves.
     """
-    area = SwapArea(path=path, swap_type=swap_type, priority=priority, slots=pages + 1, used=used)
+    discards = None if flags is None else bool(flags & _SWP_PAGE_DISCARD)
+    area = SwapArea(path=path, swap_type=swap_type, priority=priority, slots=pages + 1, used=used, discards=discards)
     disk = area
     if zswap:
         disk = replace(area, backing="zswap", store=ZSWAP_STORES + swap_type, extents=((0, 0, area.slots),))
@@ -64,16 +68,19 @@ def _zram_stores(entry_size: int | None) -> tuple[Store, ...]:
     return tuple(replace(store, table_bytes=sysfs.table_bytes(store.pages, entry_size)) for store in stores)
 
 
-def take_snapshot(types: list[int], *, zswap: bool = False, pools: int = 0, entry_size: int | None = None) -> Snapshot:
-    """Areas and stores now. `types` are the swap types in use, in order, which /proc/swaps does not tell.
+def take_snapshot(
+    flags: Mapping[int, int | None], *, zswap: bool = False, pools: int = 0, entry_size: int | None = None
+) -> Snapshot:
+    """Areas and stores now. `flags` are those of the areas that are on, by swap type, in order: neither is told by
+    /proc/swaps. None: not known yet.
 
     zswap: it is recorded. pools: how many of them it has. entry_size: bytes of an entry of zram's table.
     """
     now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     stores = tuple(store for store in _zram_stores(entry_size) if not store.is_zswap)  # see describe_area
     areas = tuple(
-        describe_area(line.path, swap_type, line.priority, line.pages, line.used, zswap=zswap)
-        for swap_type, line in zip(types, sysfs.read_swaps(), strict=False)
+        describe_area(line.path, swap_type, line.priority, line.pages, line.used, zswap=zswap, flags=flag)
+        for (swap_type, flag), line in zip(flags.items(), sysfs.read_swaps(), strict=False)
     )
     state, alone = read_zswap(_HERE), len(areas) == 1
     stores += tuple(zswap_store(a, state, pools=pools, alone=alone) for a in areas if a.backing == "zswap")

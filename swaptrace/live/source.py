@@ -160,7 +160,8 @@ class LiveSource(KernelSource):
         area, store = None, None
         if details.type >= 0:
             # the area's own numbers come from the kernel's table; what lies behind it, from sysfs
-            area = describe_area(path, details.type, details.area.priority, details.area.pages, zswap=self._zswap)
+            now = details.area
+            area = describe_area(path, details.type, now.priority, now.pages, zswap=self._zswap, flags=int(now.flags))
             store = store_of(area, self._programs.zswap_pools(), zram_entry_size(self._types))
         return SwapCall(row, name, path, details.flags, details.result, area, store)
 

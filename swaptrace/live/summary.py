@@ -43,7 +43,7 @@ class SummarySource(KernelSource):
         super().__init__(command)
         self._epoch = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         # the types are not known yet, but how many areas there are and how large they are
-        rough = Plan.of(take_snapshot(list(range(len(sysfs.read_swaps()))), zswap=self._zswap))
+        rough = Plan.of(take_snapshot(dict.fromkeys(range(len(sysfs.read_swaps()))), zswap=self._zswap))
         self._limits = rough.limits(_processors(), self._epoch, sysfs.PAGE_SIZE)
         self._compile(_RING_BYTES, kprobes=kprobes, summary=self._limits)
         self._look_at, self._look_took = 0.0, 0.0

@@ -37,6 +37,7 @@ _AREA = (
     "store",
     "table_bytes",
     "slots",
+    "discards",
     "notified",
     "stores",
     "loads",
@@ -78,7 +79,8 @@ def _area(area: AreaResult) -> dict[str, Any]:
         **{name: getattr(area, name) for name in _AREA},
         **asdict(area.model),
         "kernel": {**asdict(area.kernel), **area.kernel_counts},
-        "policies": {name: asdict(policy) for name, policy in area.shown_policies.items()},
+        "policies": {name: asdict(policy) for name, policy in area.shown_policies.items()}
+        | {name: None for name in area.not_predicted if area.shows(name)},
         "duplicate": {"slots_end": area.duplicate_slots_end, "compr_bytes": asdict(area.duplicate_compr_bytes)},
         "pool": None if area.pool is None else asdict(area.pool),
         "leaks": [asdict(leak) for leak in area.leaks],
@@ -101,12 +103,21 @@ def _what_if(found: WhatIf, area: AreaResult) -> dict[str, Any]:
 
 
 def _withheld(report: dict[str, Any], area: AreaResult) -> dict[str, Any]:
-    """The same without what is not known exactly as events were lost; `bounds` and `unknown` tell what is."""
+    """The same without what is not known exactly, as events were lost or the kernel would have done otherwise; `bounds`
+    and `unknown` tell what is known, and why no more."""
     bounds = {figure: [found.low, found.high] for figure, found in area.ranges.items() if _withhold(report, figure)}
     unknown = {figure: why for figure, why in area.unknown.items() if _withhold(report, figure)}
     for figure in area.not_told:
         _withhold(report, figure)
-    return report | {"bounds": bounds, "unknown": unknown | area.not_told}
+    return report | {"bounds": bounds, "unknown": unknown | _not_predicted(area) | area.not_told}
+
+
+def _not_predicted(area: AreaResult) -> dict[str, str]:
+    """By figure, what is null as other slots would have been used."""
+    found = {f"policies.{name}": why for name, why in area.not_predicted.items() if area.shows(name)}
+    if "none" in area.not_predicted:
+        found |= {f"recovered.{what}": area.not_predicted["none"] for what in ("compr_bytes", "pool_bytes")}
+    return found
 
 
 def _withhold(report: dict[str, Any], figure: str) -> bool:

@@ -132,7 +132,7 @@ def content(area: AreaResult) -> Figure:
 def _content_finding(area: AreaResult) -> str:
     none, recovered = area.policies.get("none"), area.recovered.get("compr_bytes")
     live = f"{units.count(area.live_slots_end)} slots were live at the end"
-    if not area.shows("none"):
+    if not area.shows("none") or "none" in area.not_predicted:
         return live
     if none is None or recovered is None or none.stale_slots_peak == 0:
         return f"{live}, and no stale one took memory"
@@ -150,9 +150,15 @@ _POLICY_LABELS = {
 }
 
 
+def _left_out(area: AreaResult) -> str:
+    """The policies that have no line, as nobody knows where it would be; the tables say why."""
+    names = ", ".join(name for name in area.not_predicted if area.shows(name))
+    return f"; not predicted: {names}" if names else ""
+
+
 def policies(area: AreaResult) -> Figure:
     """Stale bytes over time under each policy."""
-    subject = _subject(area, "stale entries over time, by policy")
+    subject = _subject(area, f"stale entries over time, by policy{_left_out(area)}")
     line = _timeline(area, stale_only=True)
     if line is None:
         return style.blank("No slot was stale under any policy", subject)
@@ -194,7 +200,7 @@ def _policies_finding(area: AreaResult) -> str:
 
 def pool(area: AreaResult) -> Figure:
     """Pages of memory that the whole pool takes over time, under each policy."""
-    subject = _subject(area, "memory of the store's pool (mem_used_total), by policy")
+    subject = _subject(area, f"memory of the store's pool (mem_used_total), by policy{_left_out(area)}")
     series, found = area.series, _by_policy(area, area.series.pool_bytes)
     if not found or not series.time[-1]:
         return style.blank("The pool is not modelled", subject)
@@ -443,7 +449,8 @@ def _has_sizes(area: AreaResult) -> bool:
 def _has_map(area: AreaResult) -> bool:
     """Something to see, of the policy that it is of."""
     used = area.slot_map.live.any() or area.slot_map.stale.any()
-    return bool(used and area.shows("none") and area.series.time[-1:].any())
+    told = area.shows("none") and "none" not in area.not_predicted
+    return bool(used and told and area.series.time[-1:].any())
 
 
 CHARTS: tuple[Chart, ...] = (

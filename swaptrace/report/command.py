@@ -113,7 +113,7 @@ def _select(result: TraceResult, selection: Selection) -> TraceResult:
         if not selection.devices or area.device in selection.devices or area.store in selection.devices
     ]
     for policy in selection.policies:
-        if areas and not any(policy in area.policies for area in areas):
+        if areas and not any(policy in area.policies or policy in area.not_predicted for area in areas):
             known = ", ".join(dict.fromkeys(name for area in areas for name in area.policies)) or "none"
             raise UsageProblem(f"the recording does not tell what the policy {policy} does", f"it tells of: {known}")
     for text in selection.what_ifs:

@@ -19,6 +19,7 @@ __all__ = [
     "heading",
     "headline",
     "lead",
+    "not_predicted",
     "trace_headline",
     "warnings",
 ]
@@ -65,12 +66,13 @@ def area_title(area: AreaResult) -> str:
 
 
 def area_line(area: AreaResult) -> str:
-    """What the area is, in one line."""
+    """What the area is, in one line; and which policies nothing is said of."""
     told = "slot-free notifications reach it" if area.notified else "no slot-free notifications reach it"
     if "notified" in area.unknown:
         told = "whether slot-free notifications reach it is not known, for events were lost"
     behind = f" ({area.zram})" if area.zram and area.zram not in area.device else ""
-    return f"{units.count(area.slots)} slots on {BACKINGS.get(area.backing, area.backing)}{behind}; {told}."
+    line = f"{units.count(area.slots)} slots on {BACKINGS.get(area.backing, area.backing)}{behind}; {told}."
+    return f"{line} {not_predicted(area)}".rstrip()
 
 
 def heading(trace: dict[str, Any]) -> list[tuple[str, str]]:
@@ -120,6 +122,8 @@ def headline(area: AreaResult) -> str:
     if not area.exact and holds_memory(area):
         return _within_bounds(area)
     none, recovered = area.policies.get("none"), area.recovered.get("compr_bytes")
+    if "none" in area.not_predicted and holds_memory(area):
+        return _without_prediction(area)
     if none is None or recovered is None or not holds_memory(area):
         where = BACKINGS.get(area.backing, area.backing)
         return f"Stale slots cost no memory that is known of: this area is on {where}."
@@ -136,6 +140,20 @@ def headline(area: AreaResult) -> str:
         missed = f"{units.size(leaked.end)} ({units.size(leaked.peak)} at the peak)"
         gave = f"notifications can give back {back} of it, and {peak} at the peak, but missed {missed}."
     return f"Stale slots would hold {stale} at the end without slot-free notifications; {gave}"
+
+
+def not_predicted(area: AreaResult) -> str:
+    """Which policies are left out, and why; empty if none is."""
+    names = [name for name in area.not_predicted if area.shows(name)]
+    return f"Not predicted: {', '.join(names)}, for {area.not_predicted[names[0]]}." if names else ""
+
+
+def _without_prediction(area: AreaResult) -> str:
+    """The headline if it is not known what would be stale without notifications."""
+    return (
+        f"Stale slots hold {_of_the_store(area, 'observed')} at the end; what they would hold without slot-free "
+        f"notifications is not known, for {area.not_predicted['none']}."
+    )
 
 
 def _within_bounds(area: AreaResult) -> str:

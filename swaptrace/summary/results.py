@@ -21,6 +21,7 @@ from swaptrace.analysis.derived import (
     content_of,
     content_told,
     is_notified,
+    not_predicted,
     ramzswap,
     store_in,
     trace_result,
@@ -227,6 +228,7 @@ class _Area:
         area, after = self.area, store_in(kernel, self.store)
         notifications, frees = self.count(Count.NOTIFY_FREE), self.count(Count.FREES)
         given_out = self.count(Count.ALLOCATED) - frees
+        found = not_predicted(self.header, area)
         nothing = np.zeros((0, 0), np.int32)
         return AreaResult(
             device=area.path,
@@ -285,4 +287,6 @@ class _Area:
             left_censored=int(self.figures["left_censored"]),
             moved=self.count(Count.MOVED),
             used_slots=area.used + given_out if allocations_told(self.header) else None,
+            discards=area.discards,
+            not_predicted={name: why for name, why in found.items() if name not in self.untold},
         )

@@ -25,7 +25,8 @@ class Header:
 
     zsmalloc: how the kernel builds its pools: pages_per_zspage, a list by size class (0: none), and fullness_rule, a
     name of swaptrace.store.zsmalloc.FullnessRule; None if not known. cluster_slots: slots of a swap cluster
-    (SWAPFILE_CLUSTER).
+    (SWAPFILE_CLUSTER). slots_by_discard: whether this kernel takes other slots in an area that discards its free
+    clusters than in one that does not; None in older traces, which do not tell.
     """
 
     kernel: str
@@ -40,6 +41,7 @@ class Header:
     recorder_tgid: int = 0
     zsmalloc: dict[str, Any] | None = None
     cluster_slots: int = 512
+    slots_by_discard: bool | None = None
     ring_bytes: int = 0
     swaptrace: str = ""
     format_version: int = FORMAT_VERSION

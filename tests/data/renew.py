@@ -15,7 +15,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from swaptrace import cli
-from swaptrace.live.layout import fullness_rule, layout
+from swaptrace.live.layout import fullness_rule, layout, slots_by_discard
 from swaptrace.live.probes import Choice
 from tests.unit.fixtures import DATA, KERNELS, TRACE, TRACES, Fixture, fixture
 
@@ -37,9 +37,9 @@ def _probes(choices: list[Choice]) -> dict[str, Any]:
 
 
 def constants(kernel: Fixture) -> dict[str, Any]:
-    """What the BPF programs are compiled with, and the rule by which the kernel's pools are."""
+    """What the BPF programs are compiled with, the rule by which the kernel's pools are, and how it chooses slots."""
     found: dict[str, Any] = dict(layout(kernel.types, zram=True, zswap=True, zswap_pools=_ZSWAP_POOLS))
-    return found | {"fullness_rule": fullness_rule(kernel.types)}
+    return found | {"fullness_rule": fullness_rule(kernel.types), "slots_by_discard": slots_by_discard(kernel.types)}
 
 
 def report(kernel: Fixture, form: str) -> str:

@@ -90,6 +90,7 @@ def header(areas: Sequence[SwapArea] = (), stores: Sequence[Store] = (), **chang
         "missing": ("store reset",),
         "recorder_tgid": 77,
         "cluster_slots": CLUSTER_SLOTS,
+        "slots_by_discard": False,
     }
     return Header(**{**fields, **changes})  # type: ignore[arg-type]
 

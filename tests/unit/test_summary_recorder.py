@@ -54,7 +54,7 @@ class Kernel:
     def summary_map(self, name: str, dtype: np.dtype, length: int) -> np.ndarray:
         return self.native._array(name, dtype, length)
 
-    def swap_types(self) -> list[int]:
+    def swap_areas(self) -> dict[int, int]:
         """Looked at twice: at the start and at the end, by which time this has happened."""
         self.looks += 1
         if self.looks == 2:
@@ -70,7 +70,7 @@ class Kernel:
                     ]
                 ).events
             )
-        return [0]
+        return {0: 3}
 
     def zswap_pools(self) -> int:
         return 0
@@ -104,6 +104,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         "choose": lambda *_, **__: [choice],
         "assumed_zram": lambda _: None,
         "zram_entry_size": lambda _: 24,
+        "slots_by_discard": lambda _: False,
         "missing_views": list,
         "take_snapshot": lambda *_, **__: Snapshot(now(), (AREA,), (STORE,)),
     }.items():
