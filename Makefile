@@ -98,7 +98,7 @@ lint: setup ## ruff, mypy and clang-format, which change nothing
 
 .PHONY: counterfactual
 counterfactual: setup ## compare what the model predicts with what other rigs measure (reports/counterfactual)
-	$(PYTHON) tests/vm/counterfactual.py 6.1 6.12
+	$(PYTHON) tests/vm/counterfactual.py
 
 # Only compared with.
 bench: PACKAGES += bpftrace

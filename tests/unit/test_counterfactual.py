@@ -14,7 +14,7 @@ import counterfactual_page as page
 
 
 def row(**changed: Any) -> dict[str, Any]:
-    plain = {"name": "x", "policy": "none", "live": 1000, "predicted": 500, "measured": 500}
+    plain = {"name": "x", "policy": "none", "live": 1000, "predicted": 500, "measured": 500, "recorded_on": "zram"}
     return {**plain, **changed}
 
 
@@ -32,7 +32,8 @@ def model(**changed: int | None) -> dict[str, Any]:
 
 def results(**changed: Any) -> dict[str, Any]:
     workload = {"lost_events": 0, "model": [model()], "rigs": {"file": [row()]}, **changed}
-    return {"seconds": None, "kernels": {"6.1": {"workloads": {changed.get("workload", "churn"): workload}}}}
+    kernel = {"slots_by_discard": changed.get("by", False), "workloads": {changed.get("workload", "churn"): workload}}
+    return {"seconds": None, "kernels": {"6.1": kernel}}
 
 
 @pytest.mark.parametrize(
@@ -74,12 +75,42 @@ def test_bounds_are_kept_and_missed(policy: str) -> None:
     assert "churn on dm, at 'x'" in str(miss)
 
 
-def test_one_byte_too_many_is_missed_but_not_with_several_at_once() -> None:
-    off = [model(compr_data_size=100_001)]
-    (miss,) = compare.misses(results(model=off))
+@pytest.mark.parametrize("workload", ["churn", "parallel"])
+@pytest.mark.parametrize("name", compare.MODELLED)
+def test_one_too_many_is_missed(workload: str, name: str) -> None:
+    (miss,) = compare.misses(results(model=[model(**{name: 100_001})], workload=workload))
     assert miss.bound == 0
-    assert compare.misses(results(model=off, workload="parallel")) == []
-    assert compare.misses(results(model=[model(mem_used_total=100_101)], workload="parallel"))
+
+
+@pytest.mark.parametrize(
+    ("by", "rig", "policy", "recorded_on", "missed"),
+    [
+        (True, "dm, discard", "discard", "zram", False),  # a plain run tells nothing of it
+        (True, "dm, discard", "discard_once", "dm, discard", False),  # nor does its own run of other policies
+        (True, "dm, discard", "discard", "dm, discard", True),  # but of this one it does
+        (True, "dm", "none", "zram", True),
+        (True, "file, discard=once", "discard_once", "zram", True),
+        (False, "dm, discard", "discard", "zram", True),
+    ],
+)
+def test_only_what_cannot_be_told_may_be_missing(
+    by: bool, rig: str, policy: str, recorded_on: str, missed: bool
+) -> None:
+    untold = row(policy=policy, predicted=None, recorded_on=recorded_on)
+    assert bool(compare.misses(results(by=by, rigs={rig: [untold]}))) == missed
+
+
+def test_the_page_shows_what_is_measured_where_nothing_is_predicted() -> None:
+    told, untold = row(policy="discard"), row(policy="discard", predicted=None, measured=2_518_059)
+    found = results(by=True, rigs={"file": [row()], "dm, discard": [told, untold]}, model=[model(), model()])
+    table = page._prediction_table(found)
+    assert "| 6.1 | churn | dm, discard | zram | discard | 2.4 MiB | 0 (1 not predicted) |" in table
+    found["kernels"]["6.1"]["workloads"]["churn"]["rigs"] = {"dm, discard": [untold]}
+    assert "| 6.1 | churn | dm, discard | zram | discard | 2.4 MiB | not predicted |" in page._prediction_table(found)
+    found["kernels"]["6.1"]["workloads"]["churn"]["model"] = [{**model(), "stale": {}}]
+    assert "2,518,059 (not predicted)" in page._details(found)
+    assert "On Linux 6.1, an area that discards its free clusters takes other slots" in page._by_discard(found)
+    assert page._by_discard(results()) == ""
 
 
 def test_what_is_not_known_or_lost_is_missed() -> None:

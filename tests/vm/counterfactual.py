@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import Any
 import counterfactual_compare as compare
 import counterfactual_page as page
 import numpy as np
+from kernels import KERNELS
 
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.degradation import NOTIFICATION
@@ -69,14 +71,16 @@ def measured(folder: Path, rig: str) -> dict[str, Any]:
 
 def workload_results(folder: Path) -> dict[str, Any]:
     """What results.json says of one workload under one kernel."""
-    traced = Recording(folder, "zram")
-    on_file = Recording(folder, "file") if (folder / "file.trace").exists() else None
+    found = [rig for rig in ("zram", *compare.RIGS) if (folder / f"{rig}.trace").exists()]
+    recordings = {rig: Recording(folder, rig) for rig in found}
+    traced = recordings["zram"]
     rigs: dict[str, Any] = {}
     for rig in compare.RIGS:
         if not (folder / f"{rig}.json").exists():
             continue
-        recording = on_file if on_file is not None and rig.startswith("file") else traced
-        facts = measured(folder, rig)
+        kind = "file" if rig.startswith("file") else "zram"
+        source = next(name for name in (rig, kind, "zram") if name in recordings)
+        recording, facts = recordings[source], measured(folder, rig)
         rigs[rig] = [
             compare.compare_rig(rig, prediction, checkpoint, facts["baseline"], beside)
             for prediction, checkpoint, beside in zip(
@@ -85,11 +89,11 @@ def workload_results(folder: Path) -> dict[str, Any]:
         ]
         for row in rigs[rig]:
             row["filesystem_bytes"] = facts["baseline"]["compr_data_size"]
-            row["recorded_on"] = "file" if recording is on_file else "zram"
+            row["recorded_on"] = source
     checkpoints = traced.measured["checkpoints"]
     return {
         "events": sum(len(batch) for batch in traced.batches),
-        "lost_events": traced.lost + (on_file.lost if on_file else 0),
+        "lost_events": sum(recording.lost for recording in recordings.values()),
         "stores": int(sum((batch.events["kind"] == EventKind.STORE).sum() for batch in traced.batches)),
         "slots": sum(count for _, count in traced.measured["extents"]) - 1,
         "times": [checkpoint["time"] for checkpoint in checkpoints],
@@ -110,7 +114,7 @@ def series(recording: Recording, end: int) -> dict[str, list[float]]:
         analysis.feed(batch)
     area = analysis.finish(recording.reader.trailer).areas[0]
     at = np.unique(np.linspace(0, len(area.series.time) - 1, POINTS).astype(int))
-    names = ("live", "none", "discard")
+    names = [name for name in ("live", "none", "discard") if name in area.series.bytes]
     return {
         "time": ((area.series.time[at] + recording.reader.header.start.time) / 1e9).round(4).tolist(),
         **{name: area.series.bytes[name][at].tolist() for name in names},
@@ -140,6 +144,7 @@ def kernel_results(kernel: str) -> dict[str, Any]:
     header = TraceReader(folders[0] / "zram.trace").header
     chain = max(header.zsmalloc["pages_per_zspage"]) if header.zsmalloc else None
     results = {"release": header.kernel, "chain": chain, "cluster_slots": header.cluster_slots}
+    results["slots_by_discard"] = header.slots_by_discard
     return {**results, "workloads": {folder.name: workload_results(folder) for folder in folders}}
 
 
@@ -147,11 +152,11 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="do not run anything: compare what the last run left")
     parser.add_argument("--out", type=Path, default=CHECKOUT / "reports" / "counterfactual")
-    parser.add_argument("kernels", nargs="*", default=["6.1", "6.12"])
+    parser.add_argument("kernels", nargs="*", default=list(KERNELS))
     options = parser.parse_args(arguments)
     start = time.monotonic()
     if not options.keep:
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(int(os.environ.get("SWAPTRACE_GUESTS", "2"))) as pool:
             statuses = list(pool.map(boot, options.kernels))
         for kernel, status in zip(options.kernels, statuses, strict=True):
             if status != 0:
