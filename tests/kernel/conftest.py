@@ -44,6 +44,7 @@ DEGRADED_KERNELS = KERNELS if _CHOSEN else ["5.10", "7.3"]  # the former does no
 AREA_KERNELS = KERNELS if _CHOSEN else ["6.1", "6.12"]
 AUDIT_KERNELS = ZSWAP_KERNELS = KERNELS if _CHOSEN else ["6.12"]
 USERLAND_KERNELS = KERNELS if _CHOSEN else ["7.3"]
+STRESS_KERNELS = KERNELS if _CHOSEN else ["6.1"]
 SUMMARY_KERNELS = KERNELS if _CHOSEN else ["6.1"]  # whose verifier gives up first
 
 
@@ -149,8 +150,12 @@ def _warm_numba(cache: Path) -> dict[str, str]:
     return {**os.environ, **_numba(cache), "SWAPTRACE_NUMBA": str(cache)}
 
 
-def run_in_guest(kernel: str, folder: Path, script: str, timeout: int, *arguments: str) -> None:
+def run_in_guest(
+    kernel: str, folder: Path, script: str, timeout: int, *arguments: str, machine: tuple[str, ...] = ()
+) -> None:
     """Run a script in a virtual machine; what it leaves is in the folder, which is emptied first.
+
+    machine: further options of tests/vm/run.
 
     With SWAPTRACE_KEEP, look again at what the last run left.
     """
@@ -159,7 +164,7 @@ def run_in_guest(kernel: str, folder: Path, script: str, timeout: int, *argument
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     environment = _warm_numba(folder / "numba")
-    command = ["tests/vm/run", "--kernel", kernel, "--timeout", str(timeout), "--out", str(folder), "--"]
+    command = ["tests/vm/run", "--kernel", kernel, "--timeout", str(timeout), "--out", str(folder), *machine, "--"]
     with (folder / "guest.log").open("w") as log:
         status = subprocess.call(
             [*command, sys.executable, script, str(folder), *arguments],
@@ -219,6 +224,7 @@ _MACHINES = {
     "areas",
     "zswap",
     "summarised",
+    "stressed",
 }  # the fixtures whose parameter is a kernel
 
 

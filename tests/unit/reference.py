@@ -304,6 +304,9 @@ class Reference:
         if event.kind == EventKind.DISCARD:  # what it dropped was told, entry by entry
             return
         if event.kind == EventKind.FAILED:  # nothing was stored, and what was there is there still
+            owner = self._pages(event.device).owner.get(event.slot)
+            if owner is not None:
+                owner.counts["failed_writes"] += event.run
             return
         pages = self._pages(event.device)
         pages.tick(event.time)

@@ -239,7 +239,7 @@ def test_text_states_no_equality() -> None:
 def test_text_when_probes_did_not_run() -> None:
     told = " ".join(text_of(analysed(EVENTS, {}, {"STORE": 1})).split())
     assert EQUAL not in told
-    assert "what stale slots hold is not known" in told
+    assert "What stale slots hold is not known: probes did not run" in told
 
 
 def test_html_states_no_equality_and_draws_nothing(tmp_path: Path) -> None:

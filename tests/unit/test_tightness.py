@@ -28,7 +28,7 @@ COUNTERS = {"pages_stored": 9, "compr_data_size": 9 * PAGE_SIZE, "same_pages": 9
 ZRAM = Store(0, "zram0", 8, counters=COUNTERS)  # so much that no total comes to 0, where any bound ends
 USED = 50  # slots in use at the start
 SLOTS = (1, 2, 4)  # what is lost is about one of these: 4 is in another cluster than the others
-KINDS = ("STORE", "FREE", "DROP", "NOTIFY", "ALLOC", "LOAD", "MOVED")
+KINDS = ("STORE", "FREE", "DROP", "NOTIFY", "ALLOC", "LOAD", "MOVED", "FAILED")
 FLAGS = EventFlag
 
 
@@ -58,6 +58,10 @@ def loaded(slot: int) -> Event:
 
 def moved(slot: int) -> Event:
     return Event(0, EventKind.MOVED, 0, slot, size=PAGE_SIZE, flags=FLAGS.HUGE)
+
+
+def refused(slot: int) -> Event:
+    return Event(0, EventKind.FAILED, 0, slot)
 
 
 def present(slot: int) -> Event:
@@ -100,7 +104,7 @@ def forms(kind: str, slot: int) -> list[Event]:
         return [*told, notified(slot, FLAGS.MISSED), notified(slot, 0)]
     if kind == "FREE":
         return [freed(slot)._replace(flags=reason << REASON_SHIFT) for reason in FreeReason]
-    return [{"ALLOC": allocated, "LOAD": loaded, "MOVED": moved}[kind](slot)]
+    return [{"ALLOC": allocated, "LOAD": loaded, "MOVED": moved, "FAILED": refused}[kind](slot)]
 
 
 def timed(events: list[Event]) -> list[Event]:
@@ -156,7 +160,7 @@ def named(found: Area) -> dict[str, int]:
 
 def counts_of(counts: dict[str, int]) -> dict[str, int]:
     names = ("stores", "loads", "frees", "frees_unwritten", "rewrites", "notify_free", "miss_free", "discarded",
-             "left_censored", "moved", "written_back")  # fmt: skip
+             "left_censored", "moved", "written_back", "failed_writes")  # fmt: skip
     return {name: counts[name] for name in names}
 
 
