@@ -24,6 +24,7 @@ PACKAGES := \
 	python3-bpfcc \
 	python3-venv \
 	qemu-system-x86 \
+	stress-ng \
 	util-linux
 
 .PHONY: help
