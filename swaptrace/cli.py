@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -22,8 +24,30 @@ _COMMANDS = {
 }
 
 
+class _ReaderGone(Exception):
+    """Who reads the output has closed it (`| head`). No OSError: of those click says by itself that it failed."""
+
+
+@contextlib.contextmanager
+def _output() -> Iterator[None]:
+    """All that is printed here has reached its reader at the end; raises _ReaderGone where there is none any more."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise _ReaderGone from None
+
+
 class _Commands(click.Group):
     """Loads a command's module only when it is called: --help and usage errors stay instant."""
+
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        with _output():  # --help prints here
+            return super().make_context(*arguments, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _output():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -59,7 +83,7 @@ def main(arguments: list[str] | None = None) -> Any:
     except Problem as problem:
         print(f"swaptrace: {problem.what}\n{problem.remedy}", file=sys.stderr)
         status = problem.exit_status
-    except BrokenPipeError:  # `| head`: the reader has what it wanted
+    except _ReaderGone:  # it has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     sys.exit(status)

@@ -12,12 +12,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rich.console import Console
-
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.analysis.results import AreaResult
 from swaptrace.areas import Snapshot, SwapArea
 from swaptrace.audit.evidence import Observed
+from swaptrace.console import Console
 from swaptrace.events import EventBatch, EventKind, empty
 from swaptrace.live.source import LiveSource
 from swaptrace.report.compiling import compiling_shown

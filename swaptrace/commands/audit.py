@@ -30,9 +30,8 @@ def command(seconds: float | None, form: str) -> int:
 
         print(json.dumps(as_json(result), indent=1, allow_nan=False))
     else:
-        from rich.console import Console
-
         from swaptrace.audit.text import print_audit
+        from swaptrace.console import Console
 
         print_audit(result, Console())
     return 0 if result.clean else 1

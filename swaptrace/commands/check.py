@@ -10,8 +10,7 @@ __all__ = ["command"]
 @click.command("check")
 def command() -> int:
     """Tell whether this kernel can be traced, and how: exit status 0 if it can, 1 if not."""
-    from rich.console import Console
-
+    from swaptrace.console import Console
     from swaptrace.live.check import check, print_check
 
     result = check()

@@ -14,10 +14,10 @@ def command() -> int:
     Needs root. Exit status 0 if all figures are equal, 1 if not.
     """
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     from swaptrace import units
+    from swaptrace.console import Console
     from swaptrace.live.selftest import selftest
     from swaptrace.report.compiling import compiling_shown
 

@@ -7,12 +7,11 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from swaptrace import units
 from swaptrace.analysis.analysis import Analysis, Machine, machine_of
 from swaptrace.analysis.results import TraceResult
 from swaptrace.analysis.worker import ahead, cores
+from swaptrace.console import Console
 from swaptrace.errors import EnvironmentProblem, UsageProblem
 from swaptrace.report.compiling import compiling_shown
 from swaptrace.store import zsmalloc

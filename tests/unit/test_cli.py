@@ -194,20 +194,55 @@ def test_report_to_a_place_that_is_not_there(capsys: pytest.CaptureFixture[str],
         assert "No such file or directory" in two_lines(err)[0]
 
 
-@pytest.mark.parametrize("form", ["text", "json"])
-def test_report_into_a_pipe_that_is_closed(trace: Path, form: str) -> None:
-    """`| head -1`: the reader has what it wanted before all is written. Here it is gone before the first byte."""
-    run("report", trace)  # compiles, if need be, and says so
-    reading, writing = os.pipe()
-    os.close(reading)
+def into_a_reader_of(size: int, *arguments: object) -> tuple[int, str]:
+    """(exit status, stderr) of a command into a pipe whose reader closes it after that many bytes."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "swaptrace", "report", trace, "--format", form],
-        stdout=writing, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    os.close(writing)
-    _, err = process.communicate(timeout=120)
-    assert err == ""
-    assert process.returncode in (0, 1)  # click and rich, which notice it before swaptrace does, say 1
+        [sys.executable, "-m", "swaptrace", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert len(process.stdout.read(size)) == size
+    process.stdout.close()
+    err = process.stderr.read().decode()
+    process.stderr.close()
+    return process.wait(timeout=120), err
+
+
+@pytest.fixture(scope="module")
+def long_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trace of so many swap areas that its report is longer than what a pipe holds: 64 KiB."""
+    areas = [zram_area(f"/dev/zram{number}", number, 16, number) for number in range(24)]
+    stores = [Store(number, f"zram{number}", 16) for number in range(24)]
+    path = tmp_path_factory.mktemp("pipe") / "long.trace"
+    writer = TraceWriter(path, header(areas, stores))
+    writer.write(batch([store(START + 10 + number, number, 3, 1000) for number in range(24)], {100: "stress"}))
+    writer.close(trailer(START + 1_000_000))
+    return path
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_report_into_head(long_report: Path, form: str) -> None:
+    """`| head -c 10`: the reader has what it wanted before all is written."""
+    whole = run("report", long_report, "--format", form)  # compiles, if need be, and says so
+    assert len(whole.stdout.encode()) > 1 << 16
+    assert into_a_reader_of(10, "report", long_report, "--format", form) == (0, "")
+
+
+_OUTPUTS = (
+    ["report", "{trace}"],
+    ["report", "{trace}", "--format", "json"],
+    ["report", "{trace}", "--format", "html", "-o", "{folder}"],
+    ["check"], ["audit"], ["audit", "--format", "json"], ["--help"], ["report", "--help"], ["--version"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", _OUTPUTS, ids=" ".join)
+def test_output_that_nobody_reads(trace: Path, tmp_path: Path, arguments: list[str]) -> None:
+    """The reader is gone before the first byte, and all fits into one write: at the latest when the process ends."""
+    given = [argument.format(trace=trace, folder=tmp_path / "page") for argument in arguments]
+    if given[0] == "report":
+        run(*given)  # compiles, if need be, and says so
+    assert into_a_reader_of(0, *given) == (0, "")
 
 
 # ---------------------------------------------------------------------------------------------- what is on the machine
@@ -270,48 +305,47 @@ def test_record_loads_no_more_than_it_needs() -> None:
     assert not loaded & _HEAVY
 
 
-_WRITE = """
+#: A whole recording of swaptrace.live.recorder, its loop, status line and end included, from a source that needs no
+#: kernel. `_FLUSH_EVERY` is 0, so that each turn of the loop does all that it ever does.
+_RECORD = """
 import sys
 from pathlib import Path
 import builders
-from swaptrace.live.recorder import Totals
-from swaptrace.trace.writer import TraceWriter
+from swaptrace.live import recorder
 
-writer, totals = TraceWriter(Path(sys.argv[1]), builders.header()), Totals()
-batch = builders.batch([builders.store(builders.START, 0, 3, 100)], {100: "stress"})
-totals.add(batch)
-writer.write(batch)
-writer.close(builders.trailer(builders.START))
+class Source:
+    turns = 0
+    def poll(self):
+        self.turns += 1
+        time = builders.START + self.turns
+        return builders.batch([builders.store(time, 0, self.turns, 100)], {100: "stress"})
+    def lost(self):
+        return 0
+    def finish(self, exit_status, reason):
+        return [self.poll()], builders.trailer(builders.START + 1_000_000_000, reason=reason)
+
+class Terminal(recorder.Status):
+    def __init__(self):
+        self._terminal = True
+
+recorder._FLUSH_EVERY, recorder.Status = 0, Terminal
+writer = recorder.TraceWriter(Path(sys.argv[1]), builders.header())
+totals, trailer = recorder._run(Source(), writer, ("sleep", "0.2"), 60)
+print(totals.events, trailer.reason)
 print(*sys.modules)
 """
 
 
 def test_nothing_more_is_loaded_while_it_records(tmp_path: Path) -> None:
-    """Libraries may load others when they are used."""
-    done = python("-c", _WRITE, tmp_path / "trace", env={"PYTHONPATH": str(Path(__file__).parent)})
+    """Libraries may load others when they are used, pyarrow pandas for one: seconds, and memory, at the first write."""
+    done = python("-c", _RECORD, tmp_path / "trace", env={"PYTHONPATH": str(Path(__file__).parent)})
     assert done.returncode == 0, done.stderr
-    assert not set(done.stdout.split()) & _HEAVY
-
-
-_WRITE = """
-import sys
-from pathlib import Path
-from builders import batch, header, store, zram_area
-from swaptrace.areas import Store
-from swaptrace.trace.writer import TraceWriter
-writer = TraceWriter(Path(sys.argv[1]), header([zram_area("/dev/zram0", 0, 64, 0)], [Store(0, "zram0", 64)]))
-writer.write(batch([store(10, 0, 1, 100)]))
-writer.flush()
-print(*sys.modules, sep="\\n")
-"""
-
-
-def test_writing_does_not_load_pandas_either(tmp_path: Path) -> None:
-    """pyarrow would, for arrays that it is to convert itself: seconds, and memory, at the first write."""
-    done = python("-c", _WRITE, str(tmp_path / "trace"), env={"PYTHONPATH": str(Path(__file__).parent)})
-    loaded = set(done.stdout.splitlines())
-    assert "pyarrow" in loaded
-    assert "pandas" not in loaded
+    assert "slots stored" in done.stderr  # the status line
+    told, modules = done.stdout.splitlines()
+    assert int(told.split()[0]) > 1
+    assert told.endswith("command ended")
+    assert "pyarrow" in modules.split()
+    assert not set(modules.split()) & _HEAVY
 
 
 def test_help_loads_no_more_than_click() -> None:
