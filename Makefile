@@ -119,4 +119,4 @@ mutants: setup ## put small faults into the code, and see which the unit tests n
 .PHONY: clean
 clean: ## remove what was built, but neither .venv nor the downloaded kernels
 	test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis swaptrace/__pycache__/swaptrace-*

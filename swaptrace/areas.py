@@ -1,13 +1,46 @@
-"""Swap areas and stores, as the kernel describes them."""
+"""Swap areas and stores, as the kernel describes them.
+
+Fields are annotated with the values that they can have: what is read from a file is held against that (see
+swaptrace.trace.header), and nothing else.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-__all__ = ["ZSWAP_STORES", "Snapshot", "Store", "SwapArea"]
+from msgspec import Meta
+
+__all__ = [
+    "MAX_PAGES",
+    "MAX_TIME",
+    "MAX_TYPES",
+    "ZSWAP_STORES",
+    "Amount",
+    "Pages",
+    "Snapshot",
+    "Store",
+    "StoreId",
+    "SwapArea",
+    "Time",
+]
+
+#: Swap types of the kernel are less than this: MAX_SWAPFILES_SHIFT is 5, the most that a swap entry has bits for.
+MAX_TYPES = 32
 
 #: Ids of stores from here on are zswap's, one for each swap area that it is in front of: this plus the swap type.
 ZSWAP_STORES = 128
+
+#: ns of CLOCK_MONOTONIC: 146 years at most, so that sums and differences have room in 64 bits.
+MAX_TIME = 1 << 62
+Time = Annotated[int, Meta(ge=0, le=MAX_TIME)]
+#: A counter of the kernel's, or bytes.
+Amount = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+#: Slots of an area, or pages of a store, are no more than an event's `slot` can number.
+MAX_PAGES = 1 << 32
+Pages = Annotated[int, Meta(ge=0, le=MAX_PAGES)]
+#: An event's `device` has 8 bits.
+StoreId = Annotated[int, Meta(ge=0, lt=256)]
 
 
 @dataclass(frozen=True)
@@ -20,14 +53,14 @@ class SwapArea:
     """
 
     path: str
-    swap_type: int
+    swap_type: Annotated[int, Meta(ge=0, lt=MAX_TYPES)]
     priority: int
-    slots: int
-    used: int = 0
-    backing: str = "disk"
-    store: int | None = None
-    extents: tuple[tuple[int, int, int], ...] = ()
-    generation: int = 0
+    slots: Pages
+    used: Pages = 0
+    backing: Literal["disk", "zram", "zswap"] = "disk"
+    store: StoreId | None = None
+    extents: tuple[tuple[Pages, Pages, Pages], ...] = ()
+    generation: Amount = 0
     discards: bool | None = None
 
 
@@ -43,14 +76,14 @@ class Store:
     device, stored or not; in whole pages (None: not known, or zswap, which has none).
     """
 
-    id: int
+    id: StoreId
     name: str
-    pages: int
+    pages: Pages
     algorithm: str = ""
-    counters: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, Amount] = field(default_factory=dict)
     allocator: str = "zsmalloc"
     features: tuple[str, ...] = ()
-    table_bytes: int | None = None
+    table_bytes: Amount | None = None
 
     @property
     def is_zswap(self) -> bool:
@@ -61,6 +94,6 @@ class Store:
 class Snapshot:
     """Swap areas and stores at one moment (CLOCK_MONOTONIC, ns)."""
 
-    time: int
+    time: Time
     areas: tuple[SwapArea, ...] = ()
     stores: tuple[Store, ...] = ()

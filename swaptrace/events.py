@@ -36,9 +36,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from swaptrace.areas import Store, SwapArea
@@ -142,8 +143,8 @@ class SwapCall:
     is stored in; None if the call failed, or for an area without a store of its own.
     """
 
-    row: int
-    call: str
+    row: Annotated[int, Meta(ge=0, lt=1 << 32)]
+    call: Annotated[str, Meta(pattern="^swap(on|off)$")]
     path: str
     flags: int
     result: int

@@ -26,6 +26,7 @@ from swaptrace.analysis.derived import (
     trace_result,
 )
 from swaptrace.analysis.doubts import Doubts, doubtful, doubts_of
+from swaptrace.analysis.lazy import check_memory
 from swaptrace.analysis.lifetimes import Count, Lifetimes
 from swaptrace.analysis.results import (
     MOST_LEAKS,
@@ -45,7 +46,7 @@ from swaptrace.events import EventBatch
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
 from swaptrace.store import zsmalloc
 from swaptrace.store.replay import POLICIES, Quantity, Replay, Total
-from swaptrace.trace.header import Header, Trailer, modelled
+from swaptrace.trace.header import FreePath, Header, Trailer, modelled
 
 __all__ = ["Analysis", "Machine", "machine_of"]
 
@@ -69,9 +70,10 @@ class _StoreModel:
         worker: Worker,
     ) -> None:
         self.store = store
+        self._size = pages
         self.areas: list[SwapArea] = []
-        self.map = mapping.empty_map(store.id if store else -1, pages, machine.page_size)
-        self.lifetimes = Lifetimes(pages, machine.page_size)
+        self.map = mapping.empty_map(store.id if store else -1, 0, machine.page_size)
+        self.lifetimes = Lifetimes(0, machine.page_size)
         geometry = _pool_geometry(store, machine)
         self.replay = Replay(pages, now, geometry, machine.cluster_slots, worker)
         self._notifiers = notifiers
@@ -80,7 +82,6 @@ class _StoreModel:
     def swapon(self, area: SwapArea) -> None:
         self.map = mapping.add_area(self.map, area, len(self.areas))
         self.areas.append(area)
-        self._grow()
         self.lifetimes.add_area(self.map)
         self.replay.add_area(area.slots, self.map)
         self._notifiers.register(self._slot_free, SwapEvent.SLOT_FREE, area.swap_type)
@@ -91,15 +92,22 @@ class _StoreModel:
         self.map = mapping.remove_area(self.map, area)
 
     def expect(self, batch: EventBatch, found: Survey) -> None:
-        """Prepare for the notifications of this batch, and for pages beyond the store's known size."""
+        """Prepare for the notifications of this batch, and for the pages that it is about."""
         self._told = np.zeros(len(batch), np.bool_)
-        if self.store is not None and found.ends[self.store.id] > len(self.map.owner):
-            self.map = mapping.grow_map(self.map, int(found.ends[self.store.id]))
-            self._grow()
+        ends = [int(found.ends[self.store.id])] if self.store is not None else [0]
+        for swap_type, area in enumerate(self.map.type_area.tolist()):
+            if area != mapping.NO_AREA and found.slot_ends[swap_type]:
+                ends.append(mapping.end_of(self.map, area, int(found.slot_ends[swap_type])))
+        self._grow(max(ends))
 
-    def _grow(self) -> None:
-        self.lifetimes.grow(len(self.map.owner))
-        self.replay.grow(len(self.map.owner))
+    def _grow(self, pages: int) -> None:
+        """Make room for that many pages: for those that something happens to, not for all that a store may have."""
+        before = len(self.map.owner)
+        if pages > before:
+            check_memory(pages)
+            self.map = mapping.grow_map(self.map, max(pages, min(2 * before, self._size)))
+            self.lifetimes.grow(len(self.map.owner))
+            self.replay.grow(len(self.map.owner))
 
     def _slot_free(self, notification: Notification) -> None:
         self._told[notification.rows] = True
@@ -126,10 +134,12 @@ def machine_of(header: Header) -> Machine:
 def _pool_geometry(store: Store | None, machine: Machine) -> zsmalloc.Geometry | None:
     """The geometry of a store's pool; None where there is none, or where it cannot be followed from here on.
 
-    That is so with an allocator that is not modelled, and with what zswap held already: unlike zram, it does not tell
-    which pages those are.
+    That is so with an allocator that is not modelled, with a store larger than any pool here, and with what
+    zswap held already: unlike zram, it does not tell which pages those are.
     """
     if store is None or store.allocator != "zsmalloc":
+        return None
+    if store.pages > zsmalloc.MOST_SLOTS:
         return None
     return None if store.is_zswap and store.counters.get("pages_stored") else machine.geometry
 
@@ -187,7 +197,7 @@ class Analysis:
         self._tasks: dict[int, str] = {}
         self._since, self._until = since, until
         self._part = since is not None or until is not None
-        self._free_path: dict[str, int] | None = None
+        self._free_path: FreePath | None = None
         self._over = False  # an event after `until` was seen
         self._start = header.start.time
         self._stores = {store.id: store for store in header.start.stores}
@@ -317,8 +327,11 @@ class Analysis:
         """When the recording ended (CLOCK_MONOTONIC, ns): without a trailer, with its last event (up to `until`)."""
         return trailer.end.time if trailer else self._tally.last
 
-    def finish(self, trailer: Trailer | None, path: str = "") -> TraceResult:
-        """The result. Without a trailer, the trace counts as incomplete."""
+    def finish(self, trailer: Trailer | None, path: str = "", damage: str | None = None) -> TraceResult:
+        """The result. Without a trailer, the trace counts as incomplete.
+
+        damage: why the trace could not be read to its end, a sentence; None if it was.
+        """
         end = self.recorded_until(trailer)
         if self._until is not None:
             end = self._until if self._over else min(end, self._until)
@@ -342,6 +355,7 @@ class Analysis:
             self._tasks,
             part=self._part,
             path=path,
+            damage=damage,
             duration_s=(end - self._start) / 1e9,
             events=self._tally.events,
         )

@@ -40,7 +40,7 @@ UNKNOWN_CONTENT = Content(None, None, None, None, None, None, None)
 
 def allocations_told(header: Header) -> bool:
     """Whether a trace says which slots were allocated."""
-    told = (probe["functions"] for probe in header.probes if probe["event"] == SLOT_ALLOCATED)
+    told = (probe.get("functions") for probe in header.probes if probe.get("event") == SLOT_ALLOCATED)
     return any(told)
 
 
@@ -204,5 +204,6 @@ def trace_result(
         "start_realtime": header.start_realtime / 1e9,
         "lost_events": sum(lost.values()),
         "complete": trailer is not None,
+        "damage": None,
     }
     return TraceResult(about | trace, {**header.__dict__, "start": None}, areas, lost, tasks, missed)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.analysis.jit import Number, njit
-from swaptrace.areas import SwapArea
+from swaptrace.areas import MAX_TYPES, SwapArea
 
 __all__ = [
     "HEADER",
@@ -21,6 +21,7 @@ __all__ = [
     "PageMap",
     "add_area",
     "empty_map",
+    "end_of",
     "grow_map",
     "index_of",
     "remove_area",
@@ -30,7 +31,6 @@ __all__ = [
 NO_AREA = -1
 NOBODY = 255  # owner of pages that belong to no slot: a filesystem's, for instance
 HEADER = 254  # owner of the page that mkswap wrote
-MAX_TYPES = 32
 MAX_AREAS = 250
 
 
@@ -63,14 +63,34 @@ def empty_map(store: int, pages: int, page_size: int) -> PageMap:
 
 
 def grow_map(pages: PageMap, count: int) -> PageMap:
-    """The same, with room for `count` pages at least."""
-    more = count - len(pages.owner)
+    """The same, with room for `count` pages at least; what an area that is on has of the new ones is its own."""
+    before, more = len(pages.owner), count - len(pages.owner)
     if more <= 0:
         return pages
-    return pages._replace(
+    pages = pages._replace(
         owner=np.append(pages.owner, np.full(more, NOBODY, np.uint8)),
         slot=np.append(pages.slot, np.zeros(more, np.uint32)),
     )
+    for area in np.unique(pages.type_area[pages.type_area != NO_AREA]):
+        _give(pages, int(area), before)
+    return pages
+
+
+def _give(pages: PageMap, area: int, begin: int) -> None:
+    """An area gets its pages, from that one on, as far as there is room for them."""
+    for slot, index, count in pages.extents[pages.extents[:, 0] == area, 1:].tolist():
+        first, end = max(index, begin), min(index + count, len(pages.owner))
+        if first < end:
+            pages.owner[first:end] = area
+            pages.slot[first:end] = np.arange(slot + first - index, slot + end - index)
+            if slot == 0 and first == index:
+                pages.owner[index] = HEADER
+
+
+def end_of(pages: PageMap, area: int, slot: int) -> int:
+    """The page after the last one that an area's slots below that one are; 0 if there is none."""
+    rows = pages.extents[(pages.extents[:, 0] == area) & (pages.extents[:, 1] < slot)]
+    return int((rows[:, 2] + np.minimum(rows[:, 3], slot - rows[:, 1])).max(initial=0))
 
 
 def extents_of(area: SwapArea) -> tuple[tuple[int, int, int], ...]:
@@ -79,17 +99,16 @@ def extents_of(area: SwapArea) -> tuple[tuple[int, int, int], ...]:
 
 
 def add_area(pages: PageMap, area: SwapArea, number: int) -> PageMap:
-    """Let area `number` of the store begin: its pages are its own from now on, whoever had them before."""
+    """Let area `number` of the store begin: its pages are its own from now on, whoever had them before.
+
+    There is room for as many pages as before: see grow_map().
+    """
     rows = [(number, *extent) for extent in extents_of(area)]
-    pages = grow_map(pages, max(index + count for _, _, index, count in rows))
-    for _, slot, index, count in rows:
-        pages.owner[index : index + count] = number
-        pages.slot[index : index + count] = np.arange(slot, slot + count)
-        if slot == 0:
-            pages.owner[index] = HEADER
-    pages.type_area[area.swap_type] = number
     extents = np.concatenate([pages.extents, np.array(rows, np.int64)])
-    return pages._replace(extents=extents[np.lexsort((extents[:, 1], extents[:, 0]))])
+    pages = pages._replace(extents=extents[np.lexsort((extents[:, 1], extents[:, 0]))])
+    pages.type_area[area.swap_type] = number
+    _give(pages, number, 0)
+    return pages
 
 
 def remove_area(pages: PageMap, area: SwapArea) -> PageMap:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.analysis.histogram import Histogram, Survival
+from swaptrace.trace.header import FreePath
 
 __all__ = [
     "MOST_LEAKS",
@@ -160,7 +161,7 @@ class AreaResult:
     series: Series
     slot_map: SlotMap
     leaks: list[Leak]  # at the end, by time; no more than MOST_LEAKS of them
-    free_path: dict[str, int] | None  # calls, slots, ns of the kernel's slot-free function, for all areas together
+    free_path: FreePath | None  # for all areas together
     what_if: dict[str, WhatIf]  # by specification
     left_censored: int  # entries that the store held before the recording began
     moved: int  # entries that went to the backing device

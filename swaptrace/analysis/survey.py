@@ -15,15 +15,18 @@ __all__ = ["Survey", "survey"]
 _STORES = 256  # `device` has 8 bits
 _STORE, _LOAD, _DROP = int(EventKind.STORE), int(EventKind.LOAD), int(EventKind.DROP)
 _NOTIFY, _PRESENT, _RESET = int(EventKind.NOTIFY), int(EventKind.PRESENT), int(EventKind.RESET)
-_MOVED = int(EventKind.MOVED)
+_MOVED, _ALLOC, _FREE = int(EventKind.MOVED), int(EventKind.ALLOC), int(EventKind.FREE)
+_FAILED = int(EventKind.FAILED)
 
 
 class Survey(NamedTuple):
     """ends: int64 (256,), by store, the page after the last one that an event is about; -1 if there is no event.
+    slot_ends: int64 (256,), by swap type, the slot after the last one that is allocated or freed; 0 if there is none.
     slots: the lengths of all runs together. last: the latest time (ns).
     """
 
     ends: NDArray[np.int64]
+    slot_ends: NDArray[np.int64]
     slots: int
     last: int
 
@@ -34,7 +37,7 @@ class Survey(NamedTuple):
 
 
 @njit
-def _look(events: Events, ends: NDArray[np.int64]) -> tuple[Number, Number]:
+def _look(events: Events, ends: NDArray[np.int64], slot_ends: NDArray[np.int64]) -> tuple[Number, Number]:
     slots: Number = 0
     last: Number = 0
     for number in range(len(events)):
@@ -44,6 +47,10 @@ def _look(events: Events, ends: NDArray[np.int64]) -> tuple[Number, Number]:
         last = max(last, np.int64(event["time"]))
         if kind in (_STORE, _LOAD, _DROP, _NOTIFY, _PRESENT, _MOVED):
             ends[device] = max(ends[device], np.int64(event["slot"]) + event["run"])
+        elif kind == _FAILED:  # its run is no number of pages
+            ends[device] = max(ends[device], np.int64(event["slot"]) + 1)
+        elif kind in (_ALLOC, _FREE):
+            slot_ends[device] = max(slot_ends[device], np.int64(event["slot"]) + event["run"])
         elif kind == _RESET:  # of the whole store: its slot means nothing
             ends[device] = max(ends[device], 0)
     return slots, last
@@ -52,5 +59,6 @@ def _look(events: Events, ends: NDArray[np.int64]) -> tuple[Number, Number]:
 def survey(events: Events) -> Survey:
     """Look through a batch (array of EVENT)."""
     ends = np.full(_STORES, -1, np.int64)
-    slots, last = _look(events, ends)
-    return Survey(ends, int(slots), int(last))
+    slot_ends = np.zeros(_STORES, np.int64)
+    slots, last = _look(events, ends, slot_ends)
+    return Survey(ends, slot_ends, int(slots), int(last))

@@ -28,6 +28,7 @@ from swaptrace.live.probes import SLOT_FREED, Candidate, Choice, Symbols
 from swaptrace.live.ring import Ring
 from swaptrace.live.trampolines import Attachment, Trampolines, why_kprobes
 from swaptrace.summary.figures import Limits
+from swaptrace.trace.header import FreePath, Probe
 
 __all__ = ["EntrySeen", "Programs", "compile_programs", "import_bcc", "read_directly"]
 
@@ -159,7 +160,7 @@ class Programs:
         give_back()  # to load the compiler is to touch pages all over its libraries, and few of them are needed again
         return compile_programs(bcc, source)
 
-    def attach(self) -> list[dict[str, Any]]:
+    def attach(self) -> list[Probe]:
         """Attach all chosen probes; what was attached, as it goes into the trace header.
 
         By trampolines, or, if the kernel refuses one, by kprobes. Returns before any event is emitted for a slot whose
@@ -175,7 +176,7 @@ class Programs:
                 self._bpf = self._compile()
         return [self._attach(choice) for choice in self._choices]
 
-    def _attach(self, choice: Choice) -> dict[str, Any]:
+    def _attach(self, choice: Choice) -> Probe:
         """One row of the header. Raises OSError for a trampoline that the kernel refuses."""
         functions = []
         for candidate in choice.chosen:
@@ -289,12 +290,13 @@ class Programs:
         seen = self._bpf["recorder_entry"][ctypes.c_int(0)]
         return EntrySeen(bool(seen.held), int(seen.size), EventFlag(int(seen.flags)), bool(seen.same_disk))
 
-    def free_path(self) -> dict[str, int] | None:
+    def free_path(self) -> FreePath | None:
         """Calls, slots and time (ns) of the slot-free function so far; None if it is not timed."""
         if not self._time_frees:
             return None
         paths = self._bpf["free_paths"][ctypes.c_int(0)]
-        return {name: sum(int(getattr(path, name)) for path in paths) for name in ("calls", "slots", "ns")}
+        calls, slots, ns = (sum(int(getattr(path, name)) for path in paths) for name in ("calls", "slots", "ns"))
+        return FreePath(calls=calls, slots=slots, ns=ns)
 
     def swap_areas(self) -> dict[int, int]:
         """The flags (swap_info_struct.flags) of all areas that are on, by type, after a new look at the kernel's table.

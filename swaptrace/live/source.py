@@ -17,7 +17,7 @@ from swaptrace.live.kernel import KernelSource
 from swaptrace.live.layout import fullness_rule, zram_entry_size
 from swaptrace.live.ring import default_ring_bytes
 from swaptrace.live.snapshot import describe_area, store_of
-from swaptrace.trace.header import Trailer
+from swaptrace.trace.header import Trailer, Zsmalloc
 
 __all__ = ["LiveSource"]
 
@@ -83,11 +83,13 @@ class LiveSource(KernelSource):
             batches.append(EventBatch(sysfs.without(present, _stored_first(since, store.id))))
         return [*batches, self._batch(meanwhile)]
 
-    def _zsmalloc(self) -> dict[str, object] | None:
+    def _zsmalloc(self) -> Zsmalloc | None:
         """What this kernel says of its pools, for the trace header; None if it does not tell."""
         stores = sysfs.read_stores()
         pages = self._programs.pool_classes(Path("/dev") / stores[0].name if stores else None)
-        return {"pages_per_zspage": pages, "fullness_rule": fullness_rule(self._types)} if any(pages) else None
+        if not any(pages):
+            return None
+        return Zsmalloc(pages_per_zspage=pages, fullness_rule=fullness_rule(self._types))
 
     def poll(self) -> EventBatch:
         """Wait a little, less the fuller the ring was, and return what has happened since the last call.

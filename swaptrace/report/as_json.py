@@ -27,6 +27,7 @@ _TRACE = (
     "events",
     "lost_events",
     "complete",
+    "damage",
 )
 _AREA = (
     "device",

@@ -77,7 +77,7 @@ def _trace(path: Path, selection: Selection) -> TraceResult:
             f"nothing was recorded after --since {selection.since:g}: the recording is {length} long",
             "give less than that, in seconds after its start",
         )
-    result = analysis.finish(reader.trailer, str(path))
+    result = analysis.finish(reader.trailer, str(path), reader.damage)
     for other in others.values():
         other.finish(reader.trailer)
     pools = {text: other.what_if() for text, other in others.items()}

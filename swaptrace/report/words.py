@@ -214,8 +214,10 @@ def warnings(result: TraceResult) -> list[str]:
             "a summary is of the areas that are on when it begins."
         )
     if not result.trace.get("complete", True):
+        damage = result.trace.get("damage")
+        why = f"{damage}." if damage else "the recorder was stopped before it could finish the file, or it was cut off."
         said.append(
-            "THE TRACE IS INCOMPLETE: the recorder was stopped before it could finish the file. "
+            f"THE TRACE IS INCOMPLETE: {why} "
             "The figures cover what was written; there is no end snapshot to compare with the kernel's own counters."
         )
     return said

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.analysis.jit import Events, Number, Record, njit
-from swaptrace.analysis.mapping import HEADER, MAX_TYPES, NO_AREA, NOBODY, PageMap, index_of, slot_of
+from swaptrace.analysis.lazy import extended
+from swaptrace.analysis.mapping import HEADER, NO_AREA, NOBODY, PageMap, index_of, slot_of
 from swaptrace.analysis.results import Integral, Series, SlotMap
 from swaptrace.analysis.worker import Worker
+from swaptrace.areas import MAX_TYPES
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 from swaptrace.store import clock, zsmalloc
 from swaptrace.store.clock import BINS
@@ -574,6 +576,8 @@ class Replay:
     ) -> None:
         """A store of that many pages, which begins at `origin` (ns). Without a geometry, pools are not modelled.
 
+        State is kept of the pages that grow() or an area's map makes room for only.
+
         The pools follow in the worker, a batch behind.
         """
         self._cluster_slots = cluster_slots
@@ -587,7 +591,7 @@ class Replay:
             which=which,
             ends=ends,
             on_map=_COUNTS[:, [Quantity.LIVE, Quantity.NONE]].astype(np.int32),
-            page=_new_pages(pages),
+            page=_new_pages(0),
             totals=np.zeros(len(Total), np.int64),
             clock=clock.new_clock(origin),
             in_use=np.zeros(0, np.int32),
@@ -605,10 +609,12 @@ class Replay:
         one["per_row"][0] = max(-(-slots // MAP_ROWS), 1)
         one["cluster"][0] = len(state.in_use), slots // per_cluster, per_cluster, slots
         clusters = -(-slots // per_cluster)
-        more = {"in_use": np.zeros(clusters, np.int32), "allocated": np.zeros(clusters * per_cluster, np.bool_), **one}
         self._state = state._replace(
-            **{name: np.concatenate([getattr(state, name), new]) for name, new in more.items()}
+            in_use=extended(state.in_use, clusters),
+            allocated=extended(state.allocated, clusters * per_cluster),
+            **{name: np.concatenate([getattr(state, name), new]) for name, new in one.items()},
         )
+        self.grow(len(pages.owner))
         self._make_room(len(self._state.page))
         _discard_area(self._state, pages, len(self._state.classes) - 1)
         self._work_pools()

@@ -32,21 +32,20 @@ Checked against Linux 6.1, 6.12 and 7.3 after every single operation: see tests/
 from __future__ import annotations
 
 import errno
-import mmap
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Final, NamedTuple
 
-import numba
 import numpy as np
-from numba.core.cpu import CPUTargetOptions
 from numpy.typing import NDArray
+
+from swaptrace.analysis.jit import njit
+from swaptrace.analysis.lazy import lazy_zeros
 
 __all__ = [
     "COMPACT",
     "FREE",
+    "MOST_SLOTS",
     "ChainRule",
     "Fragmentation",
     "FullnessRule",
@@ -77,21 +76,11 @@ _INDEX_BITS: Final = 16  # of an object's location: its place in its zspage; the
 _INDEX_MASK: Final = (1 << _INDEX_BITS) - 1
 _EINVAL: Final = -errno.EINVAL
 
+MOST_SLOTS: Final = 1 << 27
+"""Of a pool: 512 GiB of 4K pages."""
+
 Ints = NDArray[np.int64]
 Records = NDArray[np.void]
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-# A pool is many arrays, and numba counts a reference to each of them at every call: four fifths of the time. Functions
-# here make no arrays and only borrow their caller's, so nothing needs counting; numba's own helpers, too, leave it out
-# with this option.
-_OPTIONS: Final = {"_nrt": False} if hasattr(CPUTargetOptions, "_nrt") else {}
-
-
-def _jit(function: _Function) -> _Function:
-    """numba.njit, keeping the function's type."""
-    njit: Any = numba.njit  # not typed in every release, and its hints do not know that option
-    return cast(_Function, njit(cache=True, nogil=True, forceinline=True, **_OPTIONS)(function))
 
 
 # ---------------------------------------------------------------------------------------------------------- geometry
@@ -323,39 +312,23 @@ class PoolArrays(NamedTuple):
     """see Total"""
 
 
-#: Python names it since 3.13; include/uapi/asm-generic/mman-common.h, and so on x86 and arm64
-_MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
-
-
-def _lazy(length: int, dtype: Any) -> NDArray[Any]:
-    """Zeros that take no memory until they are written to, however many.
-
-    MAP_NORESERVE, so that the kernel's overcommit heuristic does not count them either.
-    """
-    nbytes = max(1, length * np.dtype(dtype).itemsize)
-    if sys.platform != "linux":
-        return np.zeros(length, dtype)
-    memory = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE)
-    return np.frombuffer(memory, dtype, length)
-
-
 def new_pool(slots: int, geo: Geometry) -> PoolArrays:
     """An empty pool for objects 0 to slots - 1. ValueError when `slots` is not 1 to 2**27 (512 GiB of 4K pages).
 
     Address space is bounded by the slots (2.3 KiB each with 4K pages, 16.4 KiB with 64K pages). Memory is what is
     used of it: 8 bytes for each slot ever stored to; 32 for each zspage and 4 to 8 for each of its places, at the peak.
     """
-    if not 1 <= slots <= 1 << 27:
-        raise ValueError(f"slots must be 1 to {1 << 27}, not {slots}")
+    if not 1 <= slots <= MOST_SLOTS:
+        raise ValueError(f"slots must be 1 to {MOST_SLOTS}, not {slots}")
     classes = geo.arrays.classes
     buckets = np.unique(classes["bucket"])
     # A store holds two objects for a moment: the new one, and the one it replaces.
     zspages = 1 + (slots + 1) * len(buckets)
     cells = (slots + 1) * int((1 << buckets).sum())
     return PoolArrays(
-        objects=_lazy(slots, np.int64),
-        zspages=_lazy(zspages, _ZSPAGE),
-        cells=_lazy(cells, np.int32),
+        objects=lazy_zeros(slots, np.int64),
+        zspages=lazy_zeros(zspages, _ZSPAGE),
+        cells=lazy_zeros(cells, np.int32),
         lists=np.zeros((len(classes), _GROUPS), np.int32),
         class_stats=np.zeros((len(classes), 2), np.int64),
         free_zspages=np.zeros(int(buckets.max()) + 1, np.int32),
@@ -378,7 +351,7 @@ def copy_pool(pool: PoolArrays, geo: Geometry) -> PoolArrays:
 # --------------------------------------------------------------------------------------------- zspages and their lists
 
 
-@_jit
+@njit
 def _alloc_zspage(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int:
     """alloc_zspage: an empty zspage, in no list yet. A free number keeps its block of cells for the next one."""
     bucket = geo.classes[size_class]["bucket"]
@@ -401,7 +374,7 @@ def _alloc_zspage(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int
     return int(zspage)
 
 
-@_jit
+@njit
 def _free_zspage(pool: PoolArrays, geo: GeometryArrays, zspage: int) -> int:
     """free_zspage, of one that is in no list; returns its pages."""
     z = pool.zspages[zspage]
@@ -414,7 +387,7 @@ def _free_zspage(pool: PoolArrays, geo: GeometryArrays, zspage: int) -> int:
     return pages
 
 
-@_jit
+@njit
 def _insert_zspage(pool: PoolArrays, geo: GeometryArrays, zspage: int) -> int:
     """insert_zspage, into the group that its objects in use call for; returns the group.
 
@@ -440,7 +413,7 @@ def _insert_zspage(pool: PoolArrays, geo: GeometryArrays, zspage: int) -> int:
     return group
 
 
-@_jit
+@njit
 def _remove_zspage(pool: PoolArrays, geo: GeometryArrays, zspage: int) -> None:
     """remove_zspage, from the group it is in."""
     z = pool.zspages[zspage]
@@ -454,7 +427,7 @@ def _remove_zspage(pool: PoolArrays, geo: GeometryArrays, zspage: int) -> None:
         pool.lists[z["size_class"], z["fullness"]] = z["next"]
 
 
-@_jit
+@njit
 def _fix_fullness_group(pool: PoolArrays, geo: GeometryArrays, zspage: int) -> int:
     """fix_fullness_group: after a change in its objects in use; returns the group it is now in."""
     z = pool.zspages[zspage]
@@ -465,7 +438,7 @@ def _fix_fullness_group(pool: PoolArrays, geo: GeometryArrays, zspage: int) -> i
     return _insert_zspage(pool, geo, zspage)
 
 
-@_jit
+@njit
 def _fullest(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int:
     """find_get_zspage, isolate_dst_zspage: the first zspage of the fullest group but the full ones; 0 for none."""
     for group in range(geo.full - 1, 0, -1):
@@ -475,7 +448,7 @@ def _fullest(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int:
     return 0
 
 
-@_jit
+@njit
 def _emptiest(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int:
     """isolate_src_zspage: the first zspage of the emptiest group; 0 for none."""
     for group in range(1, geo.full):
@@ -488,7 +461,7 @@ def _emptiest(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int:
 # ------------------------------------------------------------------------------------------------------------- objects
 
 
-@_jit
+@njit
 def _obj_malloc(pool: PoolArrays, zspage: int, obj: int) -> None:
     """obj_malloc: the place of `zspage` that was freed last, else the lowest one never used, is now `obj`'s."""
     z = pool.zspages[zspage]
@@ -503,7 +476,7 @@ def _obj_malloc(pool: PoolArrays, zspage: int, obj: int) -> None:
     pool.objects[obj] = zspage << _INDEX_BITS | place
 
 
-@_jit
+@njit
 def _obj_free(pool: PoolArrays, zspage: int, place: int) -> None:
     """obj_free: the place of `zspage` is free, and will be used next."""
     z = pool.zspages[zspage]
@@ -512,7 +485,7 @@ def _obj_free(pool: PoolArrays, zspage: int, place: int) -> None:
     z["inuse"] -= 1
 
 
-@_jit
+@njit
 def _zs_free(pool: PoolArrays, geo: GeometryArrays, location: int) -> int:
     """zs_free of the object at `location`; returns the pages given back."""
     zspage = location >> _INDEX_BITS
@@ -524,7 +497,7 @@ def _zs_free(pool: PoolArrays, geo: GeometryArrays, location: int) -> int:
     return 0
 
 
-@_jit
+@njit
 def malloc(pool: PoolArrays, geo: GeometryArrays, obj: int, size: int) -> int:
     """Store `obj` in `size` bytes, handle not included; returns its zspage's number, or -EINVAL.
 
@@ -553,7 +526,7 @@ def malloc(pool: PoolArrays, geo: GeometryArrays, obj: int, size: int) -> int:
     return zspage
 
 
-@_jit
+@njit
 def free(pool: PoolArrays, geo: GeometryArrays, obj: int) -> int:
     """zs_free of `obj`, if it is stored; returns the pages that the pool gives back, or -EINVAL if `obj` is no slot."""
     if not 0 <= obj < len(pool.objects):
@@ -568,7 +541,7 @@ def free(pool: PoolArrays, geo: GeometryArrays, obj: int) -> int:
 # ---------------------------------------------------------------------------------------------------------- compaction
 
 
-@_jit
+@njit
 def can_compact(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int:
     """zs_can_compact: the pages that compaction could free in a class: the zspages that its free places would fill."""
     c = geo.classes[size_class]
@@ -576,7 +549,7 @@ def can_compact(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int:
     return int(unused // c["objs_per_zspage"] * c["pages_per_zspage"])
 
 
-@_jit
+@njit
 def _migrate_zspage(pool: PoolArrays, geo: GeometryArrays, src: int, dst: int) -> None:
     """migrate_zspage: move objects of `src`, lowest place first, until it is empty or `dst` is full."""
     source = pool.zspages[src]
@@ -591,7 +564,7 @@ def _migrate_zspage(pool: PoolArrays, geo: GeometryArrays, src: int, dst: int) -
         place += 1
 
 
-@_jit
+@njit
 def _compact_class_quarters(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int:
     """__zs_compact up to 6.3: take a source, empty it into one destination after the other. Returns the pages freed.
 
@@ -617,7 +590,7 @@ def _compact_class_quarters(pool: PoolArrays, geo: GeometryArrays, size_class: i
         pages_freed += _free_zspage(pool, geo, src)
 
 
-@_jit
+@njit
 def _compact_class_tenths(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int:
     """__zs_compact from 6.4: take a destination, fill it from one source after the other. Returns the pages freed."""
     pages_freed = 0
@@ -643,7 +616,7 @@ def _compact_class_tenths(pool: PoolArrays, geo: GeometryArrays, size_class: int
     return pages_freed
 
 
-@_jit
+@njit
 def compact(pool: PoolArrays, geo: GeometryArrays) -> int:
     """zs_compact: pack the objects of each class into fewer zspages; returns the pages freed.
 
@@ -665,7 +638,7 @@ def compact(pool: PoolArrays, geo: GeometryArrays) -> int:
 # ----------------------------------------------------------------------------------------------------------- whole pool
 
 
-@_jit
+@njit
 def reset(pool: PoolArrays) -> None:
     """Empty the pool and zero its totals, as writing to zram's `reset` attribute does. O(slots)."""
     for obj in range(len(pool.objects)):
@@ -677,7 +650,7 @@ def reset(pool: PoolArrays) -> None:
     pool.totals[:] = 0
 
 
-@_jit
+@njit
 def replay(pool: PoolArrays, geo: GeometryArrays, objects: Ints, sizes: Ints, pages: Ints) -> int:
     """Carry out the operations (objects[i], sizes[i]) and note in pages[i] the pages in use after each.
 

@@ -1,48 +1,94 @@
 """What a trace says about itself: the machine, its swap areas and stores, what was attached, and how it ended.
 
-Header and trailer are JSON (in the metadata of the Arrow schema and of the last batch). Unknown keys are ignored when
-reading, so that a newer minor addition does not break an older reader; FORMAT_VERSION changes when meaning does.
+Header, trailer and notes are JSON (in the metadata of the Arrow schema and of the batches). They are held against the
+fields of the classes here, of swaptrace.areas and of SwapCall: a field's annotation is all that it can be. Unknown keys
+are ignored, so that a newer minor addition does not break an older reader; FORMAT_VERSION changes when meaning does.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, TypedDict, TypeVar
 
-from swaptrace.areas import Snapshot, Store, SwapArea
+import msgspec
+from msgspec import Meta
+
+from swaptrace.areas import MAX_PAGES, Amount, Snapshot, SwapArea
 from swaptrace.degradation import BLIND
+from swaptrace.events import SwapCall
 
-__all__ = ["FORMAT_VERSION", "Header", "Trailer", "from_dict", "from_json", "modelled", "to_json"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Damaged",
+    "FreePath",
+    "Header",
+    "Notes",
+    "Probe",
+    "Trailer",
+    "Zsmalloc",
+    "from_json",
+    "modelled",
+    "to_json",
+]
 
 FORMAT_VERSION = 1
+
+
+class Damaged(ValueError):
+    """What was read is nothing that swaptrace writes; the sentence says what of it."""
+
+
+class Zsmalloc(TypedDict):
+    """How a kernel builds its pools: pages_per_zspage by size class (0: none); swaptrace.store.zsmalloc.FullnessRule.
+
+    A zspage has 16 pages at most (CONFIG_ZSMALLOC_CHAIN_SIZE), and a pool 257 classes (ZS_SIZE_CLASSES).
+    """
+
+    pages_per_zspage: Annotated[list[Annotated[int, Meta(ge=0, le=16)]], Meta(min_length=1, max_length=257)]
+    fullness_rule: Annotated[str, Meta(pattern="^(QUARTERS|TENTHS)$")]
+
+
+class Probe(TypedDict, total=False):
+    """What was attached for a logical event (a row of swaptrace.live.probes), and to which functions."""
+
+    event: str
+    functions: list[str]
+    by: str | None
+
+
+class FreePath(TypedDict):
+    """The kernel's slot-free function, timed: its calls, the slots that they freed, and ns."""
+
+    calls: Amount
+    slots: Amount
+    ns: Amount
 
 
 @dataclass(frozen=True)
 class Header:
     """How and where a trace was recorded. start.time and start_realtime are the same moment on two clocks (ns).
 
-    zsmalloc: how the kernel builds its pools: pages_per_zspage, a list by size class (0: none), and fullness_rule, a
-    name of swaptrace.store.zsmalloc.FullnessRule; None if not known. cluster_slots: slots of a swap cluster
-    (SWAPFILE_CLUSTER). slots_by_discard: whether this kernel takes other slots in an area that discards its free
-    clusters than in one that does not; None in older traces, which do not tell.
+    zsmalloc: None if not known. cluster_slots: slots of a swap cluster (SWAPFILE_CLUSTER). slots_by_discard: whether
+    this kernel takes other slots in an area that discards its free clusters than in one that does not; None in older
+    traces, which do not tell.
     """
 
     kernel: str
     machine: str
-    page_size: int
+    page_size: Annotated[int, Meta(ge=4096, le=65536)]  # what Linux's architectures have; a power of two
     host: str
     command: tuple[str, ...]
-    start_realtime: int
+    start_realtime: Amount
     start: Snapshot
-    probes: tuple[dict[str, Any], ...] = ()
+    probes: tuple[Probe, ...] = ()
     missing: tuple[str, ...] = ()
-    recorder_tgid: int = 0
-    zsmalloc: dict[str, Any] | None = None
-    cluster_slots: int = 512
+    recorder_tgid: Amount = 0
+    zsmalloc: Zsmalloc | None = None
+    cluster_slots: Annotated[int, Meta(ge=1, le=1 << 16)] = 512
     slots_by_discard: bool | None = None
-    ring_bytes: int = 0
+    ring_bytes: Amount = 0
     swaptrace: str = ""
     format_version: int = FORMAT_VERSION
 
@@ -52,20 +98,27 @@ class Trailer:
     """How a recording ended.
 
     lost: events that the ring had no room for, in slots, by event kind. missed: the same for events whose probe did
-    not run. free_path: calls, slots and time (ns) of the
-    kernel's slot-free function, notifications and probes included; None unless it was timed.
+    not run. free_path: notifications and probes included; None unless it was timed.
     """
 
     end: Snapshot
-    lost: dict[str, int] = field(default_factory=dict)
+    lost: dict[str, Amount] = field(default_factory=dict)
     exit_status: int | None = None
     reason: str = "end"
-    free_path: dict[str, int] | None = None
-    missed: dict[str, int] = field(default_factory=dict)
+    free_path: FreePath | None = None
+    missed: dict[str, Amount] = field(default_factory=dict)
 
     def losses(self) -> dict[str, int]:
         """All that the trace lacks, for either reason."""
         return {kind: self.lost.get(kind, 0) + self.missed.get(kind, 0) for kind in {**self.lost, **self.missed}}
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What a batch says in words: see EventBatch."""
+
+    tasks: dict[int, str] = field(default_factory=dict)
+    calls: tuple[SwapCall, ...] = ()
 
 
 def modelled(start: Snapshot, missing: Iterable[str]) -> Snapshot:
@@ -76,35 +129,46 @@ def modelled(start: Snapshot, missing: Iterable[str]) -> Snapshot:
     return replace(start, areas=areas, stores=())
 
 
-T = TypeVar("T", Header, Trailer, SwapArea, Store, Snapshot)
+T = TypeVar("T")
 
 
-def to_json(item: Header | Trailer) -> str:
+def to_json(item: Header | Trailer | Notes) -> str:
     return json.dumps(asdict(item), separators=(",", ":"))
 
 
 def from_json(kind: type[T], text: str | bytes) -> T:
-    """The reverse of to_json. Raises ValueError, KeyError or TypeError on anything else."""
-    return from_dict(kind, json.loads(text))
+    """The reverse of to_json. Raises Damaged for anything else, values that a field cannot have included.
+
+    Not with msgspec's own decoder of JSON: Python's keeps what is no UTF-8 in the names of files, as to_json does.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):  # json's own errors say where in a line of thousands of characters
+        raise Damaged("it is no JSON") from None
+    try:
+        item = msgspec.convert(data, kind, str_keys=True)
+    except ValueError as error:  # msgspec's own, or of a name that is no text
+        raise Damaged(str(error).encode("ascii", "backslashreplace").decode()) from None
+    if isinstance(item, Header) and item.page_size & item.page_size - 1:
+        raise Damaged(f"a page size of {item.page_size}, which is no power of two")
+    for area in _areas_in(item):
+        _check_extents(area)
+    return item
 
 
-def from_dict(kind: type[T], data: dict[str, Any]) -> T:
-    """The reverse of dataclasses.asdict, for the classes of this module and of swaptrace.areas."""
-    if not isinstance(data, dict):
-        raise TypeError(f"{kind.__name__} is no JSON object")
-    known = {f.name for f in fields(kind)}
-    values = {name: value for name, value in data.items() if name in known}
-    if "start" in values:
-        values["start"] = from_dict(Snapshot, values["start"])
-    if "end" in values:
-        values["end"] = from_dict(Snapshot, values["end"])
-    if "areas" in values:
-        values["areas"] = tuple(from_dict(SwapArea, area) for area in values["areas"])
-    if "stores" in values:
-        values["stores"] = tuple(from_dict(Store, store) for store in values["stores"])
-    if "extents" in values:
-        values["extents"] = tuple(tuple(extent) for extent in values["extents"])
-    for name in ("command", "probes", "missing", "features"):
-        if name in values:
-            values[name] = tuple(values[name])
-    return kind(**values)
+def _areas_in(item: object) -> Iterator[SwapArea]:
+    if isinstance(item, Header):
+        yield from item.start.areas
+    elif isinstance(item, Trailer):
+        yield from item.end.areas
+    elif isinstance(item, Notes):
+        yield from (call.area for call in item.calls if call.area is not None)
+
+
+def _check_extents(area: SwapArea) -> None:
+    """What lies behind an area's slots: pieces of it, one after the other, each somewhere in the store."""
+    end = 0
+    for slot, index, slots in area.extents:
+        if slot < end or slot + slots > area.slots or index + slots > MAX_PAGES:
+            raise Damaged(f"the extents of {area.path} are not within its {area.slots} slots, or not in order")
+        end = slot + slots

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-from dataclasses import asdict
-from io import BufferedWriter
+from io import BufferedWriter, BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -17,7 +15,8 @@ from numpy.typing import NDArray
 
 from swaptrace.errors import EnvironmentProblem, UsageProblem
 from swaptrace.events import EVENT, EventBatch
-from swaptrace.trace.header import Header, Trailer, to_json
+from swaptrace.trace.header import Header, Notes, Trailer, to_json
+from swaptrace.trace.messages import CHECKSUM, END, messages, sealed
 
 __all__ = ["HEADER_KEY", "NOTES_KEY", "TRAILER_KEY", "CutBack", "TraceWriter", "already_there", "column", "create"]
 
@@ -32,7 +31,7 @@ _NO_ROOM = "free some room on that disk, or record to another one with -o FILE"
 def schema(header: Header) -> pa.Schema:
     """The columns are the fields of the event record, by the same names and types."""
     columns = [pa.field(name, pa.from_numpy_dtype(EVENT[name]), nullable=False) for name in EVENT.names or ()]
-    return pa.schema(columns, metadata={HEADER_KEY: to_json(header).encode()})
+    return pa.schema(columns, metadata={**CHECKSUM, HEADER_KEY: to_json(header).encode()})
 
 
 class TraceWriter:
@@ -48,11 +47,12 @@ class TraceWriter:
         self._pending: list[EventBatch] = []
         self._pending_events = 0
         self.whole = 0  # bytes of the file that hold whole batches
-        with self._room():
-            # no threads: the recorder is not to take more processors from what it watches, nor memory for their stacks
-            options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
-            self._schema = schema(header)
-            self._stream = pa.ipc.new_stream(self.file, self._schema, options=options)
+        self._checksum = 0  # of the message before
+        # no threads: the recorder is not to take more processors from what it watches, nor memory for their stacks
+        options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
+        self._schema = schema(header)
+        self._made = BytesIO()  # what pyarrow has made and is not in the file yet
+        self._stream = pa.ipc.new_stream(self._made, self._schema, options=options)
         self._write(EventBatch(np.zeros(0, EVENT)), {})  # pyarrow writes no header before the first batch
 
     def write(self, batch: EventBatch) -> None:
@@ -73,8 +73,9 @@ class TraceWriter:
         """Write the trailer and the end of the stream; without them, the trace counts as incomplete."""
         self.flush()
         self._write(EventBatch(np.zeros(0, EVENT)), {TRAILER_KEY: to_json(trailer).encode()})
+        self._stream.close()
+        self._to_file()
         with self._room():
-            self._stream.close()
             self.file.close()
 
     @property
@@ -85,13 +86,22 @@ class TraceWriter:
     def _write(self, batch: EventBatch, metadata: dict[bytes, bytes]) -> None:
         columns = [column(batch.events[field.name], field.type) for field in self._schema]
         record = pa.RecordBatch.from_arrays(columns, schema=self._schema)
-        with self._room():
-            self._stream.write_batch(record, custom_metadata=metadata or None)
-            self._written()
+        self._stream.write_batch(record, custom_metadata={**CHECKSUM, **metadata})
+        self._to_file()
 
-    def _written(self) -> None:
-        self.file.flush()
-        self.whole = self.file.tell()
+    def _to_file(self) -> None:
+        """Write what pyarrow has made, with checksums."""
+        made = self._made.tell()
+        self._made.seek(0)
+        with self._room():
+            for message in messages(self._made, made):
+                if message != END:
+                    message, self._checksum = sealed(message, self._checksum)
+                self.file.write(message)
+            self.file.flush()
+            self.whole = self.file.tell()
+        self._made.seek(0)
+        self._made.truncate()
 
     def _room(self) -> CutBack:
         return CutBack(self)
@@ -155,5 +165,4 @@ def create(path: Path, *, force: bool) -> BufferedWriter:
 
 
 def _notes(batch: EventBatch) -> bytes:
-    calls = [asdict(call) for call in batch.calls]
-    return json.dumps({"tasks": batch.tasks, "calls": calls}, separators=(",", ":")).encode()
+    return to_json(Notes(batch.tasks, batch.calls)).encode()

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from builders import START, batch, free, header, store, swap_call, trailer, zram_area
+from builders import START, Event, batch, header, store, swap_call, trailer, zram_area
 
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.errors import BadInput, EnvironmentProblem, UsageProblem
-from swaptrace.events import EVENT, EventBatch
+from swaptrace.events import EVENT, EventBatch, EventKind
 from swaptrace.trace.header import FORMAT_VERSION, Header, to_json
 from swaptrace.trace.reader import TraceReader
 from swaptrace.trace.writer import HEADER_KEY, TraceWriter, schema
@@ -30,7 +30,10 @@ HEADER = header(
 TRAILER = trailer(START + 99, lost={"FREE": 3}, exit_status=1, reason="SIGINT")
 #: Three whole batches, each flushed on its own.
 BATCHES = (
-    batch([store(START + 1, 0, 3, 100), free(START + 2, 0, 3, 65535)], {100: "stress", 7: "na\u00efve"}),
+    batch(
+        [store(START + 1, 0, 3, 100), Event(START + 2, EventKind.PRESENT, 0, 3, 65535)],
+        {100: "stress", 7: "na\u00efve"},
+    ),
     batch([swap_call(START + 3, "swapon", AREA, ZRAM), swap_call(START + 4, "swapoff", None, result=-22)]),
     batch([store(START + number, 0, number % 16, number) for number in range(500)]),
 )

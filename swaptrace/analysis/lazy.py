@@ -1,0 +1,53 @@
+"""Large arrays: zeros that take memory only where they are written to, and how much of it there is."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace import units
+from swaptrace.errors import BadInput
+
+__all__ = ["check_memory", "extended", "lazy_zeros"]
+
+#: Python names it since 3.12 or so; include/uapi/asm-generic/mman-common.h, and so on x86 and arm64
+_MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
+_PIECE = 1 << 20  # elements
+_BYTES = 44  # of all arrays of one page, twice, for they are copied when there are to be more
+
+
+def check_memory(pages: int) -> None:
+    """Raises BadInput if this machine has too little memory to follow that many pages."""
+    needed = pages * _BYTES
+    if 2 * needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise BadInput(
+            f"following {units.count(pages)} pages of a store takes {units.size(needed)} of memory: too much here",
+            "report it on a larger machine; or the trace is damaged: record again",
+        )
+
+
+def lazy_zeros(length: int, dtype: Any) -> NDArray[Any]:
+    """Zeros that take no memory until they are written to, however many.
+
+    MAP_NORESERVE, so that the kernel's overcommit heuristic does not count them either.
+    """
+    nbytes = max(1, length * np.dtype(dtype).itemsize)
+    if sys.platform != "linux":
+        return np.zeros(length, dtype)
+    memory = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE)
+    return np.frombuffer(memory, dtype, length)
+
+
+def extended(values: NDArray[Any], more: int) -> NDArray[Any]:
+    """The same, with that many zeros behind; what was zero still takes no memory."""
+    longer = lazy_zeros(len(values) + more, values.dtype)
+    for begin in range(0, len(values), _PIECE):
+        piece = values[begin : begin + _PIECE]
+        if piece.any():
+            longer[begin : begin + len(piece)] = piece
+    return longer

@@ -1,0 +1,156 @@
+"""The messages of an Arrow IPC stream as they lie in a file: lengths and checksums, before anything is made of them.
+
+A message is 0xFFFFFFFF, the length of its metadata (int32), the metadata (a flatbuffer, see Message.fbs of Arrow's
+format), and a body, whose length the metadata give. In a compressed body, each buffer says in its first 8 bytes how
+long it is to become: pyarrow allocates that much, whatever it is.
+
+Each message has a checksum among its metadata: the CRC-32 of its bytes, with zeros in place of the checksum's digits,
+which goes on from the checksum of the message before. So a batch that is missing or in the wrong place shows, too.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+__all__ = ["CHECKSUM", "END", "Bad", "batch_fits", "checksum", "messages", "sealed"]
+
+#: What a message is written with; sealed() then fills in the digits.
+CHECKSUM = {b"swaptrace.checksum": b"crc32 00000000"}
+#: The end of a stream: a message without metadata.
+END = b"\xff\xff\xff\xff\0\0\0\0"
+
+# As a flatbuffer's string: length and end included. JSON has neither, so that nothing else in the metadata is like it.
+_DIGITS = re.compile(rb"\x0e\0\0\0crc32 ([0-9a-f]{8})\0")
+_PREFIX = struct.Struct("<Ii")
+_RECORD_BATCH = 3  # of the union MessageHeader
+_FEW_BYTES = 4 << 20  # a batch may always have so many: twice what the writer gathers
+_EXPANSION = 256  # a larger one, no more than that times what it is in the file: eight times what compression gains
+
+
+class Bad(ValueError):
+    """These bytes are no message of a trace; the text says why."""
+
+
+class Table(NamedTuple):
+    """A table of a flatbuffer: where its fields are."""
+
+    data: bytes
+    place: int
+
+    def field(self, number: int) -> int | None:
+        """Where a field's value is; None if the table has none."""
+        vtable = self.place - struct.unpack_from("<i", self.data, self.place)[0]
+        if vtable < 0 or struct.unpack_from("<H", self.data, vtable)[0] <= 4 + 2 * number:
+            return None
+        offset: int = struct.unpack_from("<H", self.data, vtable + 4 + 2 * number)[0]
+        return self.place + offset if offset else None
+
+    def number(self, number: int, form: str) -> int:
+        """A field's value; 0 if the table has none."""
+        place = self.field(number)
+        return 0 if place is None else int(struct.unpack_from(form, self.data, place)[0])
+
+    def follow(self, number: int) -> int:
+        """Where what a field refers to is."""
+        place = self.field(number)
+        if place is None:
+            raise Bad("it has no contents")
+        return place + int(struct.unpack_from("<I", self.data, place)[0])
+
+
+def _root(metadata: bytes) -> Table:
+    return Table(metadata, struct.unpack_from("<I", metadata)[0])
+
+
+def messages(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """All messages from here to the mark of the end, raw; END itself, if it is there, comes last.
+
+    size: the file's, in bytes. Raises Bad for what is no message. One that does not end within the file was cut off:
+    what is there of it is not given.
+    """
+    while len(prefix := file.read(_PREFIX.size)) == _PREFIX.size:
+        mark, length = _PREFIX.unpack(prefix)
+        if mark != 0xFFFFFFFF or length < 0:
+            raise Bad("no batch begins there")
+        if length == 0:
+            yield prefix
+            return
+        if length > size - file.tell():
+            return
+        metadata = file.read(length)
+        try:
+            body = _root(metadata).number(3, "<q")
+        except struct.error:
+            raise Bad("its metadata are damaged") from None
+        if body < 0:
+            raise Bad("its length is less than nothing")
+        if body > size - file.tell():
+            return
+        yield b"".join((prefix, metadata, file.read(body)))
+
+
+def _metadata(raw: bytes) -> bytes:
+    return raw[_PREFIX.size : _PREFIX.size + _PREFIX.unpack_from(raw)[1]]
+
+
+def checksum(raw: bytes, before: int) -> tuple[int | None, int]:
+    """The checksum that a message has (None if it has none), and the one that it should have.
+
+    before: the one of the message before, 0 for the first.
+    """
+    found = _DIGITS.search(_metadata(raw))
+    if found is None:
+        return None, 0
+    begin, end = (_PREFIX.size + place for place in found.span(1))
+    view = memoryview(raw)
+    right = zlib.crc32(view[end:], zlib.crc32(b"00000000", zlib.crc32(view[:begin], before)))
+    return int(found[1], 16), right
+
+
+def sealed(raw: bytes, before: int) -> tuple[bytes, int]:
+    """A message that was written with CHECKSUM, with the right one, and that checksum."""
+    found = _DIGITS.search(_metadata(raw))
+    assert found is not None
+    begin, end = (_PREFIX.size + place for place in found.span(1))
+    _, right = checksum(raw, before)
+    return b"".join((raw[:begin], b"%08x" % right, raw[end:])), right
+
+
+def batch_fits(raw: bytes, widths: list[int]) -> None:
+    """Raises Bad if a message is no batch of columns of these widths (bytes), or is to become more than it can hold.
+
+    widths: of an element of each column, none of which can be null.
+    """
+    try:
+        _batch_fits(raw, widths)
+    except struct.error:
+        raise Bad("its metadata are damaged") from None
+
+
+def _batch_fits(raw: bytes, widths: list[int]) -> None:
+    metadata = _metadata(raw)
+    message = _root(metadata)
+    if message.number(1, "<B") != _RECORD_BATCH:
+        raise Bad("it is no batch of events")
+    batch = Table(metadata, message.follow(2))
+    rows = batch.number(0, "<q")
+    if not 0 <= rows * sum(widths) <= max(_FEW_BYTES, _EXPANSION * len(raw)):
+        raise Bad(f"it claims to hold {rows:,} events")
+    vector, body = batch.follow(2), _PREFIX.size + len(metadata)
+    if struct.unpack_from("<I", metadata, vector)[0] != 2 * len(widths):
+        raise Bad("it has other columns")
+    for number, width in enumerate(widths):  # each of them has a buffer for nulls, which is empty, and one of values
+        offset, length = struct.unpack_from("<qq", metadata, vector + 4 + 16 * (2 * number + 1))
+        if offset < 0 or length < 0 or body + offset + length > len(raw):
+            raise Bad("a column lies outside of it")
+        wanted = rows * width
+        if length and batch.field(3) is not None:
+            length = struct.unpack_from("<q", raw, body + offset)[0] if length >= 8 else 0
+            if length == -1:  # it would not have become shorter
+                continue
+        if not wanted <= length <= wanted + 64:  # padding
+            raise Bad(f"a column of {rows:,} events claims to have {length:,} bytes")
