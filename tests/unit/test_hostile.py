@@ -140,7 +140,7 @@ REFUSED = [
     ("notes", "text", "notes"),
     ("notes.calls", True, "calls"),
     ("notes.calls.0", 3.5, "calls"),
-    ("notes.calls.0.row", 10**6, "calls that belong to no event"),
+    ("notes.calls.0.row", -1, "row"),
     ("notes.calls.0.area.extents", [[0, 0, 2**31]], "extents"),
     ("notes.tasks", {"no number": "x"}, "tasks"),
     ("header.zsmalloc.pages_per_zspage", [2**64], "pages_per_zspage"),
@@ -213,6 +213,12 @@ def test_an_impossible_event_ends_the_trace(tmp_path: Path, kind: str, field: st
     assert not result.trace["complete"]
     assert "damaged (an e" in result.trace["damage"]
     assert result.trace["events"] == 0
+
+
+def test_calls_of_events_that_are_not_there(tmp_path: Path) -> None:
+    for row in (len(EVENTS), 10**6, PARTS["notes"]["calls"][1]["row"]):
+        write(tmp_path / "trace", changed("notes.calls.0.row", row))
+        assert "calls that belong to no event" in analyse(tmp_path / "trace").trace["damage"]
 
 
 def test_claims_alone_take_no_memory(tmp_path: Path) -> None:
