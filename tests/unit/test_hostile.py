@@ -84,10 +84,12 @@ def write(
 def changed(where: str, value: object) -> dict[str, Any]:
     """PARTS with another value in one place: the name of the part, then keys and numbers, with dots between them."""
     parts = copy.deepcopy(PARTS)
-    *way, last = (int(key) if key.isdigit() else key for key in where.split("."))
+    way = where.split(".")
+    end: Any = way.pop()
     place: Any = parts
     for key in way:
-        place = place[key]
+        place = place[int(key) if isinstance(place, list) else key]
+    last = int(end) if isinstance(place, list) else end
     if value is ...:
         del place[last]
     else:
@@ -414,7 +416,7 @@ _VALUES = st.recursive(
 @example("header.start.time", 2**62)
 def test_any_field_may_hold_anything(tmp_path_factory: pytest.TempPathFactory, where: str, value: object) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz"
-    write(path, changed(where, value))
+    write(path, changed(where, {} if value is ... and "." not in where else value))
     reported(path)
 
 
