@@ -31,13 +31,26 @@ def test_each_slot_has_its_page_and_the_page_its_slot() -> None:
     assert mapping.index_of(pages.extents, 6, 0) == (-1, 1)
 
 
-def test_a_map_grows_for_the_area_and_no_other_page_is_its() -> None:
+def test_a_map_has_no_page_that_there_is_no_room_for() -> None:
     pages = mapping.add_area(mapping.empty_map(0, 16, 4096), FILE, 7)
+    assert pages.owner.tolist() == _owners()[:16]
+    assert len(pages.slot) == 16
+    assert [mapping.end_of(pages, 7, slot) for slot in (0, 1, 4, 5, 12, 99)] == [0, 11, 14, 21, 26, 26]
+
+
+def test_a_map_grows_for_the_area_and_no_other_page_is_its() -> None:
+    pages = mapping.grow_map(mapping.add_area(mapping.empty_map(0, 16, 4096), FILE, 7), 26)
+    assert pages.owner.tolist() == _owners()
+    assert len(pages.slot) == 26
+    assert [mapping.slot_of(pages, 7, page) for page in PLACES.values()] == list(PLACES)
+    assert pages.type_area.tolist() == [7 if number == 3 else mapping.NO_AREA for number in range(32)]
+
+
+def _owners() -> list[int]:
+    """Of the pages that FILE, as area 7, needs."""
     owners = [7 if page in PLACES.values() else mapping.NOBODY for page in range(26)]
     owners[10] = mapping.HEADER
-    assert pages.owner.tolist() == owners
-    assert len(pages.slot) == 26
-    assert pages.type_area.tolist() == [7 if number == 3 else mapping.NO_AREA for number in range(32)]
+    return owners
 
 
 @pytest.mark.parametrize(("count", "length"), [(15, 16), (16, 16), (17, 17), (40, 40)])

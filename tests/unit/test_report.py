@@ -205,6 +205,7 @@ TRACE = [
     "events",
     "lost_events",
     "complete",
+    "damage",
     "summary",
     "areas_left_out",
 ]
