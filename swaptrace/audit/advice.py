@@ -18,6 +18,7 @@ from swaptrace.live.stack import BlockLayer, Filesystem, filesystems, walk
 __all__ = [
     "Advice",
     "Room",
+    "mounts_anew",
     "remounts",
     "room_for_swapoff",
     "start_anew",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _HIGHEST = 32767  # of a swap area's priorities (SWAP_FLAG_PRIO_MASK)
+_DEAF_TO_REMOUNTS = ("xfs",)  # xfs_fs_reconfigure() says yes to the option discard, and leaves it as it was
 
 
 @dataclass(frozen=True)
@@ -252,9 +254,20 @@ def trims(points: Iterable[Filesystem]) -> tuple[str, ...]:
 
 
 def remounts(points: Iterable[Filesystem]) -> tuple[str, ...]:
-    """Have filesystems pass on what becomes free from now on."""
-    wanted = (found for found in points if not found.discards)
+    """Have filesystems pass on what becomes free from now on, those that can be told so while they are mounted."""
+    wanted = (found for found in points if not found.discards and found.kind not in _DEAF_TO_REMOUNTS)
     return tuple(shlex.join(["mount", "-o", "remount,discard", found.point]) for found in wanted)
+
+
+def mounts_anew(points: Iterable[Filesystem]) -> str:
+    """What is to be done about the others, in words: whatever is open there has to be closed first."""
+    deaf = [found.point for found in points if not found.discards and found.kind in _DEAF_TO_REMOUNTS]
+    if not deaf:
+        return ""
+    return (
+        f" {' and '.join(deaf)} has to be mounted anew for that (umount, mount -o discard, and so in /etc/fstab): XFS "
+        "takes a remount with this option, and does nothing about it."
+    )
 
 
 def _swapoff(area: AreaEvidence) -> str:

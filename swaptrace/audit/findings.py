@@ -14,6 +14,7 @@ from enum import IntEnum
 from swaptrace import units
 from swaptrace.audit.advice import (
     Advice,
+    mounts_anew,
     remounts,
     room_for_swapoff,
     start_anew,
@@ -121,7 +122,7 @@ def _discards(area: AreaEvidence, evidence: Evidence) -> Iterator[Advice]:
         area, evidence,
         "Or lessen it: with --discard the kernel also discards whole clusters of free slots (512 pages on x86-64) "
         "as they become free. Slots in clusters that are partly in use stay stale, and every discard costs time."
-        + through, "--discard", after=(*trims(inner), *remounts(inner)), cures=False,
+        + through + mounts_anew(inner), "--discard", after=(*trims(inner), *remounts(inner)), cures=False,
     )  # fmt: skip
 
 
@@ -179,8 +180,9 @@ def stale_left_behind(evidence: Evidence) -> Iterator[Finding]:
         if left <= 0:
             continue
         size, name = _share(area, left), store.store.name
+        about = f" (about {units.size(size)} compressed)" if size is not None else ""
         sentence = (
-            f"{name} holds at least {units.count(left)} entries (about {units.size(size)} compressed) that "
+            f"{name} holds at least {units.count(left)} entries{about} that "
             "belong to no slot in use and were not left by a missed notification: data from before the area was made, "
             "of a filesystem or of a swap area that was no whole device."
         )
@@ -215,9 +217,11 @@ def _whole_devices(evidence: Evidence) -> Iterator[tuple[AreaEvidence, StoreEvid
             yield area, store
 
 
-def _share(area: AreaEvidence, pages: int) -> int:
-    """About how many compressed bytes some of the area's stale entries have."""
-    return round((area.stale_bytes or 0) * pages / area.stale_at_least) if area.stale_at_least else 0
+def _share(area: AreaEvidence, pages: int) -> int | None:
+    """About how many compressed bytes some of the area's stale entries have (None: not told)."""
+    if area.stale_bytes is None:
+        return None
+    return round(area.stale_bytes * pages / area.stale_at_least) if area.stale_at_least else 0
 
 
 # -- zram devices beside the areas
@@ -275,7 +279,10 @@ def freed_blocks_kept(evidence: Evidence) -> Iterator[Finding]:
                 "written, hence the sync.",
                 trims([on_it]),
             ),
-            Advice("Or let the filesystem do it from now on.", (*trims([on_it]), *remounts([on_it]))),
+            Advice(
+                "Or let the filesystem do it from now on." + mounts_anew([on_it]),
+                (*trims([on_it]), *remounts([on_it])),
+            ),
         )
         numbers = {**_store_numbers(store), "freed_entries_at_least": left, "freed_compr_bytes_about": size}
         severity, device = _by_size(size, evidence), f"/dev/{store.store.name}"
@@ -332,11 +339,11 @@ def _grave(size: int | None, evidence: Evidence) -> bool:
     return bool(size and evidence.memory_bytes and size >= _GRAVE * evidence.memory_bytes)
 
 
-def _by_size(size: int, evidence: Evidence) -> Severity:
-    """For what only costs memory: by how much of it."""
+def _by_size(size: int | None, evidence: Evidence) -> Severity:
+    """For what only costs memory: by how much of it. Where that is not told, it may be much."""
     if _grave(size, evidence):
         return Severity.CRITICAL
-    return Severity.WARNING if size >= _SMALL else Severity.INFO
+    return Severity.WARNING if size is None or size >= _SMALL else Severity.INFO
 
 
 def _numbers(area: AreaEvidence, evidence: Evidence, **more: Number) -> dict[str, Number]:

@@ -145,6 +145,18 @@ def test_loop(tmp_path: Path) -> None:
     assert (cure.cures, now.cures, lasting.cures) == (True, False, False)
 
 
+def test_loop_on_xfs(tmp_path: Path) -> None:
+    """Which takes a remount with the option discard, and stays as it was: no such command is printed."""
+    tree = Tree(tmp_path)
+    tree.zram(pages=8192, entries=list(range(PAGES)))
+    backing = tree.file("/mnt/image", on="zram0", extents=[Extent(0, 0, 4000 * PAGE)], filesystem="xfs")
+    tree.free["/mnt"] = 4000 * PAGE
+    tree.swap_on(tree.loop(backing, pages=4000), pages=3999)
+    lasting = audit(machine=tree.machine).findings[0].advice[2]
+    assert lasting.commands[-2:] == ("sync -f /mnt", "fstrim /mnt")
+    assert "/mnt has to be mounted anew" in lasting.sentence
+
+
 def test_loop_without_discards(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     tree.zram(pages=4000, entries=[0])
@@ -354,6 +366,16 @@ def test_left_behind(tmp_path: Path) -> None:
     result = audit(machine=tree.machine)
     assert [(f.id, f.severity) for f in result.findings] == [("stale-left-behind", Severity.WARNING)]
     assert result.findings[0].advice[0].commands[-1] == "swapon --discard=once -p 100 /dev/zram0"
+
+
+def test_left_behind_where_sizes_are_not_told(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    tree.swap_on(tree.zram(pages=4000, entries=list(range(PAGES))), pages=3999, used=100)
+    (tmp_path / "sys/block/zram0/mm_stat").unlink()
+    result = audit(machine=tree.machine)
+    assert [(f.id, f.severity) for f in result.findings] == [("stale-left-behind", Severity.WARNING)]
+    assert "compressed" not in result.findings[0].sentence
+    assert result.findings[0].evidence["stale_compr_bytes_about"] is None
 
 
 def test_missed_notifications(tmp_path: Path) -> None:
