@@ -25,7 +25,8 @@ PACKAGES := \
 	python3-venv \
 	qemu-system-x86 \
 	stress-ng \
-	util-linux
+	util-linux \
+	xfsprogs
 
 .PHONY: help
 help: ## list the targets

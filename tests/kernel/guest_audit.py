@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
+from guest_advice import FEW, SCENES, play
 from rich.console import Console
 from scenarios import SWAPTRACE, analysis_environment, run_all, wait_for
 from zram import hot_add, run, swap_on
@@ -48,7 +49,7 @@ class Rig:
         found = as_json(result)
         with (self.folder / f"{self.name}-{step}.txt").open("w") as file:
             print_audit(result, Console(file=file, width=80))
-        kernel = {"mm_stat": (DEVICE / "mm_stat").read_text().split(), **facts}
+        kernel = {"mm_stat": (DEVICE / "mm_stat").read_text().split(), "tables": tables(), **facts}
         self.steps.append((step, found, kernel))
         (self.folder / f"{self.name}.json").write_text(json.dumps({"steps": self.steps}))
         return found
@@ -60,6 +61,18 @@ class Rig:
             environment = {**os.environ, "COLUMNS": "80"}
             status = subprocess.call([*SWAPTRACE, "audit", *arguments], stdout=out, stderr=err, env=environment)
         stem.with_suffix(".status").write_text(str(status))
+
+
+def tables() -> list[int]:
+    """Bytes of all zram devices' tables: what vmalloc says, less the guard page behind each."""
+    lines = Path("/proc/vmallocinfo").read_text().splitlines()
+    found = [line.split() for line in lines if "zram_meta_alloc" in line or "disksize_store" in line]
+    return sorted(int(words[1]) - os.sysconf("SC_PAGE_SIZE") for words in found)
+
+
+def zswap() -> list[int]:
+    """Bytes of its pool, and pages in it, by debugfs (which has nothing of it until it is switched on, since 6.3)."""
+    return [int(Path("/sys/kernel/debug/zswap", name).read_text()) for name in ("pool_total_size", "stored_pages")]
 
 
 def remedy(found: dict[str, Any], which: int = 0, number: int = 0) -> None:
@@ -86,7 +99,7 @@ def workload() -> int:
 
 def zram(megabytes: int = 96) -> None:
     run("modprobe", "zram", "num_devices=1")
-    (DEVICE / "disksize").write_text(f"{megabytes}M")
+    (DEVICE / "disksize").write_text(str((megabytes << 20) + 4096))  # its table is no whole number of pages
 
 
 def filesystem() -> None:
@@ -174,7 +187,10 @@ def plain_disk(rig: Rig) -> None:
     swap_on("/dev/ram0")
     rig.audit("before", paged_out=workload())
     ZSWAP.write_text("Y")
-    rig.audit("zswap", paged_out=workload())
+    keeper = Process(200, "compressible", 1)
+    keeper.page_out()
+    rig.audit("zswap", paged_out=workload(), zswap=zswap())
+    keeper.exit()
 
 
 def zswap_on_zram(rig: Rig) -> None:
@@ -270,7 +286,9 @@ def on_a_clean_slate(rig: Rig, do: Callable[[Rig], None]) -> None:
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    run_all(sys.argv[2:], {name: partial(on_a_clean_slate, Rig(folder, name), do) for name, do in RIGS.items()})
+    rigs = {name: partial(on_a_clean_slate, Rig(folder, name), do) for name, do in RIGS.items()}
+    scenes = {f"scene {name}": partial(play, scene, folder, name) for name, scene in SCENES.items()}
+    run_all([*rigs, *(f"scene {name}" for name in sys.argv[2:] or FEW)], rigs | scenes)
 
 
 if __name__ == "__main__":
