@@ -9,6 +9,9 @@
 #define OP_DISCARD 3
 #define OP_WRITE_ZEROES 9
 #define MAX_PAGES_PER_BIO 512
+/* What zram_rw_page() says of a huge page, and of one beyond the device: before it tries anything. */
+#define ENOTSUPP 524
+#define EINVAL 22
 
 /* Read zram->table[index] into event->size and event->flags; returns whether it holds anything. */
 static inline u32 read_entry(u64 table, u64 index, struct event *event)
@@ -39,6 +42,22 @@ static inline u32 entry_flags(u64 table, u64 index)
 	return flags;
 }
 
+/* Requests and drops of devices whose number an event has no room for: left out, and counted. */
+BPF_ARRAY(left_out, u64, 1);
+
+static inline bool has_room(u32 minor)
+{
+	u32 zero = 0;
+	u64 *count;
+
+	if (minor < ZRAM_DEVICES)
+		return true;
+	count = left_out.lookup(&zero);
+	if (count)
+		*count += 1;
+	return false;
+}
+
 /* Emit what has happened to an entry, or to all of them. kind: a constant, and set last, see emit(). */
 static inline void emit_of(u64 zram, struct event *event, u32 kind)
 {
@@ -47,6 +66,8 @@ static inline void emit_of(u64 zram, struct event *event, u32 kind)
 
 	LOAD(disk, zram + OFF_ZRAM_DISK);
 	LOAD(minor, disk + OFF_DISK_MINOR);
+	if (!has_room(minor))
+		return;
 	event->tgid = current_task();
 	event->time = bpf_ktime_get_ns();
 	event->device = minor;
@@ -59,6 +80,7 @@ struct zram_io {
 	u64 table;
 	u64 index;
 	u32 pages;
+	u32 stored; /* of a write's pages: those that zram has taken so far */
 	u32 operation;
 	u32 memory_cgroup;
 	u8 store;
@@ -95,13 +117,16 @@ static inline void look_at_pool(void)
 }
 #endif
 
-static inline void zram_of_disk(u64 disk, struct zram_io *io)
+/* Whether events can tell of the device. */
+static inline bool zram_of_disk(u64 disk, struct zram_io *io)
 {
 	u64 zram = 0;
 	u32 minor = 0;
 
 	LOAD(zram, disk + OFF_DISK_PRIVATE);
 	LOAD(minor, disk + OFF_DISK_MINOR);
+	if (!has_room(minor))
+		return false;
 #ifdef OFF_ZRAM_POOL
 	if (bpf_get_current_pid_tgid() >> 32 == RECORDER) {
 		u32 zero = 0;
@@ -118,6 +143,7 @@ static inline void zram_of_disk(u64 disk, struct zram_io *io)
 	READ(zram, zram + OFF_ZRAM_DISK);
 	io->same_disk = zram == disk;
 #endif
+	return true;
 }
 
 /* The kind of the event that tells of the request, and the number of slots in such events. */
@@ -175,7 +201,8 @@ int zram_bio_enter(void *ctx)
 		io.index = (sector + (PAGE_SIZE >> 9) - 1) >> (PAGE_SHIFT - 9);
 		io.pages = (((sector << 9) + bytes) >> PAGE_SHIFT) - io.index;
 	}
-	zram_of_disk(disk, &io);
+	if (!zram_of_disk(disk, &io))
+		return 0;
 	if (io.operation == OP_WRITE) {
 		LOAD(pages, bio + OFF_BIO_VECTORS);
 		LOAD(first, bio + OFF_BIO_FIRST);
@@ -196,11 +223,45 @@ int zram_page_enter(void *ctx)
 	io.operation = ARG(ctx, 3) & 0xff;
 	io.index = ARG(ctx, 1) >> (PAGE_SHIFT - 9);
 	io.pages = 1;
-	zram_of_disk(disk, &io);
+	if (!zram_of_disk(disk, &io))
+		return 0;
 	if (io.operation == OP_WRITE)
 		io.memory_cgroup = memory_cgroup_of_argument(ARG(ctx, 2));
 	zram_io_enter(&io);
 	return 0;
+}
+
+/*
+ * zram takes a page only when it has room for it, and frees what its entry had before just then: so the entries that a
+ * write has freed, empty ones too, are the pages that it has stored. (Not from 6.14 to 6.16, since "zram: free slot
+ * memory early during write" and until ce4be9e4307c ("zram: fix slot write race condition"): there the page that fails
+ * counts as stored and gone. Analysis notices that from the kernel's own count.)
+ */
+static inline void page_taken(struct zram_io *io, u64 index)
+{
+	u64 stored = index - io->index + 1;
+
+	if (stored <= io->pages)
+		io->stored = stored;
+}
+
+/* What zram has refused of a write: `stored` pages come before. */
+static inline void write_failed(struct zram_io *io, u32 stored)
+{
+	struct event event = {};
+
+	event.tgid = process_of(io->thread);
+	event.time = bpf_ktime_get_ns();
+	event.slot = io->index + stored;
+	event.arg = io->pages - stored;
+#ifdef ZRAM_TRIES_ALL_PAGES
+	event.run = io->pages - stored;
+#else
+	event.run = 1;
+#endif
+	event.device = io->store;
+	event.kind = EVENT_FAILED;
+	emit(&event, event.run);
 }
 
 static inline void pages_stored(struct zram_io *io)
@@ -208,7 +269,7 @@ static inline void pages_stored(struct zram_io *io)
 	u32 tgid = process_of(io->thread);
 	u64 time = bpf_ktime_get_ns();
 	/* volatile, and a body without branches: otherwise the verifier of 6.1 gives up on 512 rounds */
-	volatile u32 pages = io->pages;
+	volatile u32 pages = io->stored;
 
 	for (u32 i = 0; i < MAX_PAGES_PER_BIO; i++) {
 		struct event event = {};
@@ -229,6 +290,8 @@ static inline void pages_stored(struct zram_io *io)
 	}
 	if (pages > MAX_PAGES_PER_BIO)
 		count_lost(EVENT_STORE, pages - MAX_PAGES_PER_BIO);
+	if (pages < io->pages)
+		write_failed(io, pages);
 }
 
 #ifdef ASSUMED_ZRAM
@@ -287,7 +350,8 @@ static inline void pages_discarded(struct zram_io *io)
 	emit(&event, 1);
 }
 
-static inline int zram_io_return(bool failed)
+/* attempted: whether zram has tried at all; failed: whether it could not. */
+static inline int zram_io_return(bool attempted, bool failed)
 {
 	u64 thread = bpf_get_current_pid_tgid();
 	struct zram_io *running = running_io(thread);
@@ -295,8 +359,8 @@ static inline int zram_io_return(bool failed)
 	if (!running || running->thread != thread)
 		return 0;
 	call_returned(kind_of(running), slots_of(running));
-	if (failed)
-		; /* a huge page, for instance, which then comes as a bio */
+	if (!attempted || (failed && running->operation != OP_WRITE))
+		; /* it then comes as a bio */
 	else if (running->operation == OP_WRITE)
 		pages_stored(running);
 	else if (running->operation == OP_READ)
@@ -309,12 +373,14 @@ static inline int zram_io_return(bool failed)
 
 int zram_bio_return(void *ctx)
 {
-	return zram_io_return(false);
+	return zram_io_return(true, false);
 }
 
 int zram_page_return(void *ctx)
 {
-	return zram_io_return((s32)RETURN_VALUE(ctx, 4) != 0);
+	s32 result = RETURN_VALUE(ctx, 4);
+
+	return zram_io_return(result != -ENOTSUPP && result != -EINVAL, result != 0);
 }
 
 /* A notification under way on this CPU: the swap code calls it under a spinlock, so it stays here until it returns. */
@@ -349,6 +415,8 @@ int notification_enter(void *ctx)
 		return 0;
 	LOAD(disk, ARG(ctx, 0) + OFF_BDEV_DISK);
 	LOAD(minor, disk + OFF_DISK_MINOR);
+	if (!has_room(minor))
+		return 0;
 	now->store = minor;
 	now->index = ARG(ctx, 1);
 	now->size = 0;
@@ -403,28 +471,29 @@ int entry_dropped(void *ctx)
 	struct notification *now = notification_here();
 	struct zram_io *running;
 	struct event event = {};
-	bool held, moved = false;
+	bool held, told, moved = false;
 
 	LOAD(table, zram + OFF_ZRAM_TABLE);
 	table = as_number(table);
 	if (!now)
 		return 0;
+	thread = bpf_get_current_pid_tgid();
+	told = now->running && now->index == index && now->task == thread;
+	running = running_io(thread);
+	if (running && running->thread != thread)
+		running = 0;
+	if (running && running->operation == OP_WRITE && !told)
+		page_taken(running, index);
 	held = read_entry(table, index, &event);
-	if (!held && !now->running)
-		return 0; /* as before each write */
+	if (!held && !told)
+		return 0; /* as with each write to an empty slot */
 	if (event.flags & FLAG_WRITTEN_BACK && entry_flags(table, index) >> ZRAM_CHOSEN & 1)
 		emit_moved(zram, table, index); /* just now, and entry_processed() would come too late */
-	thread = bpf_get_current_pid_tgid();
-	if (now->running && now->index == index && now->task == thread) {
+	if (told) {
 		now->flags = event.flags | held * FLAG_DROPPED;
 		now->size = event.size;
 		return 0;
 	}
-	if (!held)
-		return 0;
-	running = running_io(thread);
-	if (running && running->thread != thread)
-		running = 0;
 	if (running && running->operation == OP_WRITE)
 		event.flags |= FLAG_REPLACED;
 	/* Up to 6.18, writeback frees the object in this way, and then says where the page is now. Another task

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from importlib import resources
 
+from swaptrace.areas import ZSWAP_STORES
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import c_definitions
 from swaptrace.live.arch import Architecture
@@ -21,6 +22,9 @@ from swaptrace.summary.figures import c_definitions as summary_definitions
 __all__ = ["Assembly", "Options", "assemble"]
 
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+# What zram does with each page of a request, where it goes on after one that fails (and stores the next in its place):
+# gone since "zram: refactor highlevel read and write handling" (6.4).
+_EACH_PAGE = "zram_bvec_rw"
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,11 @@ def assemble(
         **_memory_subsystem(symbols),
         **arch.definitions(),
         "RECORDER": recorder,
+        "ZRAM_DEVICES": ZSWAP_STORES,
         "PROCESSORS": processors,
         "RING_PAGES": options.ring_bytes // _PAGE_SIZE,
         **({"TIME_FREES": 1} if options.time_frees else {}),
+        **({"ZRAM_TRIES_ALL_PAGES": 1} if symbols.alike({_EACH_PAGE}) else {}),
         "SWAP_INFO": f"{_swap_info(symbols):#x}ULL",
     }
     summary = options.summary

@@ -240,6 +240,10 @@ class Programs:
         counts = {kind.name: sum(table[table.Key(kind)]) for kind in EventKind if kind != EventKind.PRESENT}
         return {name: count for name, count in counts.items() if count}
 
+    def left_out(self) -> int:
+        """Requests to, and drops by, zram devices whose number is beyond what an event has room for."""
+        return int(self._bpf["left_out"][ctypes.c_int(0)].value) if "zram.c" in self._assembly.files else 0
+
     def missed(self) -> dict[str, int]:
         """Events that were not told of because a probe did not run, in slots, by kind.
 

@@ -18,6 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from swaptrace import units
+from swaptrace.areas import ZSWAP_STORES
 from swaptrace.errors import UsageProblem
 from swaptrace.events import EventBatch, EventFlag, EventKind
 from swaptrace.live.environment import missing_views
@@ -126,7 +127,13 @@ def record(
             say(f"zram's layout is assumed; {units.count(source.compared)} entries are as it has them")
         say(f"recording to {output}" + ("" if command or duration else "; stop with Ctrl-C"))
         totals, trailer = _run(source, writer, command, duration)
+        left_out = source.left_out()
     say(f"\n{totals.line()}\n{output}: {units.size(writer.size)}; see it with: swaptrace report {output}")
+    if left_out:
+        say(
+            f"left out: {units.count(left_out)} requests and drops of zram devices that came meanwhile, with device "
+            f"numbers of {ZSWAP_STORES} and more; swap areas on them are in the report as if they were on a disk"
+        )
     if trailer.lost:
         ring = source.header.ring_bytes >> 20
         say(f"events were lost, so that figures are known as ranges only; a larger ring may do: --ring {2 * ring}")

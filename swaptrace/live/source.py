@@ -127,6 +127,10 @@ class LiveSource(KernelSource):
         """Slots whose events were lost so far."""
         return sum(self._programs.lost().values())
 
+    def left_out(self) -> int:
+        """What happened to zram devices that cannot be recorded: requests and dropped entries so far."""
+        return self._programs.left_out()
+
     # -- from raw events to a batch
 
     def _batch(self, events: NDArray[np.void]) -> EventBatch:

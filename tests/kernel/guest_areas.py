@@ -19,9 +19,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 from memory import (
     MADV_HUGEPAGE,
+    MADV_NOHUGEPAGE,
     Child,
     Steps,
     anonymous,
+    refused,
     shared_by_fork,
     shared_memory,
     under_pressure,
@@ -348,6 +350,51 @@ def writeback(session: Session) -> None:
     session.check("off")
 
 
+def limit(session: Session) -> None:
+    """zram's mem_limit is reached: by small pages, huge ones, ones written again; then over entries that are stale."""
+    swap_on(set_up(64))
+    (BLOCK / "zram0/mem_limit").write_text("1500K")
+    for name, steps in {
+        "small": refused(1201, "mixed", 11),
+        "huge": refused(3 * 512, "mixed", 12, MADV_HUGEPAGE),
+        "random": refused(307, "random", 13),
+    }.items():
+        process = Child(steps)
+        session.check(name, swapped=process.step())
+        session.check(f"{name} again", swapped=process.step())
+        process.exit()
+        session.check(f"{name} exited")
+    run("swapoff", "/dev/zram0")
+    run("modprobe", "dm-mod")
+    run("dmsetup", "create", "swapdm", "--noudevsync", "--table", f"0 65536 linear {set_up(32)} 0")
+    name = run("dmsetup", "info", "-c", "--noheadings", "-o", "blkdevname", "swapdm").stdout.strip()
+    swap_on(f"/dev/{name}")
+    for bound, step in (("0", "filled"), ("1500K", "over stale entries"), ("800K", "over more")):
+        (BLOCK / "zram0/mem_limit").write_text(bound)
+        for advice in (MADV_NOHUGEPAGE, MADV_HUGEPAGE):
+            process = Child(refused(1024, "mixed", len(step), advice))
+            session.check(f"{step}, {advice}", swapped=process.step())
+            session.check(f"{step}, {advice} again", swapped=process.step())
+            process.exit()
+    session.check("stale")
+    run("swapoff", f"/dev/{name}")
+
+
+def limit_many(session: Session) -> None:
+    """The same by several processes at once."""
+    swap_on(set_up(64))
+    (BLOCK / "zram0/mem_limit").write_text("2M")
+    kinds = ((MADV_NOHUGEPAGE, "mixed"), (MADV_HUGEPAGE, "compressible"), (MADV_NOHUGEPAGE, "random"))
+    processes = [Child(refused(1024, content, 20 + n, advice)) for n, (advice, content) in enumerate(kinds)]
+    for step in ("out", "again"):
+        for process in processes:
+            process.ask()
+        session.check(step, swapped=[process.answer() for process in processes])
+    for process in processes:
+        process.exit()
+    session.check("exited")
+
+
 WRITTEN_BACK = {"random": 401, "compressible": 601, "same": 101}
 
 
@@ -432,6 +479,8 @@ RIGS: dict[str, Callable[[Session], None]] = {
     "discard": discard,
     "type": type_reused,
     "writeback": writeback,
+    "limit": limit,
+    "limit-many": limit_many,
     "cgroups": cgroups,
     "kswapd": kswapd,
 }

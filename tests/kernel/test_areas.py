@@ -47,6 +47,9 @@ class Store:
             self.counts["written"] += 1
             if not flags & EventFlag.GONE:
                 self.entries[index] = flags & (EventFlag.SAME | EventFlag.HUGE)
+        elif kind == EventKind.FAILED:
+            self.counts["failed"] += run
+            self.counts["refused"] += arg
         elif kind == EventKind.LOAD:
             self.counts["read"] += run
             pages = (self.entries.get(page, 0) for page in range(index, index + run))
@@ -222,13 +225,20 @@ class EveryCheck:
                 assert counts["notify_free"] == int(files["io_stat"][3]), (moment.step, device)
                 assert counts["miss_free"] == int(files["debug_stat"][3]), (moment.step, device)
 
+    def test_failed_writes_equal_io_stat(self, areas: Areas, rig: str) -> None:
+        for moment in areas.of(rig):
+            for device, files in moment.zram.items():
+                counted = moment.stores[device].counts["failed"]
+                assert counted == int(files["io_stat"][1]), (moment.step, device)
+
     def test_pages_equal_those_of_the_block_layer(self, areas: Areas, rig: str) -> None:
         """A page on the backing device counts twice on 6.1, whose zram_rw_page() is tried first and cannot read it."""
         twice = areas.folder.name == "6.1"
         for moment in areas.of(rig):
             for device, files in moment.zram.items():
                 counts = moment.stores[device].counts
-                model = counts["read"] + twice * counts["read back"], counts["written"]
+                written = counts["written"] + counts["refused"]
+                model = counts["read"] + twice * counts["read back"], written
                 assert model == (int(files["stat"][2]) // 8, int(files["stat"][6]) // 8), (moment.step, device)
 
     def test_use_equals_proc_swaps(self, areas: Areas, rig: str) -> None:
@@ -239,7 +249,7 @@ class EveryCheck:
 
 @pytest.mark.parametrize("rig", [*RIGS, "end"])
 class TestEveryRig(EveryCheck):
-    concurrent = ("cgroups", "kswapd")
+    concurrent = ("cgroups", "kswapd", "limit-many")
 
 
 MM_STAT = ("orig_data_size", "compr_data_size", "mem_used_total", "", "", "same_pages", "", "huge_pages")

@@ -166,6 +166,20 @@ def anonymous(pages: int, content: str, seed: int, advice: int = MADV_NOHUGEPAGE
     return steps
 
 
+def refused(pages: int, content: str, seed: int, advice: int = MADV_NOHUGEPAGE) -> Steps:
+    """Page out what the store takes, asked a few times; change a quarter of the pages, and page out again."""
+
+    def steps() -> Iterator[int]:
+        memory = Memory(pages, content, seed, advice=advice)
+        for change in (0, 0x5A):
+            memory.bytes[::4, 1] ^= change
+            for _ in range(3):
+                memory.advise(MADV_PAGEOUT)
+            yield memory.swapped()
+
+    return steps
+
+
 def shared_by_fork(pages: int, seed: int) -> Steps:
     """Page out; fork, and the other process reads every eighth page; this one gives its references up."""
 
