@@ -242,7 +242,10 @@ class Programs:
 
     def left_out(self) -> int:
         """Requests to, and drops by, zram devices whose number is beyond what an event has room for."""
-        return int(self._bpf["left_out"][ctypes.c_int(0)].value) if "zram.c" in self._assembly.files else 0
+        if "zram.c" not in self._assembly.files:
+            return 0
+        table = self._bpf["left_out"]
+        return int(sum(table[table.Key(0)]))
 
     def missed(self) -> dict[str, int]:
         """Events that were not told of because a probe did not run, in slots, by kind.

@@ -243,6 +243,10 @@ class NativePrograms:
         sums = np.frombuffer(raw, np.uint64).reshape(PROCESSORS, kinds).sum(axis=0)
         return {kind: int(sums[kind]) for kind in EventKind if sums[kind]}
 
+    def left_out(self) -> int:
+        """What happened to devices that events have no room for."""
+        return sum((ctypes.c_uint64 * PROCESSORS).in_dll(self._library, "left_out_map"))
+
     def under_way(self) -> dict[EventKind, int]:
         """Slots of calls that were entered and have not returned, by kind; of kprobes only."""
         kinds = max(EventKind) + 1

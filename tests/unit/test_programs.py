@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from swaptrace.areas import ZSWAP_STORES
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 from tests.unit.fixtures import KERNELS, fixture
 from tests.unit.native_programs import KERNEL, NativePrograms
@@ -131,8 +132,10 @@ def plain_page(native: NativePrograms) -> int:
     return native.new(path.split(".")[0], {path.split(".")[1]: 0})
 
 
-def write(native: NativePrograms, device: Device, sector: int, pages: int) -> None:
-    native.call("zram_submit_bio", bio(native, device, WRITE | SYNC, sector, 4096 * pages, plain_page(native)))
+def take(native: NativePrograms, device: Device, index: int, entry: Entry) -> None:
+    """What zram does with a page of a write that it has room for: what the entry held is freed first, even nothing."""
+    drop(native, device, index)
+    hold(native, device, index, entry)
 
 
 def rows(events: NDArray[np.void], *fields: str) -> list[tuple[int, ...]]:
@@ -152,7 +155,7 @@ def test_stored_pages(native: NativePrograms) -> None:
     native.enter("zram_submit_bio", request)
     assert not len(native.events())  # nothing is known yet
     for number, entry in enumerate(held):
-        hold(native, zram, 10 + number, entry)
+        take(native, zram, 10 + number, entry)
     native.at(time=6000, pid=1234, thread=1240)
     native.leave("zram_submit_bio", (request,))
     events = native.events()
@@ -170,20 +173,104 @@ def test_stored_pages(native: NativePrograms) -> None:
 
 def test_page_of_no_cgroup(native: NativePrograms) -> None:
     zram = device(native)
-    hold(native, zram, 1, Entry(100))
-    write(native, zram, 8, 1)
+    request = bio(native, zram, WRITE | SYNC, 8, 4096, plain_page(native))
+    native.enter("zram_submit_bio", request)
+    take(native, zram, 1, Entry(100))
+    native.leave("zram_submit_bio", (request,))
     assert rows(native.events(), "slot", "size", "arg") == [(1, 100, 0)]
 
 
-@pytest.mark.parametrize("result", [0, -5])
-def test_page_stored_by_itself(native: NativePrograms, result: int) -> None:
-    """zram_rw_page(), where the kernel has it: what it fails to do comes again, as a bio."""
+@pytest.mark.parametrize(
+    ("room", "result", "expected"),
+    [
+        (True, 0, (EventKind.STORE, 3, 1, 77, 55)),
+        (False, -12, (EventKind.FAILED, 3, 1, 0, 1)),  # -ENOMEM: it comes again, as a bio
+        (False, -524, None),  # -ENOTSUPP: a huge page, which comes as a bio
+        (False, -22, None),  # -EINVAL: beyond the device
+    ],
+)
+def test_page_written_by_itself(
+    native: NativePrograms, room: bool, result: int, expected: tuple[int, ...] | None
+) -> None:
+    """zram_rw_page(), where the kernel has it. A write that it refuses leaves the entry as it was."""
     zram = device(native)
-    hold(native, zram, 3, Entry(77))
-    native.call("zram_rw_page", zram.block_device, 3 * 8, charged_page(native, 55), WRITE, result=result)
+    hold(native, zram, 3, Entry(60))
+    arguments = (zram.block_device, 3 * 8, charged_page(native, 55), WRITE)
+    native.enter("zram_rw_page", *arguments)
+    if room:
+        hold(native, zram, 3, EMPTY)
+        take(native, zram, 3, Entry(77))
+    native.leave("zram_rw_page", arguments, result)
     has = native.kernel.symbols.addresses({"zram_rw_page"})
-    expected = [(EventKind.STORE, 3, 77, 55, MINOR)] if has and result == 0 else []
-    assert rows(native.events(), "kind", "slot", "size", "arg", "device") == expected
+    found = rows(native.events(), "kind", "slot", "run", "size", "arg", "device")
+    assert found == ([(*expected, MINOR)] if has and expected else [])
+
+
+def tries_all_pages(native: NativePrograms) -> bool:
+    """Whether zram goes on with a request after a page that it could not take: 5.8 to 6.3."""
+    return native.kernel.name in ("5.10", "6.1")
+
+
+@pytest.mark.parametrize("taken", [0, 2, 4])
+def test_write_that_is_refused(native: NativePrograms, taken: int) -> None:
+    """An event for each page that zram took, and one that tells of the rest: how many pages, how many tries."""
+    zram = device(native)
+    for index in range(20, 25):
+        hold(native, zram, index, Entry(50))  # what a refused page finds there is not its own
+    request = bio(native, zram, WRITE | SYNC, 20 * 8, 5 * 4096, charged_page(native, 55))
+    native.enter("zram_submit_bio", request)
+    for index in range(20, 20 + taken):
+        take(native, zram, index, Entry(300 + index))
+    native.at(time=7000)
+    native.leave("zram_submit_bio", (request,))
+    events = native.events(EventKind.STORE, EventKind.FAILED)
+    stored = [(EventKind.STORE, index, 1, 300 + index, 55) for index in range(20, 20 + taken)]
+    refused = 5 - taken
+    failed = (EventKind.FAILED, 20 + taken, refused if tries_all_pages(native) else 1, 0, refused)
+    assert rows(events, "kind", "slot", "run", "size", "arg") == [*stored, failed]
+    assert rows(events[-1:], "time", "tgid", "device", "flags") == [(7000, 77, MINOR, 0)]
+
+
+def test_other_drops_do_not_make_a_write_succeed(native: NativePrograms) -> None:
+    """Of another task, of a notification that comes while the task waits for memory, and of other entries."""
+    zram = device(native)
+    hold(native, zram, 4, Entry(600)), hold(native, zram, 9, Entry(90))
+    request = bio(native, zram, WRITE, 4 * 8, 4096, plain_page(native))
+    native.enter("zram_submit_bio", request)
+    native.at(pid=78)
+    drop(native, zram, 4)
+    native.at(pid=77)
+    notify(native, zram, 4, entered=True)
+    drop(native, zram, 9)
+    native.leave("zram_submit_bio", (request,))
+    assert rows(native.events(), "kind", "slot") == [
+        (EventKind.DROP, 4),
+        (EventKind.NOTIFY, 4),
+        (EventKind.DROP, 9),
+        (EventKind.FAILED, 4),
+    ]
+
+
+def test_devices_that_events_have_no_room_for(native: NativePrograms) -> None:
+    """Left out, and counted: their numbers would be those of zswap's stores."""
+    zram = device(native)
+    hold(native, zram, 6, Entry(800))
+    for minor in (ZSWAP_STORES, ZSWAP_STORES + MINOR, 256 + MINOR):
+        native.set(zram.disk, "gendisk.first_minor", minor)
+        native.at(processor=minor % 4)
+        native.call("zram_submit_bio", bio(native, zram, READ, 0, 4096))
+        request = bio(native, zram, WRITE, 6 * 8, 4096, plain_page(native))
+        native.enter("zram_submit_bio", request)
+        drop(native, zram, 6)
+        native.leave("zram_submit_bio", (request,))
+        notify(native, zram, 6, entered=True, processor=minor % 4)
+        native.call("zram_reset_device", zram.zram)
+    assert not len(native.events())
+    assert native.left_out() == 3 * 5
+    assert not native.lost() and not native.under_way()
+    native.set(zram.disk, "gendisk.first_minor", ZSWAP_STORES - 1)
+    drop(native, zram, 6)
+    assert rows(native.events(), "kind", "device") == [(EventKind.DROP, ZSWAP_STORES - 1)]
 
 
 def test_loaded_pages(native: NativePrograms) -> None:

@@ -91,8 +91,11 @@ def check_area(found: AreaResult, expected: AreaResult, came: int, disturbed: bo
     of them to the same store."""
     left_out = OTHERWISE | ({"swap_header", "leaks"} if disturbed else set())
     for name in AreaResult.__dataclass_fields__:
-        if name not in left_out:
+        if name not in left_out | {"failed_writes", "ramzswap"}:
             assert getattr(found, name) == getattr(expected, name), name
+    # a summary does not follow writes that fail: what tells of them is the kernel's counter, which is not read here
+    assert found.failed_writes is None
+    assert found.ramzswap == expected.ramzswap | {"failed_writes": None}
     told = [name for name in POLICIES if name not in untold(came)]
     assert list(found.policies) == told
     for name in told:
