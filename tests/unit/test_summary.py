@@ -151,8 +151,8 @@ OF_A_STORE = (EventKind.STORE, EventKind.DROP, EventKind.NOTIFY, EventKind.LOAD)
 
 
 def only_what_it_follows(trace: Trace) -> Trace:
-    """Without areas on the same pages, areas that come, pages that a store does not have, and entries that were there
-    before what came before them."""
+    """Without areas on the same pages, areas that come, pages that a store does not have, writes that fail, and entries
+    that were there before what came before them."""
     areas: list[SwapArea] = []
     for area in trace.areas:
         if not any(set(pages_of(area)) & set(pages_of(other)) for other in areas):
@@ -162,7 +162,7 @@ def only_what_it_follows(trace: Trace) -> Trace:
     events = [
         event
         for event in trace.events
-        if event.kind != EventKind.PRESENT
+        if event.kind not in (EventKind.PRESENT, EventKind.FAILED)
         and (not event.call or (event.call.call, event.call.result) != came)
         and (event.kind not in OF_A_STORE or event.slot < plan.stores["pages"][plan.place_of[event.device]])
     ]
