@@ -390,7 +390,7 @@ class Analysis:
                 lives.count(number, Count.LOADS),
                 stores,
                 notifications,
-                model.replay.total(Total.SAME),
+                content.same_pages,
                 lives.sizes(number),
                 self.header.page_size,
                 partial(self._kernel_delta, model, kernel),

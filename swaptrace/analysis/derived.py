@@ -152,7 +152,7 @@ def ramzswap(
     loads: int,
     stores: int,
     notifications: int,
-    same: int,
+    same: int | None,
     sizes: NDArray[np.int64],
     page_size: int,
     moved: Callable[[str], int | None],
@@ -160,8 +160,8 @@ def ramzswap(
 ) -> dict[str, int | float | None]:
     """The statistics that the ramzswap driver kept (drivers/staging/ramzswap/ramzswap_drv.h), under its names.
 
-    same: same-filled pages now. sizes: pages stored, by compressed size (bytes). moved: how far the kernel's counter of
-    that name moved while recording. failed: writes that failed, if events tell.
+    same: same-filled pages that the store holds now. sizes: pages stored, by compressed size (bytes). moved: how far
+    the kernel's counter of that name moved while recording. failed: writes that failed, if events tell.
     """
     stored = int(sizes.sum())
     failed = moved("failed_writes") if failed is None else failed

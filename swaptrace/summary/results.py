@@ -253,7 +253,7 @@ class _Area:
                 self.count(Count.LOADS),
                 self.count(Count.STORES),
                 notifications,
-                int(self.store_figures["same"]),
+                self.content().same_pages,
                 self.figures["sizes"],
                 self.header.page_size,
                 partial(self._moved, after),

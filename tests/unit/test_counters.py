@@ -41,6 +41,17 @@ def test_counters_of_the_kernel_are_those_of_the_recording() -> None:
     assert (found.kernel_counts["notify_free"], found.kernel_counts["miss_free"]) == (11, 13)
 
 
+def test_same_filled_pages_are_those_that_the_store_holds() -> None:
+    """Those from before the recording included: what went of them is no count below 0."""
+    before = replace(ZRAM, counters={"pages_stored": 7, "same_pages": 7})
+    analysis = Analysis(header([AREA], [before]))
+    held = [Event(START, EventKind.PRESENT, 0, slot, flags=EventFlag.SAME) for slot in (1, 3)]
+    gone = [Event(START + slot, EventKind.DROP, 0, slot, flags=EventFlag.SAME) for slot in (1, 3)]
+    analysis.feed(batch([*held, *gone]))
+    found = analysis.finish(Trailer(Snapshot(START + 10))).areas[0]
+    assert found.ramzswap["pages_zero"] == found.model.same_pages == 5
+
+
 @pytest.mark.parametrize(
     ("sizes", "good", "expand"),
     [
