@@ -63,7 +63,10 @@ def empty_map(store: int, pages: int, page_size: int) -> PageMap:
 
 
 def grow_map(pages: PageMap, count: int) -> PageMap:
-    """The same, with room for `count` pages at least; what an area that is on has of the new ones is its own."""
+    """The same, with room for `count` pages at least: each is what it would be, had there been room from the beginning.
+
+    That is, its last area's own, or nobody's if that area is off, whoever had it before.
+    """
     before, more = len(pages.owner), count - len(pages.owner)
     if more <= 0:
         return pages
@@ -71,17 +74,17 @@ def grow_map(pages: PageMap, count: int) -> PageMap:
         owner=np.append(pages.owner, np.full(more, NOBODY, np.uint8)),
         slot=np.append(pages.slot, np.zeros(more, np.uint32)),
     )
-    for area in np.unique(pages.type_area[pages.type_area != NO_AREA]):
-        _give(pages, int(area), before)
+    for area in np.unique(pages.extents[:, 0]).tolist():  # in the order in which they began
+        _give(pages, area, before, area if area in pages.type_area else NOBODY)
     return pages
 
 
-def _give(pages: PageMap, area: int, begin: int) -> None:
-    """An area gets its pages, from that one on, as far as there is room for them."""
+def _give(pages: PageMap, area: int, begin: int, owner: int) -> None:
+    """The pages of an area, from that one on, get an owner, as far as there is room for them."""
     for slot, index, count in pages.extents[pages.extents[:, 0] == area, 1:].tolist():
         first, end = max(index, begin), min(index + count, len(pages.owner))
         if first < end:
-            pages.owner[first:end] = area
+            pages.owner[first:end] = owner
             pages.slot[first:end] = np.arange(slot + first - index, slot + end - index)
             if slot == 0 and first == index:
                 pages.owner[index] = HEADER
@@ -107,7 +110,7 @@ def add_area(pages: PageMap, area: SwapArea, number: int) -> PageMap:
     extents = np.concatenate([pages.extents, np.array(rows, np.int64)])
     pages = pages._replace(extents=extents[np.lexsort((extents[:, 1], extents[:, 0]))])
     pages.type_area[area.swap_type] = number
-    _give(pages, number, 0)
+    _give(pages, number, 0, number)
     return pages
 
 

@@ -7,6 +7,7 @@ way, when the counters are noted, and they are noted again when it has gone.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from zram import run, swap_on  # noqa: E402
 
 LIMIT_BYTES = 12 << 20
 SECONDS = 3  # of running, before it is frozen; and as many after that
+HELD_BYTES = 256 << 10  # in swap when it is frozen, so that there is something to give back
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 VM = ("--vm", "1", "--vm-bytes", "16M")  # so that pages go out, whatever the stressor itself has
@@ -51,19 +53,30 @@ def stressed(session: Session, arguments: tuple[str, ...]) -> None:
     MOUNT.mkdir(exist_ok=True)
     run("mount", "-t", "tmpfs", "-o", "size=96m", "none", str(MOUNT))
     group = cgroup("stress", LIMIT_BYTES)
-    command = ["stress-ng", *arguments, "--seed", "1", "--timeout", str(2 * SECONDS), "--oomable"]
+    command = ["stress-ng", *arguments, "--seed", "1", "--oomable"]
     with (session.folder / f"{session.rig}.out").open("w") as log:
         stress = subprocess.Popen(
             command, stdout=log, stderr=log, cwd=MOUNT, preexec_fn=partial(join, group), process_group=0
         )
     time.sleep(SECONDS)
-    freeze(group, True)
-    session.check("frozen", events=events_of(group))
+    wait_for(lambda: frozen_with_swap(group), what=f"{session.rig} never has {HELD_BYTES} bytes in swap")
+    session.check("frozen", events=events_of(group), swapped=swapped_out(group))
     freeze(group, False)
+    time.sleep(SECONDS)
+    stress.send_signal(signal.SIGINT)
     status = stress.wait(120)
     kill_rest(group)
     run("umount", str(MOUNT))
     session.check("gone", status=status, swapped=swapped_out(group))
+
+
+def frozen_with_swap(group: Path) -> bool:
+    """Freeze it; it goes on if it happens to have next to nothing in swap."""
+    freeze(group, True)
+    if swapped_out(group) >= HELD_BYTES:
+        return True
+    freeze(group, False)
+    return False
 
 
 def join(group: Path) -> None:

@@ -52,11 +52,12 @@ class TestEveryStressor(EveryCheck):
 
 @pytest.mark.parametrize("rig", STRESSORS)
 def test_it_swapped(areas: Areas, rig: str) -> None:
-    """Its cgroup was full, pages went out, and not all of them were freed at the same moment."""
+    """Its cgroup was full, pages went out, and what was in swap in the middle was freed later."""
     frozen, gone = areas.at(rig, "frozen"), areas.at(rig, "gone")
     assert frozen.facts["events"]["max"] > 0
     assert len(of_kind(frozen, EventKind.STORE)) + len(of_kind(gone, EventKind.STORE)) > LIMIT_BYTES // PAGE // 4
-    assert len(of_kind(gone, EventKind.FREE)) > 0
+    freed = len(of_kind(gone, EventKind.FREE))
+    assert freed >= (frozen.facts["swapped"] - gone.facts["swapped"]) // PAGE > 0
 
 
 def test_nothing_was_lost(areas: Areas) -> None:

@@ -64,6 +64,30 @@ def test_growing(count: int, length: int) -> None:
     assert (grown.owner.dtype, grown.slot.dtype) == (np.uint8, np.uint32)
 
 
+def test_it_does_not_matter_when_a_map_grows() -> None:
+    """Areas may say that they are the same pages: the latest one has them, and nobody when that is off."""
+    whole, other = zram_area("/dev/zram0", 0, 24, 0), zram_area("/mnt/swap", 4, 8, 0, ((0, 14, 8),))
+
+    def outlines(room: int, grown_after: int) -> list[tuple[list[int], list[int]]]:
+        pages, seen = mapping.empty_map(0, room, 4096), []
+        for step in range(6):
+            if step < 4:
+                areas = (FILE, 1), (whole, 2), (other, 4), (FILE, 7)
+                pages = mapping.add_area(pages, *areas[step])
+            else:
+                pages = mapping.remove_area(pages, (other, FILE)[step - 4])
+            if step >= grown_after:
+                pages = mapping.grow_map(pages, 26)
+                seen.append((pages.owner.tolist(), pages.slot.tolist()))
+        return seen
+
+    eager = outlines(26, 0)
+    for grown_after in range(6):
+        for room in (0, 8, 16, 20):
+            assert outlines(room, grown_after) == eager[grown_after:]
+    assert eager[-1][0][14:22] == [mapping.HEADER, *[mapping.NOBODY] * 7]
+
+
 def test_the_next_area_takes_the_pages_and_the_one_before_still_knows_its_slots() -> None:
     pages = mapping.add_area(mapping.empty_map(0, 32, 4096), FILE, 7)
     pages = mapping.remove_area(pages, FILE)

@@ -117,13 +117,15 @@ def pretended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_from_start_to_report(pretended: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = time.monotonic()
     status = summary.record_summary(pretended, ("sh", "-c", "sleep 2.3; exit 3"), duration=None, force=False)
+    wall = time.monotonic() - before
     assert status == 3
     assert "1 swap areas were switched on meanwhile" in capsys.readouterr().err
     result = analyse(pretended)
     assert (result.trace["complete"], result.trace["areas_left_out"]) == (True, 1)
     assert result.lost == {"LOAD": 2}
-    assert result.trace["duration_s"] == pytest.approx(2.4, abs=0.5)
+    assert 2.3 <= result.trace["duration_s"] <= wall
     (area,) = result.areas
     # 1 to 10 were there; 30 and 31 came, and 10 went, while the start was read; 3 was freed after it
     assert area.left_censored == 9 + 2

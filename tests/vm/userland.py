@@ -9,22 +9,24 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 from kernels import PrivateApt, SetupError, cache_folder, locked
 
 __all__ = ["fetch"]
 
-# what recording imports; pyarrow comes from PyPI, for Debian has had it only since 2026
+# what recording imports; those that come from PyPI are not in every release
 _PACKAGES = ["base-files", "python3-bpfcc", "python3-click", "python3-numpy", "python3-rich"]
-_WHEELS = ["pyarrow"]
+_WHEELS = ["msgspec", "pyarrow"]
 _MERGED = ("bin", "lib", "lib64", "sbin")
 _MOUNT_POINTS = ("dev", "mnt", "proc", "sys", "tmp")  # the guest cannot make them: it has the cache read-only
 
 
 def fetch(suite: str) -> Path:
     """The root folder of a release's programs, downloaded if it is not in the cache yet."""
-    target = cache_folder() / "userlands" / suite
+    contents = sha256(" ".join([*_PACKAGES, *_WHEELS]).encode()).hexdigest()[:8]  # others are another folder
+    target = cache_folder() / "userlands" / f"{suite}-{contents}"
     if target.exists():
         return target
     with locked(target.with_suffix(".lock")):
