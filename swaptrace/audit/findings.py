@@ -24,7 +24,7 @@ from swaptrace.audit.advice import (
 )
 from swaptrace.audit.evidence import AreaEvidence, Evidence, StoreEvidence
 from swaptrace.live.machine import PAGE_SIZE
-from swaptrace.live.stack import filesystems, walk, way_down
+from swaptrace.live.stack import Filesystem, filesystems, walk, way_down
 
 __all__ = ["RULES", "Advice", "Finding", "Severity", "find"]
 
@@ -273,20 +273,28 @@ def freed_blocks_kept(evidence: Evidence) -> Iterator[Finding]:
             f"blocks that are free in the filesystem on {point}: deleted files, swap files among them, stay compressed "
             "in memory until their blocks are discarded or written again."
         )
-        advice = (
-            Advice(
-                "Discard the free blocks. Those of files deleted just now are free for it only when the journal is "
-                "written, hence the sync.",
-                trims([on_it]),
-            ),
-            Advice(
-                "Or let the filesystem do it from now on." + mounts_anew([on_it]),
-                (*trims([on_it]), *remounts([on_it])),
-            ),
-        )
         numbers = {**_store_numbers(store), "freed_entries_at_least": left, "freed_compr_bytes_about": size}
         severity, device = _by_size(size, evidence), f"/dev/{store.store.name}"
-        yield Finding("freed-blocks-kept", severity, device, sentence, numbers, advice)
+        yield Finding("freed-blocks-kept", severity, device, sentence, numbers, tuple(_discarded(on_it)))
+
+
+def _discarded(on_it: Filesystem) -> Iterator[Advice]:
+    """What gets a filesystem's free blocks down to the device: now, and from now on."""
+    late = (
+        f" {on_it.point} is mounted with discard already, which concerns files deleted since then, and may come late "
+        "(btrfs: discard=async)."
+        if on_it.discards
+        else ""
+    )
+    yield Advice(
+        "Discard the free blocks. Those of files deleted just now are free for it only when the journal is written, "
+        f"hence the sync.{late}",
+        trims([on_it]),
+    )
+    if not on_it.discards:
+        yield Advice(
+            "Or let the filesystem do it from now on." + mounts_anew([on_it]), (*trims([on_it]), *remounts([on_it]))
+        )
 
 
 # -- zswap

@@ -437,6 +437,18 @@ def test_freed_blocks(tmp_path: Path) -> None:
     assert result.findings[0].advice[0].commands == ("sync -f '/a folder'", "fstrim '/a folder'")
 
 
+@pytest.mark.parametrize("option", ["discard", "discard=async"])
+def test_freed_blocks_where_discards_are_on(tmp_path: Path, option: str) -> None:
+    """They come late, or were not on when the files were deleted: there is nothing more to be switched on."""
+    tree = Tree(tmp_path)
+    tree.zram(pages=4000, entries=list(range(PAGES)))
+    tree.mount("zram0", "/mnt", "btrfs", options=f",{option}")
+    tree.free["/mnt"] = 3900 * PAGE
+    (advice,) = audit(machine=tree.machine).findings[0].advice
+    assert advice.commands == ("sync -f /mnt", "fstrim /mnt")
+    assert "/mnt is mounted with discard already" in advice.sentence
+
+
 def test_swap_file_is_no_freed_block(tmp_path: Path) -> None:
     """4192 of 8192 pages are in use, 3000 of them the file's: 1300 entries beside it are more than the other 1192."""
     tree = file_tree(tmp_path, extra=900)
