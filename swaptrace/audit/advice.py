@@ -173,7 +173,7 @@ def _new_device(area: AreaEvidence, evidence: Evidence, others: list[str]) -> tu
         "mkswap /dev/zram$new", f"swapon -p {priority} /dev/zram$new", _swapoff(area),
     ]  # fmt: skip
     if others:
-        commands += _deleted(area)
+        commands += _emptied(area)
     else:
         commands += [*_take_down(area), *(f"echo 1 > /sys/block/{name}/reset" for name in area.stores)]
     return "Use a zram device itself as the swap area, a new one that nothing else is on.", commands
@@ -185,8 +185,12 @@ def _lost(area: AreaEvidence, others: list[str]) -> str:
     if not others:
         with_them = f", and so is every file on {' and '.join(points)}: copy first what is needed" if points else ""
         return f" Everything else on {names} is lost{with_them}."
-    stays = f" {names} is left as it is, for {', '.join(others)} is on it, too."
-    return stays + (" The old swap file is deleted." if _deleted(area) else "")
+    left = " The old swap file is deleted." if area.top.kind == "file" else ""
+    if deaf := stops_discards(area):
+        left += f" What it held stays in memory until it is written over: {', '.join(deaf)} passes no discards on."
+    elif not left:
+        left = " What the old area holds is discarded."
+    return f" {names} is left as it is, for {', '.join(others)} is on it, too.{left}"
 
 
 def _others(area: AreaEvidence, evidence: Evidence) -> list[str]:
@@ -234,12 +238,18 @@ def _reset_as_it_was(store: StoreEvidence | None, name: str) -> list[str]:
     return commands
 
 
-def _deleted(area: AreaEvidence) -> list[str]:
-    """Get rid of a swap file that is off, and of its entries, where discards get down to zram."""
-    if area.top.kind != "file":
-        return []
-    trimmed = () if stops_discards(area) else trims(filesystems(_layers(area)))
-    return [shlex.join(["rm", area.path]), *trimmed]
+def _emptied(area: AreaEvidence) -> list[str]:
+    """Get rid of a swap area that is off, and of its entries, where discards get down to zram.
+
+    A file is deleted. On a device, swapon discards all but the header (blkdiscard's -f, which the header would need, is
+    not in every release).
+    """
+    commands = [shlex.join(["rm", area.path])] if area.top.kind == "file" else []
+    if stops_discards(area):
+        return commands
+    if not commands:
+        commands = [_swapon(area, "--discard=once"), _swapoff(area)]
+    return [*commands, *trims(filesystems(_layers(area)))]
 
 
 def stops_discards(area: AreaEvidence) -> list[str]:

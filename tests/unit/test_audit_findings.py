@@ -191,6 +191,34 @@ def test_file_on_dm(tmp_path: Path) -> None:
     assert "Everything else on zram0 is lost, and so is every file on /a mount" in cure.sentence
 
 
+def test_area_beside_others_is_emptied(tmp_path: Path) -> None:
+    """Nobody resets the device: what the old area holds would stay in memory."""
+    tree = Tree(tmp_path)
+    tree.zram(pages=8192, entries=list(range(PAGES)))
+    backing = tree.file("/mnt/image", on="zram0", extents=[Extent(0, 0, 4000 * PAGE)])
+    tree.free["/mnt"] = 4000 * PAGE
+    tree.swap_on(tree.loop(backing, pages=4000), pages=3999)
+    tree.dm("other", ["zram0"], "", pages=100)
+    cure = audit(machine=tree.machine).findings[0].advice[0]
+    assert cure.commands[-5:-2] == (
+        "swapoff /dev/loop0",
+        "swapon --discard=once -p 100 /dev/loop0",
+        "swapoff /dev/loop0",
+    )
+    assert cure.commands[-2:] == ("sync -f /mnt", "fstrim /mnt")
+    assert "dm-0 is on it, too. What the old area holds is discarded." in cure.sentence
+
+
+def test_area_beside_others_that_cannot_be_emptied(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    tree.zram(pages=8192, entries=list(range(PAGES)))
+    tree.dm("other", ["zram0"], "", pages=100)
+    tree.swap_on(tree.loop("/dev/zram0", pages=4000, discards=False), pages=3999)
+    cure = audit(machine=tree.machine).findings[0].advice[0]
+    assert cure.commands[-1] == "swapoff /dev/loop0"
+    assert "What it held stays in memory until it is written over: loop0 passes no discards on." in cure.sentence
+
+
 @pytest.mark.parametrize("what", ["dm", "bind mount", "mount inside", "mount of another device", "loop"])
 def test_who_else_is_on_the_device(tmp_path: Path, what: str) -> None:
     """Whatever is above the device and not part of the way down to it keeps it from being reset."""
