@@ -82,9 +82,10 @@ test: setup ## all tests; those of the kernel side boot virtual machines
 	$(PYTHON) -m pytest tests
 
 .PHONY: test-kernels
-test-kernels: setup ## what "make test" does on some kernels only: on all, or two; tables at the end
+test-kernels: setup ## what "make test" does on some kernels only: on all, two or three; tables at the end
 	SWAPTRACE_KERNELS=all $(PYTHON) -m pytest -q $(addprefix tests/kernel/test_,recording.py areas.py userland.py)
-	SWAPTRACE_KERNELS="6.1 6.12" $(PYTHON) -m pytest -q $(addprefix tests/kernel/test_,audit.py zswap.py summary.py)
+	SWAPTRACE_KERNELS="5.10 6.1 6.12" $(PYTHON) -m pytest -q tests/kernel/test_audit.py
+	SWAPTRACE_KERNELS="6.1 6.12" $(PYTHON) -m pytest -q $(addprefix tests/kernel/test_,zswap.py summary.py)
 
 .PHONY: fixtures
 fixtures: setup ## capture anew what the unit tests know of each kernel (tests/data); boots virtual machines

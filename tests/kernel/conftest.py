@@ -29,6 +29,7 @@ from swaptrace.analysis.results import AreaResult, TraceResult
 from swaptrace.events import EventBatch
 from swaptrace.live.sysfs import read_block_state
 from swaptrace.trace.reader import TraceReader
+from tests.kernel.advice_table import Tried, lines
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT / "tests" / "vm"))
@@ -259,6 +260,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(name.ljust(width) + "".join(cell.ljust(8) for cell in cells))
     times = [str(_machine_seconds(kernel, _STARTED)) for kernel in kernels]
     terminalreporter.write_line("machines, seconds".ljust(width) + "".join(time.ljust(8) for time in times))
+    _print_advice(terminalreporter, kernels)
+
+
+def _print_advice(reporter: pytest.TerminalReporter, kernels: list[str]) -> None:
+    """What test_audit.py has noted of commands that were run as printed."""
+    reports = [*reporter.getreports("passed"), *reporter.getreports("failed")]
+    tried = [value for report in reports for _, value in report.user_properties if isinstance(value, Tried)]
+    if tried:
+        reporter.section("advice of the audit")
+        for line in lines(tried, [kernel for kernel in kernels if any(kernel == each.kernel for each in tried)]):
+            reporter.write_line(line)
 
 
 def _machine_seconds(kernel: str, since: float) -> int:

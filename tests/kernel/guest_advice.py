@@ -1,18 +1,21 @@
-"""Scenes for test_audit.py: stackings of layers on zram that a finding can lie behind, built with mkfs's defaults.
+"""Scenes for test_audit.py: every stacking of layers on zram that a finding can lie behind, built with mkfs's defaults.
 
 For each piece of advice that the audit gives there, the scene is built anew, and the printed commands are run exactly
-as they are printed (one `sh -e` for all of them, nothing before: no sync, no settling). NAME.json has for each of
-them: the commands, how they ended, and what the audit says afterwards.
+as they are printed (one `sh -e` for all of them, nothing before: no sync, no settling). scene-NAME.json has for each
+of them: the commands, how they ended, and what the audit says before and afterwards.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +24,28 @@ from zram import run, swap_on
 
 from swaptrace.audit.as_json import as_json
 from swaptrace.audit.audit import audit
+from swaptrace.live.machine import Machine
 from swaptrace.live.workload import Process
 
 PAGES = 1499
 DEVICE = Path("/sys/block/zram0")
 MOUNTS = Path("/tmp/scenes")
+ZSWAP = Path("/sys/module/zswap/parameters/enabled")
+_CROWD, _LARGE = 30000, 20 * PAGES  # pages
 _FILE_MB, _STORE_MB = 32, 768
 _MKFS = {"ext4": ("mkfs.ext4", "-q"), "xfs": ("mkfs.xfs", "-q"), "btrfs": ("mkfs.btrfs", "-q")}
 
 # -- layers: each takes the device (or file) below, and returns the device or file that it makes
 
 
+def _module(name: str, *parameters: str) -> None:
+    if not Path("/sys/module", name).exists():
+        run("modprobe", name, *parameters)
+
+
 def _filesystem(kind: str, below: str) -> Path:
     """Mounted at a place of its own, whose name a shell would take apart."""
-    run("modprobe", kind)
+    _module(kind)
     run(*_MKFS[kind], below)
     point = MOUNTS / f"on {Path(below).name}"
     point.mkdir(parents=True, exist_ok=True)
@@ -53,17 +64,42 @@ def _file(kind: str, below: str, above: int) -> str:
 
 
 def _dm(target: str, below: str) -> str:
-    run("modprobe", "dm-mod")
     sectors = run("blockdev", "--getsz", below).stdout.strip()
-    name = f"scene {Path(below).name}"
-    run("dmsetup", "create", name, "--noudevsync", "--table", f"0 {sectors} {target.format(below)}")
+    return _mapped(f"scene {Path(below).name}", f"0 {sectors} {target.format(below)}")
+
+
+def _mapped(name: str, table: str) -> str:
+    _module("dm_mod")
+    run("dmsetup", "create", name, "--noudevsync", "--table", table)
     # not /dev/mapper/...: that is made by udev, which the guest may not have
     return "/dev/" + run("dmsetup", "info", "-c", "--noheadings", "-o", "blkdevname", name).stdout.strip()
 
 
 def _loop(below: str) -> str:
-    run("modprobe", "loop")
-    return run("losetup", "--find", "--show", "--direct-io=on", below).stdout.strip()
+    _module("loop")
+    return run("losetup", "--find", "--show", "--partscan", "--direct-io=on", below).stdout.strip()
+
+
+def _partition(below: str) -> str:
+    sectors = int(run("blockdev", "--getsz", below).stdout)
+    run("addpart", below, "1", "2048", str(sectors - 2048))
+    return f"{below}p1"
+
+
+def _md(below: str) -> str:
+    _module("raid1")
+    run("mdadm", "--create", "/dev/md0", "--run", "--force", "--level=1", "--raid-devices=1", below)
+    return "/dev/md0"
+
+
+_DEVICES: dict[str, Callable[[str], str]] = {
+    "loop": _loop,
+    "partition": _partition,
+    "md": _md,
+    "dm": partial(_dm, "linear {} 0"),
+    "crypt": partial(_dm, "crypt cipher_null-ecb - 0 {} 0"),  # as cryptsetup has it: discards are not allowed
+    "clear": partial(_dm, "crypt cipher_null-ecb - 0 {} 0 1 allow_discards"),
+}
 
 
 def build(layers: str) -> str:
@@ -72,15 +108,12 @@ def build(layers: str) -> str:
     path, words = "/dev/zram0", layers.split()
     for number, layer in enumerate(words):
         above = len(words) - number - 1
-        if layer in _MKFS:
-            path = _file(layer, path, above)
-        else:
-            path = {"loop": _loop, "dm": lambda below: _dm("linear {} 0", below)}[layer](path)
+        path = _file(layer, path, above) if layer in _MKFS else _DEVICES[layer](path)
     return path
 
 
 def zram() -> None:
-    run("modprobe", "zram", "num_devices=1")
+    _module("zram", "num_devices=1")
     (DEVICE / "disksize").write_text(f"{_STORE_MB}M")
 
 
@@ -93,14 +126,26 @@ def workload(pages: int = PAGES, seed: int = 3) -> None:
 
 def take_down() -> None:
     """Whatever a scene has left, whatever it was: from the top down, again until nothing more gives way."""
+    devices = Path("/sys/block")
+    ZSWAP.write_text("N")
+    while _LIVING:
+        living = _LIVING.pop()
+        living.exit() if isinstance(living, Process) else living.close()
     for swap in Path("/proc/swaps").read_text().splitlines()[1:]:
         run("swapoff", re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), swap.split()[0]), check=False)
+    if "debug_stat" in Path("/proc/mounts").read_text():
+        run("umount", f"{DEVICE}/debug_stat")
     for _ in range(3):
         for point in sorted(MOUNTS.glob("*")):
-            run("umount", str(point), check=False)
-        run("losetup", "-D", check=False)
-        run("dmsetup", "remove_all", check=False)
-    for device in sorted(Path("/sys/block").glob("zram*")):
+            if not run("umount", str(point), check=False).returncode:
+                point.rmdir()
+        for array in sorted(devices.glob("md*/md/array_state")):
+            array.write_text("clear")
+        if any(devices.glob("loop*/loop")):
+            run("losetup", "-D", check=False)
+        if any(devices.glob("dm-*")):
+            run("dmsetup", "remove_all", check=False)
+    for device in sorted(devices.glob("zram*")):
         (device / "reset").write_text("1")
         if device != DEVICE:
             Path("/sys/class/zram-control/hot_remove").write_text(device.name[4:])
@@ -119,22 +164,159 @@ def area(layers: str) -> Callable[[], None]:
     return make
 
 
+def shared(layers: str) -> Callable[[], None]:
+    """The same, and somebody else has a file on its filesystem, and a loop device on that."""
+
+    def make() -> None:
+        area(layers)()
+        (point,) = MOUNTS.glob("*")
+        run("fallocate", "-l", "8M", str(point / "somebody's"))
+        _loop(str(point / "somebody's"))
+
+    return make
+
+
+def halves() -> None:
+    """An area on one half of the device, and somebody's filesystem on the other."""
+    zram()
+    half = (_STORE_MB << 20) // 1024
+    path, other = (_mapped(f"half {n}", f"0 {half} linear /dev/zram0 {n * half}") for n in range(2))
+    _filesystem("ext4", other)
+    swap_on(path)
+    workload()
+
+
+def left_behind() -> None:
+    """A filesystem's data, and then mkswap over it."""
+    zram()
+    run("umount", str(_data("ext4", 2 * PAGES).parent))
+    swap_on("/dev/zram0")
+
+
+def missed() -> None:
+    """What another processor would have to cause within a moment: the counter is put there, the stale entries are."""
+    left_behind()
+    Path("/tmp/debug_stat").write_text(f"version: 1\n       0 {10 * PAGES}\n")
+    run("mount", "--bind", "/tmp/debug_stat", f"{DEVICE}/debug_stat")
+
+
+def nobody() -> None:
+    """Data that a swap area behind device mapper has left."""
+    swap_on(path := build("dm"))
+    workload()
+    run("swapoff", path)
+    run("dmsetup", "remove_all")
+
+
+def deleted(layers: str) -> Callable[[], None]:
+    """A file that was deleted, larger than what the filesystem keeps for itself; and another one deleted just now."""
+
+    def make() -> None:
+        zram()
+        (path := _data(layers, _LARGE)).unlink()
+        run("sync", "-f", str(path.parent))
+        _write(path, 2 * PAGES)
+        path.unlink()
+
+    return make
+
+
+def _data(kind: str, pages: int) -> Path:
+    """A file on a filesystem on zram, all of it written."""
+    path = _filesystem(kind, "/dev/zram0") / "data"
+    _write(path, pages)
+    return path
+
+
+def _write(path: Path, pages: int) -> None:
+    piece = os.urandom(4096 * PAGES)
+    with path.open("wb") as file:
+        for _ in range(pages // PAGES):
+            file.write(piece)
+        os.fsync(file.fileno())
+
+
+def double() -> None:
+    zram()
+    swap_on("/dev/zram0")
+    ZSWAP.write_text("Y")
+    workload()
+
+
+_LIVING: list[Any] = []  # processes and memory that a scene keeps until it is taken down
+_MAP_LOCKED = 0x2000  # Linux's, which Python does not name
+
+
+def crowded() -> None:
+    """More in swap than memory has room for: what is left is locked away, but for three quarters of what is needed.
+
+    Step by step: what is locked pushes other pages out, of which some are available again.
+    """
+    swap_on(build("dm"))
+    process = Process(_CROWD, "compressible", 5)
+    _LIVING.append(process)
+    process.page_out()
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_LOCKED
+    while (left := Machine().meminfo()["MemAvailable"] - 3 * _CROWD * mmap.PAGESIZE // 4) > 0:
+        _LIVING.append(mmap.mmap(-1, max(left, 1 << 20), flags=flags))
+
+
 @dataclass(frozen=True)
 class Scene:
-    """What the audit must find where `make` has been."""
+    """What the audit must find where `make` has been; what that is, in words.
+
+    drops: so many pages of zram0 are gone after each piece of advice. (Of an area's those that slot caches hold are in
+    use, up to 6.12.)
+    """
 
     finding: str
+    stacking: str
     make: Callable[[], None]
+    drops: int = PAGES // 2
+
+
+def _areas(finding: str, *stacks: str) -> dict[str, Scene]:
+    """Scenes of swap areas, by what is below them."""
+    return {stack: Scene(finding, _in_words(stack), area(stack)) for stack in stacks}
+
+
+def _shared(finding: str, *stacks: str, drops: int = Scene.drops) -> dict[str, Scene]:
+    return {
+        f"shared {stack}": Scene(finding, f"{_in_words(stack)}, with another file there", shared(stack), drops)
+        for stack in stacks
+    }
+
+
+def _in_words(stack: str) -> str:
+    words = [{"clear": "crypt (with discards)"}.get(word, word) for word in reversed(stack.split())]
+    return " on ".join([*words, "zram"])
 
 
 SCENES = {
-    **{f"file-{layers}": Scene("stale-behind-file", area(layers)) for layers in (
-        "ext4", "btrfs", "dm xfs", "dm btrfs", "loop ext4",
-    )},
+    **_areas(
+        "stale-behind-file", "ext4", "xfs", "btrfs", "dm ext4", "dm xfs", "dm btrfs", "crypt ext4", "md ext4",
+        "loop ext4", "loop partition xfs", "dm loop ext4", "ext4 loop ext4", "xfs loop dm ext4",
+    ),
+    **_areas(
+        "stale-behind-loop", "loop", "dm loop", "ext4 loop", "xfs loop", "btrfs loop", "dm ext4 loop",
+    ),
+    **_areas("stale-behind-dm", "dm", "dm dm", "loop dm", "ext4 loop dm", "crypt", "clear"),
+    **_areas("stale-behind-device", "md", "loop partition", "ext4 loop partition"),
+    **_shared("stale-behind-file", "ext4", "dm xfs"),
+    **_shared("stale-behind-file", "crypt ext4", drops=0),
+    **_shared("stale-behind-loop", "ext4 loop", "xfs loop"),
+    "halves": Scene("stale-behind-dm", "dm on a part of zram, ext4 on dm on another", halves),
+    "left-behind": Scene("stale-left-behind", "zram, after ext4", left_behind, 2 * PAGES),
+    "missed": Scene("missed-notifications", "zram", missed, 2 * PAGES),
+    "nobody": Scene("store-without-user", "nothing on zram, after dm", nobody),
+    **{f"deleted {kind}": Scene("freed-blocks-kept", f"{kind} on zram", deleted(kind), _LARGE + 2 * PAGES)
+       for kind in _MKFS},
+    "crowded": Scene("stale-behind-dm", "dm on zram, more in swap than fits into memory", crowded, _CROWD),
+    "zswap": Scene("zswap-before-zram", "zswap before zram", double, 0),
 }  # fmt: skip
 
 # What does not differ from kernel to kernel is in the others.
-FEW = ("file-dm xfs",)
+FEW = ("dm xfs",)
 
 
 def play(scene: Scene, folder: Path, name: str) -> None:
@@ -158,7 +340,8 @@ def play(scene: Scene, folder: Path, name: str) -> None:
 
 def _look() -> dict[str, Any]:
     """What the audit says, and the kernel's own figures of zram0."""
-    return {**as_json(audit()), "mm_stat": (DEVICE / "mm_stat").read_text().split()}
+    return {**as_json(audit()), "mm_stat": (DEVICE / "mm_stat").read_text().split(),
+            "mountinfo": Path("/proc/self/mountinfo").read_text()}  # fmt: skip
 
 
 def _run(commands: list[str]) -> dict[str, Any]:

@@ -285,10 +285,11 @@ def on_a_clean_slate(rig: Rig, do: Callable[[Rig], None]) -> None:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    folder, programs, *names = Path(sys.argv[1]), *sys.argv[2:]
+    os.environ["PATH"] += f":{programs}"  # what the machine need not have: mdadm
     rigs = {name: partial(on_a_clean_slate, Rig(folder, name), do) for name, do in RIGS.items()}
     scenes = {f"scene {name}": partial(play, scene, folder, name) for name, scene in SCENES.items()}
-    run_all([*rigs, *(f"scene {name}" for name in sys.argv[2:] or FEW)], rigs | scenes)
+    run_all([*rigs, *(f"scene {name}" for name in names or FEW)], rigs | scenes)
 
 
 if __name__ == "__main__":
