@@ -209,7 +209,10 @@ def nobody() -> None:
 
 
 def deleted(layers: str) -> Callable[[], None]:
-    """A file that was deleted, larger than what the filesystem keeps for itself; and another one deleted just now."""
+    """A file that was deleted, larger than what the filesystem keeps for itself; and another one deleted just now.
+
+    The latter may be where the former was: two PAGES of all are free only when the journal is written.
+    """
 
     def make() -> None:
         zram()
@@ -309,7 +312,7 @@ SCENES = {
     "left-behind": Scene("stale-left-behind", "zram, after ext4", left_behind, 2 * PAGES),
     "missed": Scene("missed-notifications", "zram", missed, 2 * PAGES),
     "nobody": Scene("store-without-user", "nothing on zram, after dm", nobody),
-    **{f"deleted {kind}": Scene("freed-blocks-kept", f"{kind} on zram", deleted(kind), _LARGE + 2 * PAGES)
+    **{f"deleted {kind}": Scene("freed-blocks-kept", f"{kind} on zram", deleted(kind), _LARGE - PAGES)
        for kind in _MKFS},
     "crowded": Scene("stale-behind-dm", "dm on zram, more in swap than fits into memory", crowded, _CROWD),
     "zswap": Scene("zswap-before-zram", "zswap before zram", double, 0),
