@@ -36,7 +36,13 @@ struct task_name {
 
 BPF_RINGBUF_OUTPUT(ring, RING_PAGES);
 BPF_PERCPU_ARRAY(lost, u64, EVENT_KINDS);
-BPF_TABLE("lru_hash", u32, u8, known_tasks, 16384);
+
+/*
+ * The processes whose names were told, by their numbers' low bits: an array, for an LRU table on kernels before 6.17
+ * evicts what was just put in. Where two processes have the same bits, names are told again.
+ */
+#define KNOWN_TASKS 16384
+BPF_ARRAY(known_tasks, u32, KNOWN_TASKS);
 
 /*
  * What each processor is at. Arrays of one element a processor, of a cache line's size, not per-CPU arrays: only a
@@ -142,10 +148,9 @@ static inline void call_returned(u32 kind, u32 pages)
  */
 static inline u32 process_of(u64 thread)
 {
-	u32 tgid = thread >> 32;
+	u32 tgid = thread >> 32, place = tgid & (KNOWN_TASKS - 1), *known;
 	struct processor *here = this_processor();
 	struct event event = {};
-	u8 yes = 1;
 
 #ifdef SUMMARY
 	return tgid; /* nobody asks for names */
@@ -154,9 +159,10 @@ static inline u32 process_of(u64 thread)
 		return tgid;
 	if (here)
 		here->last_tgid = tgid;
-	if (known_tasks.lookup(&tgid))
+	known = known_tasks.lookup(&place);
+	if (!known || *known == tgid)
 		return tgid;
-	known_tasks.update(&tgid, &yes);
+	*known = tgid;
 	event.time = bpf_ktime_get_ns();
 	event.kind = EVENT_TASK;
 	event.tgid = tgid;

@@ -14,19 +14,37 @@
 static void *(*get_current_task_btf)(void) = (void *)158;
 static void *(*get_task_pt_regs)(void *task) = (void *)175;
 
-/* The registers with which the current task entered the kernel; a page fault leaves -1 as the number of the call. */
-static inline s32 current_syscall(u64 task)
+static inline u64 this_task(void)
 {
-	u64 regs;
-	s32 number = -1; /* the low half of orig_ax, all of syscallno */
 #ifdef HAVE_TASK_PT_REGS
-	regs = (u64)get_task_pt_regs((void *)task);
-	LOAD(number, regs + REGS_SYSCALL);
+	return (u64)get_current_task_btf();
+#else
+	return bpf_get_current_task();
+#endif
+}
+
+/* The registers with which a task entered the kernel. */
+static inline u64 entry_registers(u64 task)
+{
+#ifdef HAVE_TASK_PT_REGS
+	return (u64)get_task_pt_regs((void *)task);
 #else
 	u64 stack = 0;
 
 	READ(stack, task + OFF_TASK_STACK);
-	regs = stack + THREAD_SIZE - SIZE_PT_REGS;
+	return stack + THREAD_SIZE - SIZE_PT_REGS;
+#endif
+}
+
+/* The number of the system call that a task is in; a page fault leaves -1. */
+static inline s32 current_syscall(u64 task)
+{
+	u64 regs = entry_registers(task);
+	s32 number = -1; /* the low half of orig_ax, all of syscallno */
+
+#ifdef HAVE_TASK_PT_REGS
+	LOAD(number, regs + REGS_SYSCALL);
+#else
 	READ(number, regs + REGS_SYSCALL);
 #endif
 	return number;
@@ -34,11 +52,7 @@ static inline s32 current_syscall(u64 task)
 
 static inline u32 free_reason(void)
 {
-#ifdef HAVE_TASK_PT_REGS
-	u64 task = (u64)get_current_task_btf();
-#else
-	u64 task = bpf_get_current_task();
-#endif
+	u64 task = this_task();
 	u32 flags = 0;
 
 	LOAD(flags, task + OFF_TASK_FLAGS);

@@ -1,132 +1,203 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * swapon(2) and swapoff(2): arguments and result, and which swap type they made or ended.
+ * swapon(2) and swapoff(2): path, flags and result, and which swap type they made or ended.
  *
- * The type is not in the arguments: after each call, the kernel's own table of areas (swap_info[], mm/swapfile.c)
- * tells. The recorder itself makes one call that fails, in order to learn of the areas that are on already.
+ * The type is in no argument of the call: the kernel sets up, or gives up, what it keeps for an area in the same
+ * thread, by functions that have it. A path does not fit into an event: pieces of it come first, in events of their
+ * own. So there is no table that could be full, and what the ring has no room for is counted as everything else.
  */
 
-#define SWP_USED 1
-#define SWP_WRITEOK 2
-#define PATH_LENGTH 256
-#define MAX_CALLS 64
+#define PATH_PIECE 16	/* bytes: the fields from `slot` on, up to `tgid` */
+#define PATH_PIECES 256 /* PATH_MAX (include/uapi/linux/limits.h) is 4096 */
+#define NO_TYPE 255
+#define SWP_PAGE_DISCARD (1 << 10) /* include/linux/swap.h: the same on every kernel since 5.0 */
 
+/* The area that a thread's call is about, by the low bits of the thread's number; see zram_io_running in zram.c. */
+struct swap_call {
+	u64 thread; /* 0: none is known */
+	u32 type;
+	u32 slots;
+};
+
+/* What the recorder asks for: the areas that are on, by type. */
 struct swap_area {
 	u64 swap_file; /* tells an area from the next one of the same type */
 	u32 flags;
 	u32 pages;
 	s32 priority;
-	u32 on;
-};
-
-struct swap_call {
-	u64 path_pointer;
-	u32 reserved;
-	s32 flags;
-	s32 result;
-	s32 type; /* -1: none */
-	struct swap_area area;
-	char path[PATH_LENGTH];
+	u32 padding;
 };
 
 BPF_ARRAY(swap_areas, struct swap_area, MAX_SWAP_TYPES);
-BPF_TABLE("lru_hash", u32, struct swap_call, swap_calls, MAX_CALLS); /* by the number in the event */
-BPF_HASH(swap_calls_running, u64, struct swap_call, 256);
 
-BPF_PERCPU_ARRAY(swap_call_scratch, struct swap_call, 1);
-
-static inline int swap_call_enter(void *ctx, u8 kind)
+/* At a call of the recorder's own, which fails: copy what it is to see of swap_info[] (mm/swapfile.c). */
+static inline void look_at_areas(void)
 {
-	u64 id = bpf_get_current_pid_tgid(), arguments = SYSCALL_ARGUMENTS(ctx), path = 0, flags = 0;
-	u32 zero = 0;
-	struct swap_call *call = swap_call_scratch.lookup(&zero);
+	for (u32 i = 0; i < MAX_SWAP_TYPES; i++) {
+		u32 index = i;
+		struct swap_area *area = swap_areas.lookup(&index);
+		u64 info = 0;
+		s16 priority = 0;
+
+		READ(info, SWAP_INFO + 8 * i);
+		if (!area || !info)
+			continue;
+		READ(area->swap_file, info + OFF_SWAP_FILE);
+		READ(area->flags, info + OFF_SWAP_FLAGS);
+		READ(area->pages, info + OFF_SWAP_PAGES);
+		READ(priority, info + OFF_SWAP_PRIO);
+		area->priority = priority;
+	}
+}
+
+#define MAX_SWAP_CALLS 1024
+BPF_ARRAY(swap_calls_running, struct swap_call, MAX_SWAP_CALLS);
+
+static inline struct swap_call *running_swap_call(u64 thread)
+{
+	u32 place = thread & (MAX_SWAP_CALLS - 1);
+
+	return swap_calls_running.lookup(&place);
+}
+
+/* Should this end another thread's: that one's call has no type then, which the recorder counts as lost. */
+static inline void area_of_call(u64 thread, u32 type, u32 slots)
+{
+	struct swap_call *call = running_swap_call(thread);
 
 	if (!call)
-		return 0;
-	READ(path, arguments + REGS_SYSCALL_ARG0);
+		return;
+	call->type = type;
+	call->slots = slots;
+	call->thread = thread;
+}
+
+/* Tell of a path in user space, piece by piece: the last one has its zero byte. What cannot be read is not told. */
+static inline void emit_path(u64 path, u32 thread)
+{
+	struct event event = {};
+	char piece[PATH_PIECE + 1]; /* that it is whole shows by the byte behind it */
+
+	event.time = bpf_ktime_get_ns();
+	event.tgid = thread;
+	for (u32 i = 0; i < PATH_PIECES; i++) {
+		s64 length = bpf_probe_read_user_str(piece, sizeof(piece), (void *)(path + PATH_PIECE * i));
+
+		if (length <= 0)
+			return;
+		__builtin_memcpy(&event.slot, piece, PATH_PIECE);
+		event.run = i;
+		event.kind = EVENT_PATH;
+		emit(&event, 1);
+		if (length <= PATH_PIECE)
+			return;
+	}
+}
+
+/* What the kernel made of a call of swapon that went well. */
+static inline void tell_of_area(struct event *event, u32 type)
+{
+	u64 info = 0;
+	u32 flags = 0;
+	s16 priority = 0;
+
+	READ(info, SWAP_INFO + 8 * (u64)(type & (MAX_SWAP_TYPES - 1)));
+	READ(priority, info + OFF_SWAP_PRIO);
+	READ(flags, info + OFF_SWAP_FLAGS);
+	event->run = priority;
+	if (flags & SWP_PAGE_DISCARD)
+		event->flags |= AREA_DISCARDS;
+}
+
+/*
+ * The call's arguments are still in the registers with which it entered the kernel. Paths are read at the end, not at
+ * the start: by then the kernel itself has touched them, so they are there to be read.
+ */
+static inline void emit_call(u64 thread, u8 kind, u32 type, u32 slots, s32 result)
+{
+	u64 registers = entry_registers(this_task()), path = 0, flags = 0;
+	struct event event = {};
+
+	READ(path, registers + REGS_SYSCALL_ARG0);
 	if (kind == EVENT_SWAPON)
-		READ(flags, arguments + REGS_SYSCALL_ARG1);
-	call->path_pointer = path;
-	call->flags = flags;
-	call->type = -1;
-	swap_calls_running.update(&id, call);
-	call_entered(kind, 1);
+		READ(flags, registers + REGS_SYSCALL_ARG1);
+#ifndef SUMMARY
+	emit_path(path, thread);
+#endif
+	event.tgid = process_of(thread);
+	event.time = bpf_ktime_get_ns();
+	event.slot = thread;
+	event.size = slots;
+	event.arg = result < 0 ? -result : 0;
+	event.flags = flags;
+	if (kind == EVENT_SWAPON && type != NO_TYPE)
+		tell_of_area(&event, type);
+	event.device = type;
+	event.kind = kind;
+	emit(&event, 1);
+}
+
+/* init_swap_address_space(unsigned int type, unsigned long nr_pages), and others of that shape */
+int swap_area_set_up(void *ctx)
+{
+	area_of_call(bpf_get_current_pid_tgid(), ARG(ctx, 0), ARG(ctx, 1));
+	return 0;
+}
+
+/*
+ * exit_swap_address_space(unsigned int type), and others of that shape: the area has no slot in use any more, and
+ * nothing can fail from here on. Told of now, for as soon as the call returns another area may have its type.
+ */
+int swap_area_given_up(void *ctx)
+{
+	u64 thread = bpf_get_current_pid_tgid();
+	u32 type = ARG(ctx, 0);
+
+	area_of_call(thread, type, 0);
+	emit_call(thread, EVENT_SWAPOFF, type, 0, 0);
 	return 0;
 }
 
 int swapon_enter(void *ctx)
 {
-	return swap_call_enter(ctx, EVENT_SWAPON);
+	call_entered(EVENT_SWAPON, 1);
+	return 0;
 }
 
 int swapoff_enter(void *ctx)
 {
-	return swap_call_enter(ctx, EVENT_SWAPOFF);
-}
-
-/* Compare swap_info[] with what it was after the last call; returns the type that was switched on or off, or -1. */
-static inline s32 look_at_areas(struct swap_area *changed)
-{
-	s32 type = -1;
-
-	for (u32 i = 0; i < MAX_SWAP_TYPES; i++) {
-		u32 index = i;
-		struct swap_area now = {}, *before = swap_areas.lookup(&index);
-		u64 info = 0;
-		s16 priority = 0;
-
-		READ(info, SWAP_INFO + 8 * i);
-		if (!before || !info)
-			continue;
-		READ(now.swap_file, info + OFF_SWAP_FILE);
-		READ(now.flags, info + OFF_SWAP_FLAGS);
-		READ(now.pages, info + OFF_SWAP_PAGES);
-		READ(priority, info + OFF_SWAP_PRIO);
-		now.priority = priority;
-		now.on = (now.flags & SWP_WRITEOK) != 0;
-		if (now.on != before->on || (now.on && now.swap_file != before->swap_file)) {
-			type = i;
-			*changed = now.on ? now : *before;
-		}
-		*before = now;
-	}
-	return type;
+	call_entered(EVENT_SWAPOFF, 1);
+	return 0;
 }
 
 static inline int swap_call_return(void *ctx, u8 kind)
 {
-	u64 id = bpf_get_current_pid_tgid();
-	u32 zero = 0;
-	struct swap_call *running = swap_calls_running.lookup(&id), *call = swap_call_scratch.lookup(&zero);
-	struct event event = {};
+	u64 thread = bpf_get_current_pid_tgid();
+	struct swap_call *call = running_swap_call(thread);
+	s32 result = RETURN_VALUE(ctx, 1);
+	u32 type = NO_TYPE, slots = 0;
 
-	if (!running || !call)
-		return 0;
 	call_returned(kind, 1);
-	call->flags = running->flags;
-	call->result = RETURN_VALUE(ctx, 1);
-	call->path[0] = 0;
-	/* Now, not at the call's start: by now the kernel itself has touched the path, so it is there to be read. */
-	bpf_probe_read_user_str(call->path, PATH_LENGTH, (void *)running->path_pointer);
-	swap_calls_running.delete(&id);
-	call->type = look_at_areas(&call->area);
+	if (thread >> 32 == RECORDER) {
+		look_at_areas();
 #ifdef OFF_ZRAM_POOL
-	if (id >> 32 == RECORDER)
 		look_at_pool();
 #endif
 #ifdef ZSWAP_POOLS
-	if (id >> 32 == RECORDER)
 		look_at_zswap_pools();
 #endif
-	event.slot = bpf_get_prandom_u32();
-	swap_calls.update(&event.slot, call);
-
-	event.tgid = current_task();
-	event.time = bpf_ktime_get_ns();
-	event.arg = call->result < 0 ? -call->result : 0;
-	event.kind = kind;
-	event.device = call->type;
-	emit(&event, 1);
+		return 0;
+	}
+	if (call && call->thread == thread) {
+		call->thread = 0;
+		if (!result && kind == EVENT_SWAPOFF)
+			return 0; /* it was told of already */
+		if (!result) {
+			type = call->type;
+			slots = call->slots;
+		}
+	}
+	emit_call(thread, kind, type, slots, result);
 	return 0;
 }
 

@@ -48,8 +48,10 @@ class SwapArea:
     """One swap area. (swap_type, generation) names it; generations count from 0 per type within a trace.
 
     extents: (first slot, first store index, slots), what the store's indexes are; empty without a store of its own.
-    slots: the area's size in slots, the header's (offset 0) included. used: slots in use when this was read. discards:
-    whether the kernel discards clusters that become free (SWP_PAGE_DISCARD); None in older traces, which do not tell.
+    slots: the area's size in slots, the header's (offset 0) included. used: slots in use when this was read.
+    backing: zram, zswap, disk, or unknown; not_told: why it is unknown, as half a sentence.
+    discards: whether the kernel discards clusters that become free (SWP_PAGE_DISCARD); None in older traces, which
+    do not tell.
     """
 
     path: str
@@ -62,6 +64,7 @@ class SwapArea:
     extents: tuple[tuple[Pages, Pages, Pages], ...] = ()
     generation: Amount = 0
     discards: bool | None = None
+    not_told: str = ""
 
 
 @dataclass(frozen=True)

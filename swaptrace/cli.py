@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from swaptrace import version
 from swaptrace.errors import Problem
 
 __all__ = ["main"]
@@ -65,8 +66,14 @@ class _Commands(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"swaptrace, version {version() or '(not known: its package has no metadata)'}")
+        ctx.exit()
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="swaptrace")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show it.")
 def cli() -> None:
     """How much memory do stale swap slots hold, and how much of it do slot-free notifications give back?"""
 

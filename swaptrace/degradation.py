@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from swaptrace.areas import Store
 
 __all__ = [
+    "AREA_GIVEN_UP",
+    "AREA_SET_UP",
     "BLIND",
     "DROPPED",
     "FEATURES",
+    "MEMORY_CGROUPS",
     "NOTIFICATION",
     "RECOMPRESSION",
     "RESET",
@@ -66,6 +69,9 @@ ZSWAP_NOTIFICATION = "notification of zswap"
 ZSWAP_DROPPED = "zswap entry dropped"
 ZSWAP_WRITEBACK = "zswap entry written back"
 ZSWAP_WRITEBACK_ENTRY = "which entry zswap writes back"
+AREA_SET_UP = "swap type of a swapon"
+AREA_GIVEN_UP = "swap type of a swapoff"
+MEMORY_CGROUPS = "memory cgroup of a page"
 SWAPON = "swapon"
 SWAPOFF = "swapoff"
 
@@ -96,6 +102,9 @@ WITHOUT: dict[str, Without] = {
     ZSWAP_DROPPED: Without("what zswap holds is not seen, for it gives up entries"),
     ZSWAP_WRITEBACK: Without("what zswap holds is not seen, for it writes entries back"),
     ZSWAP_WRITEBACK_ENTRY: Without("what zswap holds is not seen, for it writes entries back"),
+    MEMORY_CGROUPS: Without("whose pages were swapped, by memory cgroup, is not known"),
+    AREA_SET_UP: Without("which slots an area has that is switched on while recording is not known"),
+    AREA_GIVEN_UP: Without("areas switched off while recording are not noticed"),
     SWAPON: Without("which swap type an area has, and hence which slots are its, is not known"),
     SWAPOFF: Without("areas switched off while recording are not noticed"),
 }

@@ -5,8 +5,8 @@ tables below, so they cannot differ. What each field means for each kind:
 
 | kind    | device     | slot           | run   | size (bytes)          | arg                    | flags           |
 |---------|------------|----------------|-------|-----------------------|------------------------|-----------------|
-| SWAPON  | swap type  | number of call | 0     | 0                     | -errno, 0 for success  |                 |
-| SWAPOFF | swap type  | number of call | 0     | 0                     | -errno, 0 for success  |                 |
+| SWAPON  | swap type, | thread         | 0     | 0                     | errno, 0 for success   |                 |
+| SWAPOFF | or 255     | thread         | 0     | 0                     | errno, 0 for success   |                 |
 | STORE   | store      | store index    | 1     | compressed            | memory cgroup          | SAME, HUGE, ... |
 | LOAD    | store      | store index    | pages | 0                     | 0                      |                 |
 | ALLOC   | swap type  | swap offset    | slots | 0                     | 0                      |                 |
@@ -14,6 +14,7 @@ tables below, so they cannot differ. What each field means for each kind:
 | DROP    | store      | store index    | 1     | compressed            | 0                      | SAME, REPLACED, |
 |         |            |                |       |                       |                        | ANY_POLICY, ... |
 | NOTIFY  | store      | store index    | 1     | compressed, dropped   | duration (ns)          | DROPPED, MISSED |
+| PATH    | never in a trace: see PATH_BYTES                                                                      |||||
 | TASK    | the 16 bytes of slot, size, arg and flags hold the command name of `tgid`                             |||||
 | PRESENT | store      | store index    | pages | 0: not known, or SAME | 0                      | SAME, HUGE, ... |
 | RESET   | store      | 0              | 0     | 0                     | 0                      |                 |
@@ -28,7 +29,9 @@ when the recording began. MOVED: the entry stays, but its object goes from memor
 the request; what it drops has DROP events of its own, which come first. FAILED is a request to write that the store
 refused (zram's mem_limit, no memory): `slot` is the first page that was not stored, `arg` how many of the request were
 not, and `run` how often the store tried and failed, as it counts them in failed_writes. Pages before that one have
-STORE events of their own, which come first; what the page had before, it has still.
+STORE events of their own, which come first; what the page had before, it has still. SWAPON and
+SWAPOFF: 255 is no type that there is (the call failed, or its area is not known); the recorder takes the rest of what
+the kernel says of a call out of the event, and puts it into a SwapCall.
 """
 
 from __future__ import annotations
@@ -45,7 +48,9 @@ from numpy.typing import NDArray
 from swaptrace.areas import Store, SwapArea
 
 __all__ = [
+    "AREA_DISCARDS",
     "EVENT",
+    "PATH_BYTES",
     "REASON_SHIFT",
     "EventBatch",
     "EventFlag",
@@ -72,6 +77,7 @@ class EventKind(IntEnum):
     MOVED = 12
     DISCARD = 13
     FAILED = 14
+    PATH = 15
 
 
 class EventFlag(IntFlag):
@@ -103,6 +109,12 @@ class FreeReason(IntEnum):
 
 REASON_SHIFT = 8
 
+#: PATH: this many bytes of a call's path, from `slot` on; `run` counts the pieces, `tgid` is the thread.
+PATH_BYTES = 16
+
+#: In the flags of a SWAPON in the ring, above all that swapon(2) takes: the area discards (SwapArea.discards).
+AREA_DISCARDS = 1 << 31
+
 _FIELDS: tuple[tuple[str, type[np.unsignedinteger[Any]], str], ...] = (
     ("time", np.uint64, "CLOCK_MONOTONIC, ns"),
     ("slot", np.uint32, "swap offset or store index, pages"),
@@ -128,7 +140,7 @@ def c_definitions() -> str:
     """`struct event` and the constants of this module, as C for the BPF programs."""
     lines = ["struct event {"]
     lines += [f"\tu{8 * np.dtype(kind).itemsize} {name}; /* {what} */" for name, kind, what in _FIELDS]
-    lines += ["};", f"#define REASON_SHIFT {REASON_SHIFT}"]
+    lines += ["};", f"#define REASON_SHIFT {REASON_SHIFT}", f"#define AREA_DISCARDS {AREA_DISCARDS}U"]
     for enum, prefix in ((EventKind, "EVENT"), (EventFlag, "FLAG"), (FreeReason, "REASON")):
         lines += [f"#define {prefix}_{member.name} {member.value}" for member in enum]
     lines.append(f"#define EVENT_KINDS {max(EventKind) + 1}")

@@ -372,6 +372,7 @@ class Analysis:
             swap_type=area.swap_type,
             generation=area.generation,
             backing=area.backing,
+            not_understood=area.not_told,
             zram=model.store.name if model.store and area.backing == "zram" else None,
             store=model.store.name if model.store else None,
             table_bytes=model.store.table_bytes if model.store else None,

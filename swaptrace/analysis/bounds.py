@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from swaptrace.analysis.results import AreaResult, Range
 
-__all__ = ["all_unknown", "figures", "with_bounds"]
+__all__ = ["all_unknown", "figures", "not_understood", "with_bounds"]
 
 Kinds = frozenset[str]
 
@@ -112,6 +112,9 @@ _NO_RULE: dict[str, Kinds] = {
     "censored": _STATE | {"ALLOC"},
     "notification_ns": frozenset({"NOTIFY"}),
 }
+
+#: What is known of every area: the swap map tells it.
+_OF_THE_SWAP_MAP = ("frees", "free_reasons", "used_slots")
 
 _INTEGRALS = ("duplicate.compr_bytes", "recovered.compr_bytes", "leaked.compr_bytes")
 _COUNTS = [name for name in _RULES if name in AreaResult.__dataclass_fields__]
@@ -211,6 +214,14 @@ def with_bounds(
 def all_unknown(area: AreaResult, why: str) -> dict[str, str]:
     """Every figure that what was lost may have changed, with the reason."""
     return dict.fromkeys([*_no_rules(area), *figures(area)], why)
+
+
+def not_understood(area: AreaResult) -> AreaResult:
+    """An area of which it is not known what lies behind it: what was counted is not what happened in its store."""
+    why = f"what lies behind this area is not known: {area.not_understood}"
+    hidden = {name for name in (*_no_rules(area), *figures(area)) if name.split(".")[0] not in _OF_THE_SWAP_MAP}
+    ranges = {name: found for name, found in area.ranges.items() if name not in hidden}
+    return replace(area, ranges=ranges, unknown=area.unknown | dict.fromkeys(hidden, why))
 
 
 def _sure(area: AreaResult, figure: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.analysis.bounds import with_bounds
+from swaptrace.analysis.bounds import not_understood, with_bounds
 from swaptrace.analysis.results import AreaResult, Content, TraceResult
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.degradation import SLOT_ALLOCATED
@@ -188,7 +188,7 @@ def trace_result(
     **trace: Any,
 ) -> TraceResult:
     """The whole result, without policies that are not predicted; of areas with ranges instead of figures if events
-    were lost.
+    were lost, or with what is known of them.
 
     part: only a part of the recording was counted. trace: what else there is to say of it, by name.
     """
@@ -197,6 +197,7 @@ def trace_result(
     if lost:
         page, cluster = header.page_size, header.cluster_slots
         areas = [with_bounds(area, lost, missed, page_size=page, cluster_slots=cluster, part=part) for area in areas]
+    areas = [not_understood(area) if area.not_understood else area for area in areas]
     about = {
         "format_version": header.format_version,
         "kernel": header.kernel,

@@ -173,6 +173,7 @@ class AreaResult:
     ranges: dict[str, Range] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     not_told: dict[str, str] = field(default_factory=dict)
+    not_understood: str = ""  # why it is not known what lies behind the area, as half a sentence; "" if it is
     shown: tuple[str, ...] = ()  # the policies that reports are to show; all if empty
     discards: bool | None = None  # clusters that become free (SWP_PAGE_DISCARD); None if the trace does not tell
     not_predicted: dict[str, str] = field(default_factory=dict)  # policies that are not in `policies`, and why

@@ -14,6 +14,7 @@ from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import c_definitions
 from swaptrace.live.arch import Architecture
 from swaptrace.live.btf import KernelTypes
+from swaptrace.live.ground import memory_subsystem, swap_info
 from swaptrace.live.layout import MissingLayout, layout
 from swaptrace.live.probes import ZSWAP, Choice, Symbols
 from swaptrace.summary.figures import Limits
@@ -86,7 +87,7 @@ def assemble(
     pools = symbols.addresses({"zswap_pools"}).get("zswap_pools", 0) if options.zswap_in_zsmalloc else 0
     constants: dict[str, str | int] = {
         **_layout(types, zram=zram, zswap=zswap, zswap_pools=pools),
-        **_memory_subsystem(symbols),
+        **({"MEMORY_SUBSYSTEM": f"{memory:#x}ULL"} if (memory := memory_subsystem(symbols)) else {}),
         **arch.definitions(),
         "RECORDER": recorder,
         "ZRAM_DEVICES": ZSWAP_STORES,
@@ -94,7 +95,7 @@ def assemble(
         "RING_PAGES": options.ring_bytes // _PAGE_SIZE,
         **({"TIME_FREES": 1} if options.time_frees else {}),
         **({"ZRAM_TRIES_ALL_PAGES": 1} if symbols.alike({_EACH_PAGE}) else {}),
-        "SWAP_INFO": f"{_swap_info(symbols):#x}ULL",
+        "SWAP_INFO": f"{swap_info(symbols):#x}ULL",
     }
     summary = options.summary
     if "MEMORY_SUBSYSTEM" not in constants or summary is not None:  # which does not ask for cgroups
@@ -119,19 +120,3 @@ def _layout(types: KernelTypes, *, zram: bool, zswap: bool, zswap_pools: int) ->
         raise EnvironmentProblem(
             f"the kernel's type information does not tell: {missing}", "please report the output of: swaptrace check"
         ) from None
-
-
-def _memory_subsystem(symbols: Symbols) -> dict[str, str]:
-    """Where the memory controller's cgroup subsystem is: by it the programs know a memory cgroup."""
-    address = symbols.addresses({"memory_cgrp_subsys"}).get("memory_cgrp_subsys", 0)
-    return {"MEMORY_SUBSYSTEM": f"{address:#x}ULL"} if address else {}
-
-
-def _swap_info(symbols: Symbols) -> int:
-    address = symbols.addresses({"swap_info"}).get("swap_info", 0)
-    if not address:
-        raise EnvironmentProblem(
-            "the kernel does not tell where swap_info[] is",
-            "run as root, with a kernel built with CONFIG_KALLSYMS_ALL=y",
-        )
-    return address

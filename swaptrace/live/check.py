@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 
 from rich import box
@@ -10,12 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swaptrace.errors import Problem
-from swaptrace.live.arch import architecture
-from swaptrace.live.btf import KernelTypes
-from swaptrace.live.environment import Requirement, features_off, missing_views, requirements
-from swaptrace.live.layout import MissingLayout, layout
-from swaptrace.live.probes import ZSWAP, Choice, Symbols, choose
+from swaptrace.degradation import WITHOUT
+from swaptrace.errors import EnvironmentProblem
+from swaptrace.live.environment import Requirement, missing_views
+from swaptrace.live.ground import Ground, requirements
+from swaptrace.live.probes import Choice
 
 __all__ = ["Check", "check", "print_check"]
 
@@ -31,33 +31,23 @@ class Check:
 
     @property
     def possible(self) -> bool:
-        """Whether record would work: all requirements are met, and all required events have a function."""
-        events = all(choice.chosen for choice in self.choices if choice.probe.required)
-        return all(need.met for need in self.requirements) and bool(self.choices) and events
+        """Whether record would start: it asks the same questions."""
+        return all(need.met for need in self.requirements)
 
 
-def check() -> Check:
+def check(ground: Ground | None = None) -> Check:
     """Look at this machine; changes nothing, attaches nothing."""
-    needs = list(requirements())
+    ground = ground or Ground()
+    needs, notes = list(requirements(ground)), missing_views(ground.root)
     choices: list[Choice] = []
-    notes = missing_views()
-    try:
-        types = KernelTypes()
-        choices = choose(types, Symbols(), architecture(), off=features_off())
-        zram = any(c.module == "zram" for choice in choices for c in choice.chosen)
-        zswap = any(choice.probe.feature == ZSWAP and choice.chosen for choice in choices)
-        if "OFF_PAGE_MEMCG" not in layout(types, zram=zram, zswap=zswap):
-            notes.append("which memory cgroup a page belongs to is not told: the kernel has no memory cgroups")
-        if zram and types.module("zram") is None:
+    with suppress(EnvironmentProblem):  # of which a requirement tells
+        choices = ground.choices
+        notes += [f"{name}: not told; {WITHOUT[name].sentence}" for name in ground.missing()]
+        if ground.zram and ground.types.module("zram") is None:
             notes.append(
                 "the kernel has no type information for the zram module: its layout is assumed, and record starts only "
                 "if the entries of the devices are as the kernel itself describes them"
             )
-    except MissingLayout as missing:
-        needs.append(Requirement("structures", f"the kernel's type information lacks: {missing}", "please report this"))
-    except Problem as problem:
-        if not any(problem.what == need.found for need in needs):
-            needs.append(Requirement("type information", problem.what, problem.remedy))
     if os.geteuid() != 0:
         notes.append("some of this can be seen by root only")
     return Check(needs, choices, notes)

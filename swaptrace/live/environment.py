@@ -1,4 +1,4 @@
-"""What this machine must have for recording, checked one by one: each with what is wrong and what to do."""
+"""What this machine must have for recording (asked by live/ground.py), and what it would be better to have."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from swaptrace.areas import ZSWAP_STORES
 from swaptrace.degradation import FEATURES
-from swaptrace.errors import EnvironmentProblem, Problem
+from swaptrace.errors import EnvironmentProblem
 from swaptrace.live.machine import Machine
 from swaptrace.live.probes import ZRAM, ZRAM_WRITEBACK, ZSWAP
 from swaptrace.live.sysfs import features_of
 from swaptrace.live.zswap import read_zswap
 
-__all__ = ["Requirement", "features_off", "missing_views", "require", "requirements"]
+__all__ = ["Requirement", "bcc", "devices", "features_off", "kprobes", "lockdown", "missing_views", "rights", "types"]
 
 _ROOT = Path("/")
 
@@ -36,84 +35,57 @@ class Requirement:
         return not self.remedy
 
 
-def requirements(root: Path = _ROOT) -> Iterator[Requirement]:
-    """All that recording needs, in the order in which to mend it. root: where /proc and /sys are."""
-    yield _rights()
-    yield _architecture()
-    yield _kprobes(root)
-    yield _lockdown(root)
-    yield _types(root)
-    yield _devices(root)
-    yield _bcc()
-
-
-def require(root: Path = _ROOT) -> None:
-    """Raises EnvironmentProblem for the first requirement that is not met."""
-    for requirement in requirements(root):
-        if not requirement.met:
-            raise EnvironmentProblem(requirement.found, requirement.remedy)
-
-
-def _rights() -> Requirement:
+def rights() -> str:
+    """Each of these functions returns what was found, or raises EnvironmentProblem."""
     if os.geteuid() == 0:
-        return Requirement("rights", "running as root")
+        return "running as root"
     # sudo's secure_path would not find a virtual environment's program: name the interpreter
     command = " ".join([sys.executable, "-m", "swaptrace", *sys.argv[1:]])
-    return Requirement("rights", "tracing the kernel needs root", f"run: sudo {command}")
+    raise EnvironmentProblem("tracing the kernel needs root", f"run: sudo {command}")
 
 
-def _architecture() -> Requirement:
-    from swaptrace.live.arch import architecture
-
-    return _tried("architecture", lambda: architecture().machine)
-
-
-def _kprobes(root: Path) -> Requirement:
+def kprobes(root: Path = _ROOT) -> str:
     """Through the kprobe PMU (since 4.17), which needs no tracefs."""
     if (root / "sys/bus/event_source/devices/kprobe/type").exists():
-        return Requirement("kprobes", f"available (Linux {platform.release()})")
-    return Requirement(
-        "kprobes",
+        return f"available (Linux {platform.release()})"
+    raise EnvironmentProblem(
         "this kernel has no kprobes",
         "boot a kernel built with CONFIG_KPROBES=y and CONFIG_KPROBE_EVENTS=y (every distribution's general kernel is)",
     )
 
 
-def _lockdown(root: Path) -> Requirement:
+def lockdown(root: Path = _ROOT) -> str:
     """Integrity still allows what swaptrace does; confidentiality forbids reading kernel memory from BPF."""
     try:
         text = (root / "sys/kernel/security/lockdown").read_text()
     except OSError:
-        return Requirement("lockdown", "none")
+        return "none"
     mode = re.search(r"\[(\w+)\]", text)
     if mode and mode[1] == "confidentiality":
-        return Requirement(
-            "lockdown",
+        raise EnvironmentProblem(
             "the kernel is locked down (confidentiality): BPF programs may not read its memory",
             "boot without lockdown=confidentiality",
         )
-    return Requirement("lockdown", mode[1] if mode else "none")
+    return mode[1] if mode else "none"
 
 
-def _types(root: Path) -> Requirement:
+def types(root: Path = _ROOT) -> str:
     if (root / "sys/kernel/btf/vmlinux").exists():
-        return Requirement("type information", "/sys/kernel/btf/vmlinux")
-    return Requirement(
-        "type information",
+        return "/sys/kernel/btf/vmlinux"
+    raise EnvironmentProblem(
         "this kernel carries no type information (/sys/kernel/btf/vmlinux)",
         "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y (distributions' kernels since about 2021 are)",
     )
 
 
-def _devices(root: Path) -> Requirement:
+def devices(root: Path = _ROOT) -> str:
     """An event has room for device numbers below ZSWAP_STORES: those from there on stand for zswap."""
     numbers = {device.name: _minor(device) for device in (root / "sys/block").glob("zram*")}
     beyond = sorted((number, name) for name, number in numbers.items() if number >= ZSWAP_STORES)
     if not beyond:
-        return Requirement("zram devices", f"{len(numbers)}")
+        return f"{len(numbers)}"
     number, name = beyond[0]
-    return Requirement(
-        "zram devices",
+    raise EnvironmentProblem(
         f"/dev/{name} has the device number {number}: those of {ZSWAP_STORES} and more cannot be recorded",
         f"remove it, if it is not in use: echo {name.removeprefix('zram')} > /sys/class/zram-control/hot_remove",
     )
@@ -127,17 +99,10 @@ def _minor(device: Path) -> int:
         return -1
 
 
-def _bcc() -> Requirement:
+def bcc() -> str:
     from swaptrace.live.programs import import_bcc
 
-    return _tried("bcc", lambda: f"BCC {getattr(import_bcc(), '__version__', '?')}")
-
-
-def _tried(name: str, probe: Callable[[], str]) -> Requirement:
-    try:
-        return Requirement(name, probe())
-    except Problem as problem:
-        return Requirement(name, problem.what, problem.remedy)
+    return f"BCC {getattr(import_bcc(), '__version__', '?')}"
 
 
 def features_off(root: Path = _ROOT) -> dict[str, str]:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import platform
 import time
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from swaptrace import version
 from swaptrace.areas import Snapshot
+from swaptrace.errors import EnvironmentProblem
 from swaptrace.live import sysfs
-from swaptrace.live.arch import architecture
 from swaptrace.live.assumed import compare
-from swaptrace.live.btf import KernelTypes
-from swaptrace.live.environment import features_off, require
+from swaptrace.live.ground import Ground, require
 from swaptrace.live.layout import assumed_zram, slots_by_discard, zram_entry_size
 from swaptrace.live.machine import Machine
-from swaptrace.live.probes import ZSWAP, Symbols, choose
+from swaptrace.live.probes import ZSWAP
 from swaptrace.live.programs import Programs
 from swaptrace.live.snapshot import take_snapshot
 from swaptrace.live.zswap import read_zswap
@@ -34,10 +33,11 @@ class KernelSource:
     """
 
     def __init__(self, command: tuple[str, ...]) -> None:
-        require()
-        self._arch, self._types, self._symbols = architecture(), KernelTypes(), Symbols()
+        ground = Ground()
+        require(ground)
+        self._arch, self._types, self._symbols = ground.arch, ground.types, ground.symbols
         zswap = read_zswap(Machine())
-        self._choices = choose(self._types, self._symbols, self._arch, off=features_off())
+        self._choices, self._untold = ground.choices, ground.missing()
         rows = [choice for choice in self._choices if choice.probe.feature == ZSWAP]
         self._zswap = zswap.in_use and all(choice.chosen for choice in rows)
         self._zswap_in_zsmalloc = zswap.in_use and zswap.allocator == "zsmalloc"
@@ -51,7 +51,8 @@ class KernelSource:
     def _attach(self) -> None:
         self._attached = self._programs.attach()
         rows = zip(self._attached, self._choices, strict=True)
-        self._missing = tuple(str(row["event"]) for row, choice in rows if not row["functions"] and not choice.off)
+        blind = (str(row["event"]) for row, choice in rows if not row["functions"] and not choice.off)
+        self._missing = (*blind, *self._untold)
         self._ring = self._programs.ring()
         if assumed_zram(self._types) is not None and Path("/sys/module/zram").exists():
             self.compared = compare(sysfs.read_stores(), self._programs.entry_seen)
@@ -60,9 +61,15 @@ class KernelSource:
         self._programs.close()
 
     def _snapshot(self) -> Snapshot:
-        flags = self._programs.swap_areas()
         pools, entry_size = self._programs.zswap_pools(), zram_entry_size(self._types)
-        return take_snapshot(flags, zswap=self._zswap, pools=pools, entry_size=entry_size)
+        return take_snapshot(self._programs.swap_areas, zswap=self._zswap, pools=pools, entry_size=entry_size)
+
+    def _end_snapshot(self) -> Snapshot:
+        """The same; without areas if those come and go all the time: what was recorded is not to be lost for that."""
+        try:
+            return self._snapshot()
+        except EnvironmentProblem:
+            return Snapshot(time.clock_gettime_ns(time.CLOCK_MONOTONIC), (), sysfs.read_stores())
 
     def _header(self, start: Snapshot, **more: Any) -> Header:
         """more: fields that not all recordings have."""
@@ -78,6 +85,6 @@ class KernelSource:
             missing=self._missing,
             recorder_tgid=os.getpid(),
             slots_by_discard=slots_by_discard(self._types),
-            swaptrace=version("swaptrace"),
+            swaptrace=version() or "",
             **more,
         )

@@ -19,6 +19,7 @@ __all__ = [
     "MAX_SWAP_TYPES",
     "MissingLayout",
     "assumed_zram",
+    "cluster_slots",
     "fullness_rule",
     "layout",
     "slots_by_discard",
@@ -62,6 +63,7 @@ _MEMORY_CGROUP: dict[str, tuple[str, ...]] = {
 _FOLIO: dict[str, tuple[str, ...]] = {"OFF_FOLIO_FLAGS": ("folio.flags",), "OFF_FOLIO_ORDER": ("folio._flags_1",)}
 # Slots by cluster: where the kernel tells how many a cluster has, by the size of its table (since 6.18).
 _CLUSTERS: dict[str, tuple[str, ...]] = {"OFF_SWAP_CLUSTERS": ("swap_info_struct.cluster_info",)}
+_SMALL_CLUSTER = 256
 _CLUSTER_TABLE = "swap_table.entries"
 _KERNEL_SIZES = {"SIZE_BIO_VECTOR": "bio_vec", "SIZE_PT_REGS": "pt_regs"}
 
@@ -233,6 +235,28 @@ def _pool(types: KernelTypes, owner: Btf, places: dict[str, str]) -> dict[str, i
     if classes is None or len(found) != len(fields):
         return {}
     return {"POOL_CLASSES": classes.size // 8, **found}
+
+
+#: Positions by order of huge page, 1 if those are not swapped whole (SWAP_NR_ORDERS, include/linux/swap.h): of rotating
+#: disks since 6.15, of each processor from 6.9 to 6.14.
+_POSITIONS = ("swap_sequential_cluster.next", "percpu_cluster.next")
+_SINGLE_POSITION = "percpu_cluster.index"  # the structure as it was until 6.8
+
+
+def cluster_slots(types: KernelTypes, huge_slots: int, *, splits: bool) -> int:
+    """SWAPFILE_CLUSTER (mm/swap.h, before in mm/swapfile.c): huge_slots with CONFIG_THP_SWAP, 256 without.
+
+    huge_slots: pages of a huge page, which swap in one piece only with that option. splits: whether the kernel has
+    split_swap_cluster(), which is there with that option only, until 6.9 or later.
+    """
+    kernel = types.vmlinux
+    table = kernel.field(_CLUSTER_TABLE)
+    if table is not None:
+        return table.size // 8
+    found = next((field for path in _POSITIONS if (field := kernel.field(path)) is not None), None)
+    if found is not None and kernel.field(_SINGLE_POSITION) is None:
+        return huge_slots if found.size > 4 else _SMALL_CLUSTER
+    return huge_slots if splits else _SMALL_CLUSTER
 
 
 def fullness_rule(types: KernelTypes) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from swaptrace.degradation import (
+    AREA_GIVEN_UP,
+    AREA_SET_UP,
     DROPPED,
     NOTIFICATION,
     RESET,
@@ -29,6 +31,7 @@ from swaptrace.degradation import (
     ZSWAP_WRITEBACK,
     ZSWAP_WRITEBACK_ENTRY,
 )
+from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventKind
 from swaptrace.live.arch import Architecture
 from swaptrace.live.btf import KernelTypes
@@ -295,6 +298,26 @@ PROBES: tuple[Probe, ...] = (
         ),
         feature=ZSWAP,
     ),
+    # Which type the call of a thread is about: the first of each is there up to 6.17 on all kernels, the next ones with
+    # CONFIG_SWAP_CGROUP and CONFIG_ZSWAP.
+    Probe(
+        AREA_SET_UP,
+        EventKind.SWAPON,
+        (
+            Candidate("init_swap_address_space", ("int32", "int64"), "swap_area_set_up"),
+            Candidate("swap_cgroup_swapon", ("int32", "int64"), "swap_area_set_up"),
+            Candidate("zswap_swapon", ("int32", "int64"), "swap_area_set_up"),
+        ),
+    ),
+    Probe(
+        AREA_GIVEN_UP,
+        EventKind.SWAPOFF,
+        (
+            Candidate("exit_swap_address_space", ("int32",), "swap_area_given_up"),
+            Candidate("swap_cgroup_swapoff", ("int32",), "swap_area_given_up"),
+            Candidate("zswap_swapoff", ("int32",), "swap_area_given_up"),
+        ),
+    ),
     Probe(SWAPON, EventKind.SWAPON, (_syscall("swapon"),), required=True),
     Probe(SWAPOFF, EventKind.SWAPOFF, (_syscall("swapoff"),)),
 )  # fmt: skip
@@ -311,6 +334,13 @@ class Choice:
     chosen: tuple[Candidate, ...]
     problems: tuple[str, ...] = field(default=())
     off: bool = False
+
+    def no_function(self) -> EnvironmentProblem:
+        """The error of a kernel that has none for what is needed."""
+        return EnvironmentProblem(
+            f"this kernel has no function that tells of: {self.probe.event} ({'; '.join(self.problems)})",
+            f"without it, {self.probe.without}; please report the output of: swaptrace check",
+        )
 
 
 class Symbols:

@@ -26,6 +26,7 @@ from swaptrace.live.footprint import give_back
 from swaptrace.live.layout import MAX_SWAP_TYPES
 from swaptrace.live.probes import SLOT_FREED, Candidate, Choice, Symbols
 from swaptrace.live.ring import Ring
+from swaptrace.live.snapshot import KernelArea, kernel_area
 from swaptrace.live.trampolines import Attachment, Trampolines, why_kprobes
 from swaptrace.summary.figures import Limits
 from swaptrace.trace.header import FreePath, Probe
@@ -197,10 +198,7 @@ class Programs:
         if choice.probe.every and len(functions) < len(choice.chosen):
             functions = []  # some events would be told of, and others not
         if choice.probe.required and not functions:
-            raise EnvironmentProblem(
-                f"this kernel has no function that tells of: {choice.probe.event} ({'; '.join(choice.problems)})",
-                f"without it, {choice.probe.without}; please report the output of: swaptrace check",
-            )
+            raise choice.no_function()
         by = "trampoline" if self._trampolines is not None else "kprobe"
         return {"event": choice.probe.event, "functions": functions, "by": by if functions else None}
 
@@ -305,16 +303,16 @@ class Programs:
         calls, slots, ns = (sum(int(getattr(path, name)) for path in paths) for name in ("calls", "slots", "ns"))
         return FreePath(calls=calls, slots=slots, ns=ns)
 
-    def swap_areas(self) -> dict[int, int]:
-        """The flags (swap_info_struct.flags) of all areas that are on, by type, after a new look at the kernel's table.
+    def swap_areas(self) -> list[KernelArea]:
+        """All areas that are on, in the order of their types, after looking at the kernel's table again.
 
         The program that looks runs at the return of swapon; a call without a path fails at once and changes nothing.
         """
         libc = ctypes.CDLL(None, use_errno=True)
         libc.swapon(None, 0)
         table = self._bpf["swap_areas"]
-        flags = {number: int(table[ctypes.c_int(number)].flags) for number in range(MAX_SWAP_TYPES)}
-        return {number: found for number, found in flags.items() if found & 1}
+        found = (kernel_area(number, table[ctypes.c_int(number)]) for number in range(MAX_SWAP_TYPES))
+        return [area for area in found if area is not None]
 
     def zswap_pools(self) -> int:
         """How many pools zswap has, as of the last look at the areas; 0 if they are not zsmalloc's, or not known."""
@@ -340,14 +338,6 @@ class Programs:
         except OSError:
             return False
         return True
-
-    def swap_call(self, number: int) -> Any | None:
-        """The details of a swapon or swapoff call, by the number in its event; None if they were overwritten."""
-        table = self._bpf["swap_calls"]
-        try:
-            return table[ctypes.c_uint32(number)]
-        except KeyError:
-            return None
 
     def close(self) -> None:
         self._let_go()

@@ -16,7 +16,7 @@ from swaptrace.analysis.analysis import Analysis
 from swaptrace.analysis.results import AreaResult
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.live import sysfs
-from swaptrace.live.environment import require
+from swaptrace.live.ground import Ground, require
 from swaptrace.live.source import LiveSource
 from swaptrace.live.workload import Process
 
@@ -43,7 +43,7 @@ class Comparison:
 
 def selftest() -> list[Comparison]:
     """Run the test; one row per figure compared. Raises Problem if it cannot be run here."""
-    require()
+    require(Ground())
     with _spare_swap() as device, LiveSource(("swaptrace", "selftest")) as source:
         analysis = Analysis(source.header)
         paged_out = _workload()

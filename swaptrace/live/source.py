@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.areas import Snapshot
-from swaptrace.events import EventBatch, EventFlag, EventKind, SwapCall
+from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.events import EventBatch, EventFlag, EventKind
 from swaptrace.live import sysfs
+from swaptrace.live.calls import CALL_KINDS, Calls
 from swaptrace.live.kernel import KernelSource
-from swaptrace.live.layout import fullness_rule, zram_entry_size
+from swaptrace.live.layout import cluster_slots, fullness_rule, zram_entry_size
 from swaptrace.live.ring import default_ring_bytes
-from swaptrace.live.snapshot import describe_area, store_of
+from swaptrace.live.snapshot import store_of
 from swaptrace.trace.header import Trailer, Zsmalloc
 
 __all__ = ["LiveSource"]
@@ -59,13 +59,14 @@ class LiveSource(KernelSource):
             self._attach()
             zsmalloc = self._zsmalloc()
             self._start = start = self._snapshot()
+            self._calls = Calls(start.areas, self._store_of, zswap=self._zswap)
             self._first = self._present(start)
         except BaseException:
             self._programs.close()
             raise
-        self.header = self._header(
-            start, zsmalloc=zsmalloc, cluster_slots=_cluster_slots(), ring_bytes=self._ring_bytes
-        )
+        splits = "split_swap_cluster" in self._symbols.addresses({"split_swap_cluster"})
+        slots = cluster_slots(self._types, _huge_slots(), splits=splits)
+        self.header = self._header(start, zsmalloc=zsmalloc, cluster_slots=slots, ring_bytes=self._ring_bytes)
         return self
 
     def _present(self, start: Snapshot) -> list[EventBatch]:
@@ -114,18 +115,26 @@ class LiveSource(KernelSource):
 
     def finish(self, exit_status: int | None = None, reason: str = "end") -> tuple[list[EventBatch], Trailer]:
         """The end snapshot, and all batches with what happened before it."""
-        end = self._snapshot()
+        end = self._end_snapshot()
         batches, self._first = self._first, []
         left = self._ring.waiting()  # not until it is empty: on a busy machine it never is
         while left and len(events := self._ring.drain(min(left, _A_BATCH))):
             left -= len(events)
             batches.append(self._batch(events[events["time"] <= end.time]))
         programs = self._programs
-        return batches, Trailer(end, programs.lost(), exit_status, reason, programs.free_path(), programs.missed())
+        return batches, Trailer(end, self._lost(), exit_status, reason, programs.free_path(), programs.missed())
 
     def lost(self) -> int:
         """Slots whose events were lost so far."""
-        return sum(self._programs.lost().values())
+        return sum(self._lost().values())
+
+    def _lost(self) -> dict[str, int]:
+        """In slots, by event kind: what the ring had no room for, and calls that could not be understood."""
+        lost = self._programs.lost()
+        return lost | {kind: lost.get(kind, 0) + number for kind, number in self._calls.lost.items()}
+
+    def _store_of(self, area: SwapArea) -> Store | None:
+        return store_of(area, self._programs.zswap_pools(), zram_entry_size(self._types))
 
     def left_out(self) -> int:
         """What happened to zram devices that cannot be recorded: requests and dropped entries so far."""
@@ -138,38 +147,21 @@ class LiveSource(KernelSource):
             return EventBatch(events)
         names = events["kind"] == EventKind.TASK
         tasks = _task_names(events[names]) if names.any() else {}
-        keep = ~names & (events["time"] >= self._start.time)
+        calls = []
+        keep = ~names & (events["kind"] != EventKind.PATH) & (events["time"] >= self._start.time)
+        for row in np.flatnonzero(np.isin(events["kind"], CALL_KINDS)):
+            if events["kind"][row] == EventKind.PATH:
+                self._calls.piece(events[row])
+            elif keep[row]:
+                calls.append(self._calls.call(int(np.count_nonzero(keep[:row])), events[row]))
         if not keep.all():
             events = events[keep]
-        calls = self._calls(events)
+        for field in ("size", "run", "flags"):  # the calls have it
+            events[field][[call.row for call in calls]] = 0
         own = events["tgid"] == self._tgid
         if own.any():
             events["flags"][own] |= np.uint32(EventFlag.SELF)
-        # the recorder's own looks at the kernel's table of areas are no calls of the user's
-        looks = own & np.isin(events["kind"], (EventKind.SWAPON, EventKind.SWAPOFF))
-        if looks.any():
-            moved = np.cumsum(looks)
-            calls = [replace(c, row=c.row - int(moved[c.row])) for c in calls if not looks[c.row]]
-            events = events[~looks]
         return EventBatch(events, tasks, tuple(calls))
-
-    def _calls(self, events: NDArray[np.void]) -> list[SwapCall]:
-        rows = np.flatnonzero((events["kind"] == EventKind.SWAPON) | (events["kind"] == EventKind.SWAPOFF))
-        return [self._call(int(row), events[row]) for row in rows]
-
-    def _call(self, row: int, event: np.void) -> SwapCall:
-        name = EventKind(int(event["kind"])).name.lower()
-        details = self._programs.swap_call(int(event["slot"]))
-        if details is None:
-            return SwapCall(row, name, "(unknown: too many calls at once)", 0, -int(event["arg"]))
-        path = details.path.decode(errors="replace")
-        area, store = None, None
-        if details.type >= 0:
-            # the area's own numbers come from the kernel's table; what lies behind it, from sysfs
-            now = details.area
-            area = describe_area(path, details.type, now.priority, now.pages, zswap=self._zswap, flags=int(now.flags))
-            store = store_of(area, self._programs.zswap_pools(), zram_entry_size(self._types))
-        return SwapCall(row, name, path, details.flags, details.result, area, store)
 
 
 def _stored_first(events: NDArray[np.void], store: int) -> NDArray[np.int64]:
@@ -187,10 +179,10 @@ def _task_names(events: NDArray[np.void]) -> dict[int, str]:
     return {int(t): bytes(n).decode(errors="replace") for t, n in zip(events["tgid"], names, strict=True)}
 
 
-def _cluster_slots() -> int:
-    """SWAPFILE_CLUSTER (mm/swap.h): the pages of a huge page where those can be swapped as a whole, or else 256."""
+def _huge_slots() -> int:
+    """Pages of a huge page; 1 if the kernel has none."""
     try:
         size = int(Path("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size").read_text())
     except (OSError, ValueError):
-        return 256
+        return 1
     return size // sysfs.PAGE_SIZE

@@ -19,6 +19,7 @@ __all__ = [
     "filesystem_of",
     "filesystems",
     "kernel_notifies",
+    "may_be_on_zram",
     "mount_of",
     "mounts_of",
     "resolve",
@@ -82,6 +83,13 @@ def walk(layer: BlockLayer, depth: int = 0) -> Iterator[tuple[int, BlockLayer]]:
 def stores_below(layer: BlockLayer) -> tuple[str, ...]:
     """The zram devices that an area ends on, by name."""
     return tuple(dict.fromkeys(found.name for _, found in walk(layer) if found.kind == "zram"))
+
+
+def may_be_on_zram(layer: BlockLayer) -> bool:
+    """Whether an area ends on zram, or on something of which that is not known."""
+    lowest = [found for _, found in walk(layer) if not found.below]
+    # a file whose filesystem is known and has no block device is on a network, or in memory
+    return any(not (found.kind == "disk" or "filesystem" in found.facts) for found in lowest)
 
 
 def way_down(layer: BlockLayer) -> str:

@@ -17,7 +17,7 @@ from swaptrace.errors import EnvironmentProblem
 from swaptrace.live import sysfs
 from swaptrace.live.kernel import KernelSource
 from swaptrace.live.recorder import Status, Stop, end_of, prepare_output, say, say_what_is_missing, settled, signals
-from swaptrace.live.snapshot import take_snapshot
+from swaptrace.live.snapshot import KernelArea, take_snapshot
 from swaptrace.summary.figures import Count
 from swaptrace.summary.file import SummaryWriter
 from swaptrace.summary.plan import Plan
@@ -43,7 +43,7 @@ class SummarySource(KernelSource):
         super().__init__(command)
         self._epoch = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         # the types are not known yet, but how many areas there are and how large they are
-        rough = Plan.of(take_snapshot(dict.fromkeys(range(len(sysfs.read_swaps()))), zswap=self._zswap))
+        rough = Plan.of(take_snapshot(_untyped, zswap=self._zswap))
         self._limits = rough.limits(_processors(), self._epoch, sysfs.PAGE_SIZE)
         self._compile(_RING_BYTES, kprobes=kprobes, summary=self._limits)
         self._look_at, self._look_took = 0.0, 0.0
@@ -112,7 +112,7 @@ class SummarySource(KernelSource):
 
     def finish(self, exit_status: int | None, reason: str) -> tuple[NDArray[np.void], Trailer, list[list[Leak]]]:
         """The end snapshot, the last figures, and the leaked slots."""
-        end = self._snapshot()
+        end = self._end_snapshot()
         self._maps.switch(False)
         time.sleep(_SETTLES)
         vector = self._collect(end.time)
@@ -123,6 +123,11 @@ class SummarySource(KernelSource):
             lost["FREE"] = lost.get("FREE", 0) + cut_off
         trailer = Trailer(end, lost, exit_status, reason, missed=self._programs.missed())
         return vector, trailer, leaks_of(self._maps, self._plan)
+
+
+def _untyped() -> list[KernelArea]:
+    """The areas that are on, numbered from 0 on."""
+    return [KernelArea(number, 0, line.pages, line.priority) for number, line in enumerate(sysfs.read_swaps())]
 
 
 def _processors() -> int:

@@ -19,6 +19,8 @@ __all__ = ["OUTSIDE", "area_tables"]
 WITHIN, OUTSIDE = "within", "OUTSIDE"
 _BOUNDS = ["at least", "at most"]
 
+_LOST = "Events were lost: that the model and the kernel agree cannot be shown, only that they do not differ by more."
+
 #: Tables that are as ever if this figure is known.
 _AS_EVER = {
     tables.pool_table: "pool",
@@ -30,7 +32,7 @@ _AS_EVER = {
 
 
 def area_tables(area: AreaResult, duration_s: float | None) -> list[Table]:
-    """Every table that has something to say about the area: with bounds if events were lost."""
+    """Every table that has something to say about the area: with bounds if it is not exact."""
     if area.exact:
         return tables.area_tables(area, duration_s)
     as_ever = (build(area, duration_s) for build, figure in _AS_EVER.items() if figure not in area.unknown)
@@ -63,9 +65,7 @@ def _content(area: AreaResult) -> Table | None:
         if found is None and theirs is None:
             continue
         rows[name] = [*_cells(found, show), show(theirs), _where(found, theirs)]
-    note = (
-        "Events were lost: that the model and the kernel agree cannot be shown, only that they do not differ by more."
-    )
+    note = "" if area.not_understood else _LOST
     return Table("content", "What the store holds at the end", tables.frame(rows, [*_BOUNDS, "kernel", ""]), note)
 
 

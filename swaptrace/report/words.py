@@ -24,7 +24,12 @@ __all__ = [
     "warnings",
 ]
 
-BACKINGS = {"zram": "zram, compressed in RAM", "zswap": "zswap in front of a disk", "disk": "a disk"}
+BACKINGS = {
+    "zram": "zram, compressed in RAM",
+    "zswap": "zswap in front of a disk",
+    "disk": "a disk",
+    "unknown": "something unknown",
+}
 
 POLICIES = {
     "none": "until written again",
@@ -67,6 +72,8 @@ def area_title(area: AreaResult) -> str:
 
 def area_line(area: AreaResult) -> str:
     """What the area is, in one line; and which policies nothing is said of."""
+    if area.not_understood:
+        return f"{units.count(area.slots)} slots; what lies behind them is not known: {area.not_understood}."
     told = "slot-free notifications reach it" if area.notified else "no slot-free notifications reach it"
     if "notified" in area.unknown:
         told = "whether slot-free notifications reach it is not known, for events were lost"
@@ -104,9 +111,15 @@ def lead(result: TraceResult) -> AreaResult | None:
     return max(result.areas, key=weight, default=None)
 
 
+def _areas_lost(result: TraceResult) -> int:
+    return result.lost.get("SWAPON", 0)
+
+
 def trace_headline(result: TraceResult) -> str:
     """The answer in one sentence: that of the leading area, named if there are several."""
     area = lead(result)
+    if area is None and _areas_lost(result):
+        return "A swap area was switched on while this was recorded, but nothing else is known of it."
     if area is None:
         return "No swap area was active while this was recorded."
     return headline(area) if len(result.areas) == 1 else f"{area.device}: {headline(area)}"
@@ -119,6 +132,8 @@ def holds_memory(area: AreaResult) -> bool:
 
 def headline(area: AreaResult) -> str:
     """What stale slots cost in this area, and what notifications give back, in one sentence."""
+    if area.not_understood:
+        return "What stale slots cost here is not known."
     if not area.exact and holds_memory(area):
         return _within_bounds(area)
     none, recovered = area.policies.get("none"), area.recovered.get("compr_bytes")
@@ -204,6 +219,11 @@ def warnings(result: TraceResult) -> list[str]:
     for event in result.header.get("missing", ()):
         without = WITHOUT[event].sentence if event in WITHOUT else "what rests on it is unknown"
         said.append(f"THE KERNEL DID NOT TELL OF: {event}. Without it, {without}. A 0 that rests on it means nothing.")
+    if lost_areas := _areas_lost(result):
+        said.append(
+            f"{units.count(lost_areas)} CALLS OF SWAPON WERE NOT UNDERSTOOD: which slots their areas had is not known, "
+            "and hence no figure of any area is."
+        )
     for area in result.areas:
         why_not = {*area.not_told.values(), *(() if lost else area.unknown.values())}
         said += [f"{area.device}: {why}." for why in sorted(why_not)]

@@ -235,6 +235,7 @@ class _Area:
             swap_type=area.swap_type,
             generation=0,
             backing=area.backing,
+            not_understood=area.not_told,
             zram=self.store.name if self.store and area.backing == "zram" else None,
             store=self.store.name if self.store else None,
             table_bytes=self.store.table_bytes if self.store else None,

@@ -106,7 +106,7 @@ class _Producer:
 
 def _stand_in(producer: _Producer) -> None:
     """Let `record` do with what this kernel has, and the producer's program be one of its own."""
-    from swaptrace.live import kernel, probes, programs
+    from swaptrace.live import environment, kernel, probes, programs
     from swaptrace.live.btf import KernelTypes
 
     def attach(self: programs.Programs) -> list[dict[str, Any]]:
@@ -118,8 +118,8 @@ def _stand_in(producer: _Producer) -> None:
     )
     addresses, module = probes.Symbols.addresses, KernelTypes.module
     patches: list[tuple[Any, str, Callable[..., Any]]] = [
-        (kernel, "require", lambda: None),
-        (kernel, "features_off", lambda: {}),
+        (kernel, "require", lambda ground: None),
+        (environment, "features_off", lambda root: {}),
         (programs, "compile_programs", lambda bcc, text: compile_programs(bcc, text + constants + _PRODUCER)),
         (programs.Programs, "attach", attach),
         (probes.Symbols, "addresses", lambda self, names: dict.fromkeys(names, _SOMEWHERE) | addresses(self, names)),

@@ -7,6 +7,7 @@ Usage: guest.py FOLDER. Every scenario has a folder of its own in FOLDER, where 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import mmap
 import multiprocessing as mp
@@ -39,6 +40,7 @@ from swaptrace.live.workload import Process, Region, stay_on_one_processor
 from swaptrace.trace.writer import TraceWriter
 
 PRIME = 4099
+PAIRS = 47  # of swapon and swapoff
 HUGE_PAGES, HUGE_BYTES = 11, 2 << 20
 HARD_PAGES, HARD_SECONDS = 8192, 12.0
 CGROUPS = Path("/sys/fs/cgroup")
@@ -230,6 +232,62 @@ def churn() -> None:
         time.sleep(1.2)
 
 
+def calls(folder: Path) -> None:
+    """Many swapon and swapoff calls within milliseconds, from both processors; files by paths that are not whole."""
+    run("modprobe", "zram", "num_devices=1")
+    devices = [hot_add(16), hot_add(16), hot_add(64)]
+    for name in devices[:2]:
+        run("mkswap", f"/dev/{name}")
+    mounted = Path("/tmp/calls")
+    mounted.mkdir()
+    run("mkfs.ext4", "-q", f"/dev/{devices[2]}")
+    run("mount", f"/dev/{devices[2]}", str(mounted))
+    for name in ("stays", "gone"):
+        run("fallocate", "-l", "8M", str(mounted / name))
+        (mounted / name).chmod(0o600)
+        run("mkswap", str(mounted / name))
+    run("dmesg", "-C")
+    with recording(folder):
+        in_a_process(partial(calls_workload, folder, [f"/dev/{name}" for name in devices[:2]], mounted))
+    facts = json.loads((folder / "workload.json").read_text())
+    added = run("dmesg").stdout.count(": Adding ") or run("dmesg").stdout.count("Adding ")
+    (folder / "workload.json").write_text(json.dumps({**facts, "added": added, "devices": devices}))
+    run("umount", str(mounted))
+    for name in devices:
+        Path("/sys/class/zram-control/hot_remove").write_text(name.removeprefix("zram"))
+
+
+def calls_workload(folder: Path, devices: list[str], mounted: Path) -> None:
+    begin = time.monotonic()
+    for number in range(PAIRS):
+        for function, processor in ((swapon, number % 2), (swapoff, (number + 1) % 2)):
+            os.sched_setaffinity(0, {processor})
+            function(devices[number % 2], number)
+    seconds = time.monotonic() - begin
+    os.chdir(mounted)
+    swapon("stays", PAIRS)
+    time.sleep(2)  # the recorder looks at it ten times a second
+    swapoff("stays", 0)
+    swapon("gone", PAIRS + 1)
+    swapoff("gone", 0)
+    Path("gone").unlink()
+    (folder / "workload.json").write_text(json.dumps({"seconds": seconds}))
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PREFER = 0x8000  # SWAP_FLAG_PREFER: the rest is the priority
+
+
+def swapon(path: str, priority: int) -> None:
+    if _LIBC.swapon(path.encode(), _PREFER | priority):
+        raise OSError(ctypes.get_errno(), f"swapon {path}")
+
+
+def swapoff(path: str, _: int) -> None:
+    if _LIBC.swapoff(path.encode()):
+        raise OSError(ctypes.get_errno(), f"swapoff {path}")
+
+
 def degraded(folder: Path) -> None:
     """A kernel without a probe for notifications; then one whose returns are missed; and another machine's programs.
 
@@ -394,6 +452,7 @@ SCENARIOS = {
     "killed": killed,
     "full-disk": full_disk,
     "degraded": degraded,
+    "calls": calls,
     "commands": commands,
     "pressed": pressed,
     "robbed": robbed,

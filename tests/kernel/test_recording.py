@@ -13,13 +13,13 @@ import pytest
 from rich.console import Console
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
+from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason, SwapCall
 from swaptrace.live.probes import PROBES, ZSWAP
 from swaptrace.report.as_json import as_json
 from swaptrace.report.tables import EQUAL
 from swaptrace.report.text import print_text
 from tests.kernel.conftest import CHECKOUT, DEGRADED_KERNELS, KERNELS, WHOLE_KERNELS, Guest, Scenario, run_in_guest
-from tests.kernel.guest import HARD_PAGES, HUGE_BYTES, HUGE_PAGES, PRIME
+from tests.kernel.guest import HARD_PAGES, HUGE_BYTES, HUGE_PAGES, PAIRS, PRIME
 
 SLOT_FREE_FUNCTIONS = {
     "5.10": "swap_range_free",
@@ -36,7 +36,7 @@ ZERO_PAGES_OF_MIXED = 2500 // 8  # kept by the swap map alone where the kernel d
 def boot(kernel: str) -> Guest:
     """Boot once and do all of the kernel's scenarios."""
     folder = CHECKOUT / "build" / "kernel" / kernel
-    some = (*FIGURES, *(["degraded"] if kernel in DEGRADED_KERNELS else []))
+    some = (*FIGURES, *(["degraded", "calls"] if kernel in DEGRADED_KERNELS else []))
     run_in_guest(kernel, folder, "tests/kernel/guest.py", TIMEOUT, *(() if kernel in WHOLE_KERNELS else some))
     return Guest(kernel, folder)
 
@@ -503,3 +503,50 @@ def test_header_tells_what_was_attached(guest: Guest) -> None:
     by = {probe["by"] for probe in header.probes if probe["functions"]}
     assert by == {"trampoline" if guest.kernel in ("6.1", "6.12") else "kprobe"}
     assert json.dumps(attached)
+
+
+class TestCalls:
+    """swapon and swapoff calls within milliseconds, by turns on both processors: none is missed, on any kernel."""
+
+    @pytest.fixture
+    def calls(self, degraded_guest: Guest) -> Scenario:
+        return degraded_guest.scenario("calls")
+
+    @staticmethod
+    def of(scenario: Scenario, name: str) -> list[SwapCall]:
+        return [call for batch in scenario.batches for call in batch.calls if call.call == name]
+
+    def test_all_calls_are_there(self, calls: Scenario) -> None:
+        assert calls.result.lost == {}
+        assert calls.workload["added"] == PAIRS + 2  # so the kernel says
+        for name in ("swapon", "swapoff"):
+            assert [call.result for call in self.of(calls, name)] == [0] * (PAIRS + 2)
+
+    def test_all_areas_are_there_with_their_paths(self, calls: Scenario) -> None:
+        """The priority is the number of the pair."""
+        devices = [f"/dev/{name}" for name in calls.workload["devices"]]
+        expected = [(devices[number % 2], number) for number in range(PAIRS)]
+        ons = [call.area for call in self.of(calls, "swapon")]
+        assert [(area.path, area.priority) for area in ons if area is not None][:PAIRS] == expected
+        assert [area.device for area in calls.result.areas][:PAIRS] == [path for path, _ in expected]
+        assert {(area.swap_type, area.slots, area.backing) for area in ons[:PAIRS] if area is not None} == {
+            (0, 16 * 256, "zram")
+        }
+        assert [call.area.path for call in self.of(calls, "swapoff") if call.area is not None][:PAIRS] == [
+            path for path, _ in expected
+        ]
+
+    def test_path_that_is_not_whole(self, calls: Scenario) -> None:
+        """The recorder finds the file all the same, and which of zram's pages it has."""
+        area = calls.result.areas[PAIRS]
+        assert (area.device, area.backing, area.zram) == ("/tmp/calls/stays", "zram", calls.workload["devices"][2])
+        assert area.unknown == {}
+
+    def test_file_that_is_gone_before_it_is_looked_at(self, calls: Scenario) -> None:
+        """It is an area of the report, whose figures are not known."""
+        area = calls.result.areas[PAIRS + 1]
+        assert area.device.endswith("gone")
+        assert (area.backing, area.slots) == ("unknown", 8 * 256)
+        told = as_json(calls.result)["areas"][PAIRS + 1]
+        assert (told["stores"], told["frees"]) == (None, 0)
+        assert area.not_told in told["unknown"]["stores"]

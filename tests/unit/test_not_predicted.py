@@ -17,10 +17,10 @@ from swaptrace.analysis.results import AreaResult, TraceResult
 from swaptrace.areas import Store, SwapArea
 from swaptrace.degradation import SLOT_ALLOCATED
 from swaptrace.events import EventFlag, EventKind
+from swaptrace.live import sysfs
 from swaptrace.live.btf import Field
 from swaptrace.live.layout import slots_by_discard
-from swaptrace.live.machine import Machine
-from swaptrace.live.snapshot import describe_area
+from swaptrace.live.snapshot import KernelArea, kernel_area, take_snapshot
 from swaptrace.report import tables, words
 from swaptrace.report.as_json import as_json
 from swaptrace.report.charts import CHARTS
@@ -172,10 +172,22 @@ def test_real_kernels_are_known_by_theirs() -> None:
     assert [name for name in KERNELS if slots_by_discard(fixture(name).types)] == ["6.18", "7.3"]
 
 
-@pytest.mark.parametrize(("flags", "discards"), [(None, None), (0x803, False), (0x203, False), (0x607, True)])
-def test_the_area_is_known_by_its_flags(flags: int | None, discards: bool | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("flags", "discards"), [(0x803, False), (0x203, False), (0x607, True)])
+def test_the_area_is_known_by_its_flags(flags: int, discards: bool) -> None:
     """0x200: SWP_AREA_DISCARD (once, at swapon); 0x400: SWP_PAGE_DISCARD."""
-    assert describe_area("/dev/nothing", 2, -3, 9, machine=Machine(tmp_path), flags=flags).discards is discards
+    seen = SimpleNamespace(flags=flags, swap_file=1, pages=9, priority=-3)
+    assert kernel_area(2, seen) == KernelArea(2, 1, 9, -3, discards)
+
+
+def test_an_area_that_is_off_is_none() -> None:
+    assert kernel_area(2, SimpleNamespace(flags=0x606, swap_file=1, pages=9, priority=-3)) is None
+
+
+@pytest.mark.parametrize("discards", [None, False, True])
+def test_the_snapshot_has_it(discards: bool | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sysfs, "read_swaps", lambda: [sysfs.SwapsLine("/dev/nothing", "partition", 9, 0, -3)])
+    snapshot = take_snapshot(lambda: [KernelArea(2, 1, 9, -3, discards)])
+    assert [(area.swap_type, area.discards) for area in snapshot.areas] == [(2, discards)]
 
 
 def test_traces_keep_both() -> None:

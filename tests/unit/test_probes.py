@@ -20,7 +20,12 @@ from swaptrace.live.programs import Programs
 AREA = "struct swap_info_struct *"
 CLUSTER = "struct swap_cluster_info *"
 X86 = architecture("x86_64")
-SYSCALLS = {"__x64_sys_swapon": ("struct pt_regs *",), "__x64_sys_swapoff": ("struct pt_regs *",)}
+SYSCALLS = {
+    "__x64_sys_swapon": ("struct pt_regs *",),
+    "__x64_sys_swapoff": ("struct pt_regs *",),
+    "init_swap_address_space": ("int32", "int64"),
+    "exit_swap_address_space": ("int32",),
+}
 ZRAM = {
     "zram_submit_bio": ("struct bio *",),
     "zram_free_page": ("struct zram *", "int64"),

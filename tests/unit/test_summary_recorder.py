@@ -18,6 +18,7 @@ from swaptrace.areas import Snapshot, Store
 from swaptrace.errors import UsageProblem
 from swaptrace.events import EventFlag, EventKind, FreeReason, empty
 from swaptrace.live import kernel, recorder, summary
+from swaptrace.live.snapshot import KernelArea
 from swaptrace.report.command import analyse
 
 AREA = zram_area("/dev/zram0", 0, 64, 0)
@@ -54,7 +55,7 @@ class Kernel:
     def summary_map(self, name: str, dtype: np.dtype, length: int) -> np.ndarray:
         return self.native._array(name, dtype, length)
 
-    def swap_areas(self) -> dict[int, int]:
+    def swap_areas(self) -> list[KernelArea]:
         """Looked at twice: at the start and at the end, by which time this has happened."""
         self.looks += 1
         if self.looks == 2:
@@ -70,7 +71,7 @@ class Kernel:
                     ]
                 ).events
             )
-        return {0: 3}
+        return []
 
     def zswap_pools(self) -> int:
         return 0
@@ -95,24 +96,23 @@ def pretended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
     probe = type("Probe", (), {"event": "slot freed", "feature": None})()
     choice = type("Choice", (), {"probe": probe, "chosen": (1,), "off": False})()
+    ground = type("Ground", (), {"arch": None, "types": None, "symbols": None, "choices": [choice]})()
+    ground.missing = tuple
     for name, value in {
         "Programs": programs,
-        "require": lambda: None,
-        "KernelTypes": lambda: None,
-        "Symbols": lambda: None,
-        "architecture": lambda: None,
-        "choose": lambda *_, **__: [choice],
+        "require": lambda _: None,
+        "Ground": lambda: ground,
         "assumed_zram": lambda _: None,
         "zram_entry_size": lambda _: 24,
         "slots_by_discard": lambda _: False,
         "missing_views": list,
-        "take_snapshot": lambda *_, **__: Snapshot(now(), (AREA,), (STORE,)),
+        "take_snapshot": lambda look, **_: (look(), Snapshot(now(), (AREA,), (STORE,)))[1],
     }.items():
         for module in (kernel, recorder, summary):
             monkeypatch.setattr(module, name, value, raising=False)
     monkeypatch.setattr(summary.sysfs, "present_entries", present)
     monkeypatch.setattr(summary.sysfs, "read_stores", lambda: (STORE,))
-    monkeypatch.setattr(summary.sysfs, "read_swaps", lambda: [None])
+    monkeypatch.setattr(summary.sysfs, "read_swaps", list)
     return tmp_path / "summary.file"
 
 

@@ -153,11 +153,11 @@ def test_store_of_a_lean_kernel(tmp_path: Path) -> None:
     assert "notify_free" not in store.counters
 
 
-def test_area_that_is_no_block_device(tmp_path: Path) -> None:
-    for path in (tmp_path / "missing", tmp_path):
-        area = describe_area(str(path), 3, -2, 15, 4)
-        assert (area.backing, area.store, area.extents) == ("disk", None, ())
-        assert (area.slots, area.used, area.swap_type) == (16, 4, 3)
+def test_area_that_is_gone(tmp_path: Path) -> None:
+    area = describe_area(str(tmp_path / "missing"), 3, -2, 15, 4)
+    assert (area.backing, area.store, area.extents) == ("unknown", None, ())
+    assert "missing" in area.not_told
+    assert (area.slots, area.used, area.swap_type) == (16, 4, 3)
 
 
 def test_stores_are_those_that_are_set_up_in_their_numbers_order(

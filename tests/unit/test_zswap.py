@@ -84,9 +84,9 @@ def test_no_word_of_zram_where_zswap_is_what_there_is_to_see(tmp_path: Path) -> 
 
 
 def test_area_and_its_store(tmp_path: Path) -> None:
-    """An area that does not end on zram; the machine's counters are its own if there is no other area."""
+    """An area of which nothing else is known; the machine's counters are its own if there is no other area."""
     disk = describe_area("/dev/nothing", 2, -3, 9, machine=Machine(tmp_path))
-    assert (disk.backing, disk.store, disk.extents) == ("disk", None, ())
+    assert (disk.backing, disk.store, disk.extents) == ("unknown", None, ())
     area = describe_area("/dev/nothing", 2, -3, 9, machine=Machine(tmp_path), zswap=True)
     assert (area.backing, area.store, area.extents) == ("zswap", STORE, ((0, 0, 10),))
     zswap = read_zswap(machine(tmp_path, stored_pages=7))

@@ -37,7 +37,7 @@ def recording(folder: Path, *options: str, trace: Path | None = None) -> Iterato
     warm_up()
     log = folder / "record.err"
     arguments = ["record", "-o", str(trace or folder / "trace"), *options]
-    process = mp.get_context("fork").Process(target=_command, args=(log, arguments))
+    process = mp.get_context("fork").Process(target=run_logged, args=(log, arguments))
     process.start()
     assert process.pid is not None
     wait_for(lambda: says(log, "recording to") or not process.is_alive())
@@ -50,7 +50,8 @@ def recording(folder: Path, *options: str, trace: Path | None = None) -> Iterato
         (folder / "record.status").write_text(str(process.exitcode))
 
 
-def _command(log: Path, arguments: list[str]) -> None:
+def run_logged(log: Path, arguments: list[str]) -> None:
+    """The command line, in this process, which it ends; what it says is in the log."""
     with log.open("w") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
