@@ -49,9 +49,8 @@ class SwapArea:
 
     extents: (first slot, first store index, slots), what the store's indexes are; empty without a store of its own.
     slots: the area's size in slots, the header's (offset 0) included. used: slots in use when this was read.
-    backing: zram, zswap, disk, or unknown; not_told: why it is unknown, as half a sentence.
-    discards: whether the kernel discards clusters that become free (SWP_PAGE_DISCARD); None in older traces, which
-    do not tell.
+    backing: zram, zswap, disk, or unknown; not_told: why it is unknown, as half a sentence. discards: whether the
+    kernel discards clusters that become free (SWP_PAGE_DISCARD); None in older traces, which do not tell.
     """
 
     path: str

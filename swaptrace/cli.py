@@ -13,6 +13,7 @@ import click
 
 from swaptrace import version
 from swaptrace.errors import Problem
+from swaptrace.stopping import Stopped
 
 __all__ = ["main"]
 
@@ -87,6 +88,9 @@ def main(arguments: list[str] | None = None) -> Any:
         status = error.exit_code
     except click.Abort:
         status = 130
+    except Stopped as stopped:
+        print(f"swaptrace: stopped by {stopped.name}", file=sys.stderr)
+        status = stopped.exit_status
     except Problem as problem:
         print(f"swaptrace: {problem.what}\n{problem.remedy}", file=sys.stderr)
         status = problem.exit_status

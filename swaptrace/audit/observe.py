@@ -5,11 +5,7 @@ This is the only part of the audit that needs bcc and the analysis (which compil
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 from swaptrace.analysis.analysis import Analysis
@@ -20,23 +16,24 @@ from swaptrace.console import Console
 from swaptrace.events import EventBatch, EventKind, empty
 from swaptrace.live.source import LiveSource
 from swaptrace.report.compiling import compiling_shown
+from swaptrace.stopping import Stop, signals
 from swaptrace.trace.header import Header, Trailer
 
 __all__ = ["observe", "observed"]
 
 
 def observe(seconds: float) -> dict[str, Observed]:
-    """Trace for that long (or until Ctrl-C); what was seen of each area, by path. Raises Problem."""
+    """Trace for that long (or until a signal); what was seen of each area, by path. Raises Problem."""
     with LiveSource(("swaptrace", "audit")) as source:
         # without the pools' geometry: no finding asks for pool pages, and modelling them takes a while to compile
         header = replace(source.header, zsmalloc=None)
         with compiling_shown(Console(stderr=True)):
             _warm(header)  # before anything is counted on: events would be lost while numba compiles
         analysis = Analysis(header)
-        end = time.monotonic() + seconds
+        stop = Stop(seconds)
         print(f"tracing for {seconds:g} s; Ctrl-C ends it earlier ...", file=sys.stderr, flush=True)
-        with _until_interrupted() as interrupted:
-            while time.monotonic() < end and not interrupted:
+        with signals(stop):  # which end the tracing, not the audit
+            while not stop.due():
                 analysis.feed(source.poll())
         batches, trailer = source.finish()
     for batch in batches:
@@ -72,14 +69,3 @@ def _warm(header: Header) -> None:
     events["kind"], events["time"], events["run"], events["slot"] = EventKind.FREE, 2, 1, 5
     analysis.feed(EventBatch(events))
     analysis.finish(Trailer(start))
-
-
-@contextlib.contextmanager
-def _until_interrupted() -> Iterator[list[int]]:
-    """Ctrl-C ends the tracing, not the audit: the list is no longer empty then."""
-    seen: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, before)

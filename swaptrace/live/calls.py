@@ -42,8 +42,8 @@ class Calls:
         if event["run"] == len(pieces):  # or else one before it was lost
             pieces.append(event.tobytes()[8 : 8 + PATH_BYTES])
 
-    def call(self, row: int, event: np.void) -> SwapCall:
-        """The call that an event tells of. row: its place in the batch."""
+    def call(self, row: int, event: np.void, *, off_again: bool = False) -> SwapCall:
+        """The call that an event tells of. row: its place in the batch. off_again: its area, as a later event tells."""
         path = _whole(self._pieces.pop(int(event["slot"]), []))
         kind, swap_type, result = EventKind(int(event["kind"])), int(event["device"]), -int(event["arg"])
         area = store = None
@@ -51,18 +51,17 @@ class Calls:
             self.lost[kind.name] = self.lost.get(kind.name, 0) + 1
         elif result == 0 and kind == EventKind.SWAPON:
             if swap_type not in self._from_start:  # else, its call had not returned when the recording began
-                area = self._came(path, event)
+                area = self._came(path, event, off_again)
                 store = self._store(area)
                 self._on[swap_type] = area
             self._from_start.discard(swap_type)
         elif result == 0:
             self._from_start.discard(swap_type)
             area = self._on.pop(swap_type, SwapArea(path or _NO_PATH, swap_type, 0, 0))
-        return SwapCall(
-            row, kind.name.lower(), path or _NO_PATH, int(event["flags"]) & ~AREA_DISCARDS, result, area, store
-        )
+        flags = int(event["flags"]) & ~AREA_DISCARDS
+        return SwapCall(row, kind.name.lower(), path or _NO_PATH, flags, result, area, store)
 
-    def _came(self, told: str | None, event: np.void) -> SwapArea:
+    def _came(self, told: str | None, event: np.void, off_again: bool) -> SwapArea:
         """The area that a swapon made: its numbers come from the kernel, what lies behind it from sysfs."""
         swap_type, pages = int(event["device"]), int(event["size"]) - 1
         priority = int(np.uint16(event["run"]).astype(np.int16))
@@ -73,7 +72,9 @@ class Calls:
         if path is None:
             return not_understood(area, "its path is not known", zswap=self._zswap)
         area = describe_area(path, swap_type, priority, pages, zswap=self._zswap, discards=discards)
-        if area.backing == "zram" and not _fixed(path) and path not in same:
+        here = (os.path.realpath(path), priority)
+        on = not off_again and any((line.path, line.priority) == here for line in sysfs.read_swaps())
+        if area.backing == "zram" and not on and not _fixed(path):  # by now, something else may be there
             return not_understood(area, "it was off again before it could be looked at", zswap=self._zswap)
         return area
 
@@ -81,7 +82,7 @@ class Calls:
 def _whole(pieces: list[bytes]) -> str | None:
     """The path; None if pieces are missing."""
     path, end, _ = b"".join(pieces).partition(b"\0")
-    return os.fsdecode(path) if end and path else None
+    return path.decode(errors="replace") if end and path else None
 
 
 def located(told: str | None, same: list[str], process: int) -> str | None:

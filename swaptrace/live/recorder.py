@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import TypeVar
 
 import numpy as np
@@ -24,20 +22,20 @@ from swaptrace.events import EventBatch, EventFlag, EventKind
 from swaptrace.live.environment import missing_views
 from swaptrace.live.footprint import give_back, hurry, keep_in_memory
 from swaptrace.live.source import LiveSource
+from swaptrace.stopping import Stop, signals
 from swaptrace.trace.header import Header, Trailer
 from swaptrace.trace.writer import TraceWriter, already_there
 
 __all__ = [
     "Status",
-    "Stop",
     "Totals",
+    "due",
     "end_of",
     "prepare_output",
     "record",
     "say",
     "say_what_is_missing",
     "settled",
-    "signals",
 ]
 
 Source = TypeVar("Source")
@@ -73,35 +71,6 @@ class Totals:
             f"{units.count(self.stored)} slots stored, {units.count(self.freed)} freed, "
             f"{units.size(self.given_back)} given back by notifications, {units.count(self.lost)} lost"
         )
-
-
-class Stop:
-    """Why to stop. Ctrl-C and SIGTERM set it: nothing is done inside the signal handler itself."""
-
-    def __init__(self, duration: float | None) -> None:
-        self.reason: str | None = None
-        self._end = time.monotonic() + duration if duration else None
-
-    def handle(self, number: int, _: FrameType | None) -> None:
-        self.reason = signal.Signals(number).name
-
-    def check(self, child: subprocess.Popen[bytes] | None) -> str | None:
-        """The reason to stop now, or None."""
-        if self.reason is None and child is not None and child.poll() is not None:
-            self.reason = "command ended"
-        if self.reason is None and self._end is not None and time.monotonic() >= self._end:
-            self.reason = "duration"
-        return self.reason
-
-
-@contextlib.contextmanager
-def signals(stop: Stop) -> Iterator[None]:
-    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def record(
@@ -176,7 +145,7 @@ def _run(
         status = Status()
         flushed = time.monotonic()
         try:
-            while not stop.check(child):
+            while not due(stop, child):
                 batch = source.poll()
                 totals.add(batch)
                 writer.write(batch)
@@ -193,6 +162,13 @@ def _run(
         writer.close(trailer)
     totals.lost = sum(trailer.losses().values())
     return totals, trailer
+
+
+def due(stop: Stop, child: subprocess.Popen[bytes] | None) -> str | None:
+    """The reason to stop now, or None."""
+    if stop.reason is None and child is not None and child.poll() is not None:
+        stop.reason = "command ended"
+    return stop.due()
 
 
 def end_of(child: subprocess.Popen[bytes] | None, reason: str | None) -> int | None:
@@ -217,8 +193,11 @@ class Status:
     def show(self, line: str) -> None:
         if self._terminal:
             width = shutil.get_terminal_size().columns - 1
-            print(f"\r{line[:width]:<{width}}", end="", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # see say()
+                print(f"\r{line[:width]:<{width}}", end="", file=sys.stderr, flush=True)
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    """To stderr, if anybody listens still: a terminal that was closed is no reason to lose the recording."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)

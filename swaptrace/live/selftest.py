@@ -6,25 +6,19 @@ highest, so that the workload's pages go there; should the machine swap other pa
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.analysis.results import AreaResult
-from swaptrace.errors import EnvironmentProblem
 from swaptrace.live import sysfs
 from swaptrace.live.ground import Ground, require
 from swaptrace.live.source import LiveSource
+from swaptrace.live.spare import spare_swap
 from swaptrace.live.workload import Process
+from swaptrace.stopping import Stop, signals
 
 __all__ = ["Comparison", "selftest"]
 
-_CONTROL = Path("/sys/class/zram-control")
-_MEGABYTES = 64
-_PRIORITY = 32767  # the highest
 _PAGES = 1009  # a prime: no batch, cluster or cache of the kernel's has that size
 
 
@@ -42,9 +36,10 @@ class Comparison:
 
 
 def selftest() -> list[Comparison]:
-    """Run the test; one row per figure compared. Raises Problem if it cannot be run here."""
+    """Run the test; one row per figure compared. Raises Problem if it cannot be run here, Stopped if a signal came."""
     require(Ground())
-    with _spare_swap() as device, LiveSource(("swaptrace", "selftest")) as source:
+    stop = Stop()
+    with signals(stop), spare_swap() as device, stop.interruptible(), LiveSource(("swaptrace", "selftest")) as source:
         analysis = Analysis(source.header)
         paged_out = _workload()
         batches, trailer = source.finish()
@@ -84,37 +79,3 @@ def _compare(area: AreaResult, lost: int, paged_out: int, held: set[int], block_
         Comparison("store indexes that differ from block_state", len(held ^ block_state), 0),
         Comparison("events lost", lost, 0),
     ]
-
-
-@contextlib.contextmanager
-def _spare_swap() -> Iterator[Path]:
-    """A zram device of our own as swap area; yields its folder in sysfs."""
-    _run("modprobe", "zram")
-    try:
-        number = int((_CONTROL / "hot_add").read_text())
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"cannot add a zram device: {error.strerror}", "load the zram module: modprobe zram"
-        ) from None
-    device = Path(f"/sys/block/zram{number}")
-    node = f"/dev/zram{number}"
-    try:
-        (device / "disksize").write_text(f"{_MEGABYTES}M")
-        _run("mkswap", node)
-        _run("swapon", "-p", str(_PRIORITY), node)
-        try:
-            yield device
-        finally:
-            _run("swapoff", node)
-    finally:
-        (_CONTROL / "hot_remove").write_text(str(number))
-
-
-def _run(*command: str) -> None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise EnvironmentProblem(f"{command[0]} is not installed", "install util-linux and kmod") from None
-    if done.returncode:
-        problem = f"{' '.join(command)} failed: {done.stderr.strip()}"
-        raise EnvironmentProblem(problem, "see: swaptrace check")

@@ -153,7 +153,10 @@ class LiveSource(KernelSource):
             if events["kind"][row] == EventKind.PATH:
                 self._calls.piece(events[row])
             elif keep[row]:
-                calls.append(self._calls.call(int(np.count_nonzero(keep[:row])), events[row]))
+                later = events[row + 1 :]
+                off = (later["kind"] == EventKind.SWAPOFF) & (later["device"] == events["device"][row])
+                place = int(np.count_nonzero(keep[:row]))
+                calls.append(self._calls.call(place, events[row], off_again=bool(off.any())))
         if not keep.all():
             events = events[keep]
         for field in ("size", "run", "flags"):  # the calls have it

@@ -16,8 +16,9 @@ from swaptrace.areas import Snapshot, Store
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.live import sysfs
 from swaptrace.live.kernel import KernelSource
-from swaptrace.live.recorder import Status, Stop, end_of, prepare_output, say, say_what_is_missing, settled, signals
+from swaptrace.live.recorder import Status, due, end_of, prepare_output, say, say_what_is_missing, settled
 from swaptrace.live.snapshot import KernelArea, take_snapshot
+from swaptrace.stopping import Stop, signals
 from swaptrace.summary.figures import Count
 from swaptrace.summary.file import SummaryWriter
 from swaptrace.summary.plan import Plan
@@ -169,16 +170,16 @@ def _run(
     with signals(stop):
         child = subprocess.Popen(command) if command else None
         status = Status()
-        due = time.monotonic() + _STEP
+        next_step = time.monotonic() + _STEP
         try:
-            while not stop.check(child):
-                time.sleep(max(min(due - time.monotonic(), 0.1), 0))
-                if time.monotonic() >= due:
+            while not due(stop, child):
+                time.sleep(max(min(next_step - time.monotonic(), 0.1), 0))
+                if time.monotonic() >= next_step:
                     vector = source.step()
                     writer.write(vector)
                     status.show(_line(vector))
                     # on a busy machine a step may be late; those that were missed are not made up for
-                    due += _STEP * (1 + int((time.monotonic() - due) / _STEP))
+                    next_step += _STEP * (1 + int((time.monotonic() - next_step) / _STEP))
         finally:
             exit_status = end_of(child, stop.reason)
         vector, trailer, leaks = source.finish(exit_status, stop.reason or "end")

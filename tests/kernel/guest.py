@@ -12,6 +12,7 @@ import json
 import mmap
 import multiprocessing as mp
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -25,9 +26,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 import numpy as np
 from memory import MADV_PAGEOUT
-from scenarios import SWAPTRACE, analysis_environment, in_a_process, recording, run_all, says, wait_for
+from scenarios import SWAPTRACE, analysis_environment, in_a_process, recording, run_all, run_logged, says, wait_for
 from zram import hot_add, run, zram_swap
 
+from swaptrace import cli
 from swaptrace.degradation import NOTIFICATION, STORED
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventBatch
@@ -36,6 +38,7 @@ from swaptrace.live.arch import architecture
 from swaptrace.live.btf import KernelTypes
 from swaptrace.live.programs import Programs
 from swaptrace.live.source import LiveSource
+from swaptrace.live.sysfs import read_swaps
 from swaptrace.live.workload import Process, Region, stay_on_one_processor
 from swaptrace.trace.writer import TraceWriter
 
@@ -288,6 +291,71 @@ def swapoff(path: str, _: int) -> None:
         raise OSError(ctypes.get_errno(), f"swapoff {path}")
 
 
+def signals(folder: Path) -> None:
+    """selftest and record are ended by signals at several moments; what a killed selftest leaves, the next one ends."""
+    run("modprobe", "zram", "num_devices=1")
+    before = [device.name for device in Path("/sys/block").glob("zram*")]
+    moments = (("SIGINT", begun), ("SIGTERM", area_on), ("SIGHUP", area_used), ("SIGKILL", area_used))
+    ends = [ended(folder, name, moment) for name, moment in (*moments, ("SIGTERM", area_on))]
+    with recording(folder) as recorder:  # which stops by itself then
+        os.kill(recorder.pid, signal.SIGHUP)
+        recorder.join(60)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    (folder / "nohup").mkdir()
+    with recording(folder / "nohup") as recorder:
+        os.kill(recorder.pid, signal.SIGHUP)
+        time.sleep(2)
+        survived = recorder.is_alive()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    on_terminal(folder / "terminal")
+    facts = {"before": before, "ends": ends, "survived": survived}
+    (folder / "workload.json").write_text(json.dumps(facts))
+
+
+def ended(folder: Path, name: str, moment: Callable[[], bool]) -> dict[str, object]:
+    """End a selftest by a signal at that moment: its status, and what is left of it."""
+    log = folder / f"{name}.err"
+    process = mp.get_context("fork").Process(target=run_logged, args=(log, ["selftest"]))
+    process.start()
+    wait_for(lambda: moment() or not process.is_alive(), what="the selftest did not get that far")
+    os.kill(process.pid or 0, signal.Signals[name])
+    process.join(120)
+    devices = [device.name for device in Path("/sys/block").glob("zram*")]
+    return {"signal": name, "status": process.exitcode, "devices": devices, "swaps": Path("/proc/swaps").read_text(),
+            "said": log.read_text()}  # fmt: skip
+
+
+def begun() -> bool:
+    """At once, or nearly so: while the device is being made."""
+    time.sleep(0.3)
+    return True
+
+
+def area_on() -> bool:
+    return any(line.priority == 32767 for line in read_swaps())
+
+
+def area_used() -> bool:
+    return any(line.priority == 32767 and line.used > 500 for line in read_swaps())
+
+
+def on_terminal(folder: Path) -> None:
+    """A recorder whose terminal is closed."""
+    folder.mkdir()
+    child, terminal = pty.fork()
+    if child == 0:
+        try:
+            cli.main(["record", "-o", str(folder / "trace")])
+        except SystemExit as end:
+            os._exit(int(end.code or 0))
+    said = b""
+    while b"recording to" not in said:
+        said += os.read(terminal, 1000)
+    time.sleep(1)
+    os.close(terminal)
+    (folder / "record.status").write_text(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+
+
 def degraded(folder: Path) -> None:
     """A kernel without a probe for notifications; then one whose returns are missed; and another machine's programs.
 
@@ -453,6 +521,7 @@ SCENARIOS = {
     "full-disk": full_disk,
     "degraded": degraded,
     "calls": calls,
+    "signals": signals,
     "commands": commands,
     "pressed": pressed,
     "robbed": robbed,

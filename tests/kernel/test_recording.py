@@ -18,6 +18,7 @@ from swaptrace.live.probes import PROBES, ZSWAP
 from swaptrace.report.as_json import as_json
 from swaptrace.report.tables import EQUAL
 from swaptrace.report.text import print_text
+from swaptrace.trace.header import Trailer
 from tests.kernel.conftest import CHECKOUT, DEGRADED_KERNELS, KERNELS, WHOLE_KERNELS, Guest, Scenario, run_in_guest
 from tests.kernel.guest import HARD_PAGES, HUGE_BYTES, HUGE_PAGES, PAIRS, PRIME
 
@@ -550,3 +551,44 @@ class TestCalls:
         told = as_json(calls.result)["areas"][PAIRS + 1]
         assert (told["stores"], told["frees"]) == (None, 0)
         assert area.not_told in told["unknown"]["stores"]
+
+
+class TestSignals:
+    """Ctrl-C, SIGTERM, SIGHUP and a closed terminal end what runs, and nothing of it is left."""
+
+    @pytest.fixture
+    def ended(self, whole_guest: Guest) -> Scenario:
+        return whole_guest.scenario("signals")
+
+    def test_nothing_of_a_selftest_is_left(self, ended: Scenario) -> None:
+        ends = ended.workload["ends"]
+        assert [(end["signal"], end["status"]) for end in ends] == [
+            ("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129), ("SIGKILL", -9), ("SIGTERM", 143),
+        ]  # fmt: skip
+        for end in ends:
+            if end["signal"] == "SIGKILL":
+                assert "32767" in end["swaps"]  # or else there is nothing that the next one could remove
+            else:
+                assert end["swaps"].count("\n") == 1  # the heading
+                assert end["devices"] == ended.workload["before"]
+                assert end["said"].endswith(f"swaptrace: stopped by {end['signal']}\n")
+
+    def test_a_hangup_ends_a_recording(self, ended: Scenario) -> None:
+        trailer = _trailer(ended)
+        assert trailer.reason == "SIGHUP"
+        assert ended.output("record.status") == "0"
+
+    def test_nohup(self, ended: Scenario) -> None:
+        assert ended.workload["survived"]
+        assert _trailer(Scenario(ended.folder / "nohup")).reason == "SIGINT"
+
+    def test_a_terminal_that_is_closed(self, ended: Scenario) -> None:
+        terminal = Scenario(ended.folder / "terminal")
+        assert _trailer(terminal).reason == "SIGHUP"
+        assert terminal.output("record.status") == "0"
+
+
+def _trailer(scenario: Scenario) -> Trailer:
+    assert scenario.batches is not None  # it is read after them
+    assert scenario.reader.trailer is not None
+    return scenario.reader.trailer

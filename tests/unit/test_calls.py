@@ -157,7 +157,21 @@ def test_a_file_that_is_off_again_is_not_understood(areas_on: list[SwapsLine]) -
     assert (area.backing, area.not_told) == ("unknown", "it was off again before it could be looked at")
     areas_on.append(SwapsLine("/mnt/swap", "file", 63, 0, 5))
     assert taken(of_no_area(), pieces(b"/mnt/swap"), on).area.backing == "zram"  # type: ignore[union-attr]
+    again = of_no_area()
+    for piece in pieces(b"/mnt/swap"):
+        again.piece(piece)
+    assert again.call(0, on, off_again=True).area.backing == "unknown"  # type: ignore[union-attr]
     assert taken(of_no_area(), pieces(b"/dev/zram7"), on).area.backing == "zram"  # type: ignore[union-attr]
+
+
+def test_a_link_to_an_area(areas_on: list[SwapsLine], tmp_path: Path) -> None:
+    """/proc/swaps has the device that /dev/mapper/NAME leads to."""
+    (tmp_path / "link").symlink_to(tmp_path / "dm-0")
+    areas_on.append(SwapsLine(str(tmp_path / "dm-0"), "partition", 63, 0, 5))
+    on = call_event(EventKind.SWAPON, 1, slots=64, priority=5)
+    area = taken(of_no_area(), pieces(str(tmp_path / "link").encode()), on).area
+    assert area is not None
+    assert area.backing == "zram"
 
 
 def test_where_a_path_leads_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
