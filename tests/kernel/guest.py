@@ -269,7 +269,8 @@ def calls_workload(folder: Path, devices: list[str], mounted: Path) -> None:
     seconds = time.monotonic() - begin
     os.chdir(mounted)
     swapon("stays", PAIRS)
-    time.sleep(2)  # the recorder looks at it ten times a second
+    # the recorder has looked at it as soon as it has written of it: notes are not compressed
+    wait_for(lambda: b'"path":"stays"' in (folder / "trace").read_bytes(), what="the recorder did not see the swapon")
     swapoff("stays", 0)
     swapon("gone", PAIRS + 1)
     swapoff("gone", 0)
