@@ -58,7 +58,7 @@ class SwapArea:
     priority: int
     slots: Pages
     used: Pages = 0
-    backing: Literal["disk", "zram", "zswap"] = "disk"
+    backing: Literal["disk", "unknown", "zram", "zswap"] = "disk"
     store: StoreId | None = None
     extents: tuple[tuple[Pages, Pages, Pages], ...] = ()
     generation: Amount = 0

@@ -140,7 +140,7 @@ def c_definitions() -> str:
     """`struct event` and the constants of this module, as C for the BPF programs."""
     lines = ["struct event {"]
     lines += [f"\tu{8 * np.dtype(kind).itemsize} {name}; /* {what} */" for name, kind, what in _FIELDS]
-    lines += ["};", f"#define REASON_SHIFT {REASON_SHIFT}", f"#define AREA_DISCARDS {AREA_DISCARDS}U"]
+    lines += ["};", f"#define REASON_SHIFT {REASON_SHIFT}", f"#define AREA_DISCARDS {AREA_DISCARDS}"]
     for enum, prefix in ((EventKind, "EVENT"), (EventFlag, "FLAG"), (FreeReason, "REASON")):
         lines += [f"#define {prefix}_{member.name} {member.value}" for member in enum]
     lines.append(f"#define EVENT_KINDS {max(EventKind) + 1}")

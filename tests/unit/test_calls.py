@@ -196,7 +196,7 @@ def line(area: KernelArea, path: str = "/dev/sdz") -> SwapsLine:
 
 
 def test_pairs_are_of_the_same_areas() -> None:
-    assert pair([ONE, THREE], [line(ONE), line(THREE)]) == [(0, line(ONE)), (2, line(THREE))]
+    assert pair([ONE, THREE], [line(ONE), line(THREE)]) == [(ONE, line(ONE)), (THREE, line(THREE))]
     assert pair([ONE, THREE], [line(ONE), line(TWO), line(THREE)]) is None
     assert pair([ONE, TWO], [line(ONE), line(THREE)]) is None
     assert pair([ONE], []) is None

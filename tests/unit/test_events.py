@@ -10,6 +10,7 @@ import pytest
 from builders import START, batch, free, store, swap_call, zram_area
 
 from swaptrace.events import (
+    AREA_DISCARDS,
     EVENT,
     REASON_SHIFT,
     EventBatch,
@@ -48,7 +49,7 @@ def test_fields_are_unsigned() -> None:
 def test_c_constants() -> None:
     text = c_definitions()
     defined = {name: int(value) for name, value in re.findall(r"^#define (\w+) (\d+)$", text, re.MULTILINE)}
-    expected = {"REASON_SHIFT": REASON_SHIFT, "EVENT_KINDS": max(EventKind) + 1}
+    expected = {"REASON_SHIFT": REASON_SHIFT, "AREA_DISCARDS": AREA_DISCARDS, "EVENT_KINDS": max(EventKind) + 1}
     for enum, prefix in ((EventKind, "EVENT"), (EventFlag, "FLAG"), (FreeReason, "REASON")):
         expected |= {f"{prefix}_{member.name}": member.value for member in enum}
     assert defined == expected

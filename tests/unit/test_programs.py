@@ -16,7 +16,8 @@ import pytest
 from numpy.typing import NDArray
 
 from swaptrace.areas import ZSWAP_STORES
-from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
+from swaptrace.degradation import AREA_GIVEN_UP, AREA_SET_UP
+from swaptrace.events import AREA_DISCARDS, PATH_BYTES, REASON_SHIFT, EventFlag, EventKind, FreeReason
 from tests.unit.fixtures import KERNELS, fixture
 from tests.unit.native_programs import KERNEL, NativePrograms
 
@@ -557,6 +558,83 @@ def test_swap_call_that_fails(native: NativePrograms, call: str, kind: EventKind
     assert rows(native.events(EventKind.SWAPON, EventKind.SWAPOFF), "kind", "arg", "tgid", "time") == [
         (kind, 2, 12, 77)
     ]
+
+
+PATH = b"/dev/disk/by-label/swap"
+
+
+def in_call(native: NativePrograms, *arguments: int) -> int:
+    """A thread, not its process's first, is in a call with the path, and other arguments; its user registers."""
+    path = native.allocate(64)
+    for number, byte in enumerate(PATH + b"\0"):
+        native.write(path + number, byte, 1)
+    native.at(time=77, pid=12, thread=13)
+    return native.running(syscall=0, arguments=(path, *arguments))
+
+
+def path_told(native: NativePrograms, told: NDArray[np.void]) -> bytes:
+    """From the pieces, in their order, up to its end."""
+    pieces = told[told["kind"] == EventKind.PATH]
+    assert pieces["run"].tolist() == list(range(len(pieces)))
+    assert set(pieces["tgid"].tolist()) == {13}
+    return b"".join(piece.tobytes()[8 : 8 + PATH_BYTES] for piece in pieces).partition(b"\0")[0]
+
+
+def function_for(native: NativePrograms, event: str) -> str:
+    (chosen,) = next(choice for choice in native.choices if choice.probe.event == event).chosen
+    return chosen.function
+
+
+@pytest.mark.parametrize("discards", [False, True])
+def test_swapon(native: NativePrograms, discards: bool) -> None:
+    """The type is that of the same thread's call, though another thread sets up another one meanwhile."""
+    made = native.new("swap_info_struct", {"flags": 0x403 if discards else 0x803, "prio": -5})
+    native.set_swap_info(AREA_TYPE, made)
+    registers = in_call(native, 0x48005)
+    native.enter("__x64_sys_swapon", registers)
+    native.call(function_for(native, AREA_SET_UP), AREA_TYPE, 4096)
+    native.at(time=78, pid=12, thread=14)
+    native.call(function_for(native, AREA_SET_UP), AREA_TYPE + 1, 64)
+    native.at(time=79, pid=12, thread=13)
+    native.leave("__x64_sys_swapon", (registers,), 0)
+    told = native.events(EventKind.PATH, EventKind.SWAPON, EventKind.SWAPOFF)
+    assert path_told(native, told) == PATH
+    calls = told[told["kind"] != EventKind.PATH]
+    assert rows(calls, "kind", "device", "slot", "size", "run", "arg", "tgid", "time") == [
+        (EventKind.SWAPON, AREA_TYPE, 13, 4096, 0xFFFF - 4, 0, 12, 79)
+    ]
+    assert calls["flags"].tolist() == [0x48005 | (AREA_DISCARDS if discards else 0)]
+
+
+@pytest.mark.parametrize(("call", "event"), [("swapon", AREA_SET_UP), ("swapoff", AREA_GIVEN_UP)])
+def test_call_of_which_the_type_is_not_told(native: NativePrograms, call: str, event: str) -> None:
+    """The function did not run in that thread, or it ran for the thread's call before, which has returned."""
+    registers = in_call(native, 0)
+    native.enter(f"__x64_sys_{call}", registers)
+    native.call(function_for(native, event), AREA_TYPE, 4096)
+    native.leave(f"__x64_sys_{call}", (registers,), -12)
+    native.events()
+    native.call(f"__x64_sys_{call}", registers, result=0)
+    kind = EventKind[call.upper()]
+    assert rows(native.events(kind), "kind", "device", "arg") == [(kind, 255, 0)]
+
+
+def test_swapoff_is_told_of_before_its_type_is_free(native: NativePrograms) -> None:
+    registers = in_call(native)
+    native.enter("__x64_sys_swapoff", registers)
+    native.call(function_for(native, AREA_GIVEN_UP), AREA_TYPE)
+    told = native.events(EventKind.PATH, EventKind.SWAPOFF)
+    assert path_told(native, told) == PATH
+    assert rows(told[told["kind"] == EventKind.SWAPOFF], "device", "slot", "arg", "tgid") == [(AREA_TYPE, 13, 0, 12)]
+    native.leave("__x64_sys_swapoff", (registers,), 0)
+    assert not len(native.events())
+
+
+def test_path_that_cannot_be_read(native: NativePrograms) -> None:
+    native.at(pid=12)
+    native.call("__x64_sys_swapon", native.running(syscall=0, arguments=(1, 0)), result=-14)
+    told = native.events(EventKind.PATH, EventKind.SWAPON)
+    assert rows(told, "kind", "device", "arg") == [(EventKind.SWAPON, 255, 14)]
 
 
 # -- what is lost
