@@ -30,7 +30,11 @@ struct swap_area {
 
 BPF_ARRAY(swap_areas, struct swap_area, MAX_SWAP_TYPES);
 
-/* At a call of the recorder's own, which fails: copy what it is to see of swap_info[] (mm/swapfile.c). */
+/*
+ * At a call of the recorder's own, which fails: copy what it is to see of swap_info[] (mm/swapfile.c). That has fewer
+ * than MAX_SWAP_TYPES elements, and how many no kernel tells; what lies behind it is something else. Elements are taken
+ * in order and never given back, and each has its own number.
+ */
 static inline void look_at_areas(void)
 {
 	for (u32 i = 0; i < MAX_SWAP_TYPES; i++) {
@@ -38,10 +42,14 @@ static inline void look_at_areas(void)
 		struct swap_area *area = swap_areas.lookup(&index);
 		u64 info = 0;
 		s16 priority = 0;
+		u8 type = 0;
 
 		READ(info, SWAP_INFO + 8 * i);
 		if (!area || !info)
-			continue;
+			return;
+		READ(type, info + OFF_SWAP_TYPE);
+		if (type != i)
+			return;
 		READ(area->swap_file, info + OFF_SWAP_FILE);
 		READ(area->flags, info + OFF_SWAP_FLAGS);
 		READ(area->pages, info + OFF_SWAP_PAGES);
@@ -144,15 +152,27 @@ int swap_area_set_up(void *ctx)
 	return 0;
 }
 
+static inline bool in_swapoff(void)
+{
+	switch (current_syscall(this_task())) {
+		SYSCALLS_SWAPOFF
+		return true;
+	}
+	return false;
+}
+
 /*
  * exit_swap_address_space(unsigned int type), and others of that shape: the area has no slot in use any more, and
- * nothing can fail from here on. Told of now, for as soon as the call returns another area may have its type.
+ * nothing can fail from here on. Told of now, for as soon as the call returns another area may have its type. A swapon
+ * that fails gives up what it has set up by the same functions, or even what it has not.
  */
 int swap_area_given_up(void *ctx)
 {
 	u64 thread = bpf_get_current_pid_tgid();
 	u32 type = ARG(ctx, 0);
 
+	if (!in_swapoff())
+		return 0;
 	area_of_call(thread, type, 0);
 	emit_call(thread, EVENT_SWAPOFF, type, 0, 0);
 	return 0;

@@ -9,9 +9,10 @@ from __future__ import annotations
 import ctypes
 import mmap
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -230,6 +231,10 @@ class NativePrograms:
         if kinds:
             return found[np.isin(found["kind"], kinds)]
         return found[found["kind"] != EventKind.TASK]
+
+    def map(self, name: str, leaf: type[ctypes.Structure], length: int) -> Sequence[Any]:
+        """What an array has now."""
+        return (leaf * length).in_dll(self._library, f"{name}_map")
 
     @property
     def faults(self) -> int:

@@ -6,6 +6,7 @@ and whether the kernel calls these functions when it should, the kernel tests sh
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 from swaptrace.areas import ZSWAP_STORES
 from swaptrace.degradation import AREA_GIVEN_UP, AREA_SET_UP
 from swaptrace.events import AREA_DISCARDS, PATH_BYTES, REASON_SHIFT, EventFlag, EventKind, FreeReason
+from swaptrace.live.snapshot import KernelArea, kernel_area
 from tests.unit.fixtures import KERNELS, fixture
-from tests.unit.native_programs import KERNEL, NativePrograms
+from tests.unit.native_programs import KERNEL, RECORDER, NativePrograms
 
 WAYS = [
     (kernel, way)
@@ -563,13 +565,13 @@ def test_swap_call_that_fails(native: NativePrograms, call: str, kind: EventKind
 PATH = b"/dev/disk/by-label/swap"
 
 
-def in_call(native: NativePrograms, *arguments: int) -> int:
+def in_call(native: NativePrograms, call: str, *arguments: int) -> int:
     """A thread, not its process's first, is in a call with the path, and other arguments; its user registers."""
     path = native.allocate(64)
     for number, byte in enumerate(PATH + b"\0"):
         native.write(path + number, byte, 1)
     native.at(time=77, pid=12, thread=13)
-    return native.running(syscall=0, arguments=(path, *arguments))
+    return native.running(syscall=CALLS[native.machine].get(call, 0), arguments=(path, *arguments))
 
 
 def path_told(native: NativePrograms, told: NDArray[np.void]) -> bytes:
@@ -590,7 +592,7 @@ def test_swapon(native: NativePrograms, discards: bool) -> None:
     """The type is that of the same thread's call, though another thread sets up another one meanwhile."""
     made = native.new("swap_info_struct", {"flags": 0x403 if discards else 0x803, "prio": -5})
     native.set_swap_info(AREA_TYPE, made)
-    registers = in_call(native, 0x48005)
+    registers = in_call(native, "swapon", 0x48005)
     native.enter("__x64_sys_swapon", registers)
     native.call(function_for(native, AREA_SET_UP), AREA_TYPE, 4096)
     native.at(time=78, pid=12, thread=14)
@@ -609,7 +611,7 @@ def test_swapon(native: NativePrograms, discards: bool) -> None:
 @pytest.mark.parametrize(("call", "event"), [("swapon", AREA_SET_UP), ("swapoff", AREA_GIVEN_UP)])
 def test_call_of_which_the_type_is_not_told(native: NativePrograms, call: str, event: str) -> None:
     """The function did not run in that thread, or it ran for the thread's call before, which has returned."""
-    registers = in_call(native, 0)
+    registers = in_call(native, call, 0)
     native.enter(f"__x64_sys_{call}", registers)
     native.call(function_for(native, event), AREA_TYPE, 4096)
     native.leave(f"__x64_sys_{call}", (registers,), -12)
@@ -620,7 +622,7 @@ def test_call_of_which_the_type_is_not_told(native: NativePrograms, call: str, e
 
 
 def test_swapoff_is_told_of_before_its_type_is_free(native: NativePrograms) -> None:
-    registers = in_call(native)
+    registers = in_call(native, "swapoff")
     native.enter("__x64_sys_swapoff", registers)
     native.call(function_for(native, AREA_GIVEN_UP), AREA_TYPE)
     told = native.events(EventKind.PATH, EventKind.SWAPOFF)
@@ -628,6 +630,45 @@ def test_swapoff_is_told_of_before_its_type_is_free(native: NativePrograms) -> N
     assert rows(told[told["kind"] == EventKind.SWAPOFF], "device", "slot", "arg", "tgid") == [(AREA_TYPE, 13, 0, 12)]
     native.leave("__x64_sys_swapoff", (registers,), 0)
     assert not len(native.events())
+
+
+def test_swapon_that_fails_gives_up_what_it_has_set_up(native: NativePrograms) -> None:
+    """It is no swapoff. From 6.18 on, it gives up even what it had no time to set up."""
+    registers = in_call(native, "swapon", 0)
+    native.enter("__x64_sys_swapon", registers)
+    native.call(function_for(native, AREA_GIVEN_UP), AREA_TYPE)
+    native.leave("__x64_sys_swapon", (registers,), -22)
+    told = native.events(EventKind.SWAPON, EventKind.SWAPOFF)
+    assert rows(told, "kind", "device", "arg") == [(EventKind.SWAPON, 255, 22)]
+
+
+class SeenArea(ctypes.Structure):
+    """struct swap_area of bpf/swap_calls.c."""
+
+    _fields_ = (
+        ("swap_file", ctypes.c_uint64),
+        ("flags", ctypes.c_uint32),
+        ("pages", ctypes.c_uint32),
+        ("priority", ctypes.c_int32),
+        ("padding", ctypes.c_uint32),
+    )
+
+
+@pytest.mark.parametrize("areas", [0, 2, 23])
+def test_table_of_areas(native: NativePrograms, areas: int) -> None:
+    """Behind its end lie pointers to other things: as if all of them were areas that are on."""
+    for number in range(areas):
+        fields = {"type": number, "flags": 0x403, "prio": -2 - number, "pages": 63 + number, "swap_file": 500 + number}
+        native.set_swap_info(number, native.new("swap_info_struct", fields))
+    for number in range(23, 32):
+        native.set_swap_info(number, native.new("swap_info_struct", {"type": 2, "flags": 0xFF}))
+    registers = in_call(native, "swapon", 0)
+    native.at(pid=RECORDER)
+    native.call("__x64_sys_swapon", registers, result=-14)
+    assert not len(native.events(EventKind.SWAPON))
+    seen = native.map("swap_areas", SeenArea, 32)
+    expected = [KernelArea(number, 500 + number, 63 + number, -2 - number, True) for number in range(areas)]
+    assert [area for number in range(32) if (area := kernel_area(number, seen[number])) is not None] == expected
 
 
 def test_path_that_cannot_be_read(native: NativePrograms) -> None:
