@@ -87,6 +87,10 @@ test-kernels: setup ## what "make test" does on some kernels only: on all, two o
 	SWAPTRACE_KERNELS="5.10 6.1 6.12" $(PYTHON) -m pytest -q tests/kernel/test_audit.py
 	SWAPTRACE_KERNELS="6.1 6.12" $(PYTHON) -m pytest -q $(addprefix tests/kernel/test_,zswap.py summary.py)
 
+.PHONY: ltp
+ltp: setup ## what the kernel makes of the Linux Test Project's swapon and swapoff tests, against what is recorded
+	$(PYTHON) -m pytest -q tests/kernel/ltp.py
+
 .PHONY: fixtures
 fixtures: setup ## capture anew what the unit tests know of each kernel (tests/data); boots virtual machines
 	$(PYTHON) tests/data/capture.py

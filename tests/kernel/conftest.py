@@ -226,6 +226,7 @@ _MACHINES = {
     "zswap",
     "summarised",
     "stressed",
+    "tried",
 }  # the fixtures whose parameter is a kernel
 
 
