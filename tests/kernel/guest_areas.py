@@ -395,6 +395,19 @@ def limit_many(session: Session) -> None:
     session.check("exited")
 
 
+def compact(session: Session) -> None:
+    """Somebody has the kernel compact a pool that has holes."""
+    swap_on(set_up(64))
+    process = Child(anonymous(3001, "mixed", 31))
+    for _ in range(3):
+        process.step()
+    session.check("holes")
+    (BLOCK / "zram0/compact").write_text("1")
+    session.check("compacted")
+    process.exit()
+    session.check("exited")
+
+
 WRITTEN_BACK = {"random": 401, "compressible": 601, "same": 101}
 
 
@@ -481,6 +494,7 @@ RIGS: dict[str, Callable[[Session], None]] = {
     "writeback": writeback,
     "limit": limit,
     "limit-many": limit_many,
+    "compact": compact,
     "cgroups": cgroups,
     "kswapd": kswapd,
 }

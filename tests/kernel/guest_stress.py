@@ -53,7 +53,7 @@ def stressed(session: Session, arguments: tuple[str, ...]) -> None:
     MOUNT.mkdir(exist_ok=True)
     run("mount", "-t", "tmpfs", "-o", "size=96m", "none", str(MOUNT))
     group = cgroup("stress", LIMIT_BYTES)
-    command = ["stress-ng", *arguments, "--seed", "1", "--oomable"]
+    command = ["stress-ng", *arguments, "--seed", "1"]  # which begins anew when it was killed for its memory
     with (session.folder / f"{session.rig}.out").open("w") as log:
         stress = subprocess.Popen(
             command, stdout=log, stderr=log, cwd=MOUNT, preexec_fn=partial(join, group), process_group=0

@@ -24,10 +24,11 @@ from swaptrace.analysis.results import AreaResult, Content, TraceResult
 from swaptrace.areas import Snapshot
 from swaptrace.events import REASON_SHIFT, EventBatch, EventFlag, EventKind, FreeReason
 from swaptrace.live.sysfs import SwapsLine, read_block_state, read_swaps
+from swaptrace.report.as_json import as_json
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.reader import TraceReader
 from tests.kernel.conftest import AREA_KERNELS, CHECKOUT, run_in_guest
-from tests.kernel.guest_areas import CGROUP_BYTES, RIGS, WRITTEN_BACK
+from tests.kernel.guest_areas import CGROUP_BYTES, MOUNT, RIGS, WRITTEN_BACK
 
 PAGE = 4096
 TIMEOUT = 2400  # seconds
@@ -78,6 +79,7 @@ class Moment:
 
     rig: str
     step: str
+    time: int
     facts: dict[str, Any]
     zram: dict[str, dict[str, list[str]]]
     swaps: list[SwapsLine]
@@ -121,6 +123,7 @@ class Areas:
         return Moment(
             check["rig"],
             check["step"],
+            check["time"],
             check["facts"],
             check["zram"],
             read_swaps(check["swaps"]),
@@ -294,6 +297,47 @@ def test_end_snapshot_agrees(areas: Areas) -> None:
     assert zram.model == zram.kernel
     assert zram.used_slots == zram.slots - 1
     assert disk.used_slots is not None and disk.used_slots > 0
+
+
+def test_areas_discard_as_asked(areas: Areas) -> None:
+    """Free clusters are discarded where swapon is asked for it, and nowhere else (SWP_PAGE_DISCARD)."""
+    on = [call.area for call in areas.whole.calls if call.call == "swapon" and call.area is not None]
+    asked = [area.path for area in on if area.discards]
+    assert [Path(path).parent for path in asked] == [Path("/dev"), MOUNT]
+    assert {area.discards for area in on} == {True, False}
+
+
+class TestCompaction:
+    """No event tells of it: from then on, the pool is not known, and the report says so."""
+
+    @staticmethod
+    def given_back(moment: Moment) -> int:
+        return int(moment.zram["zram0"]["mm_stat"][6])
+
+    def test_the_model_has_the_pages_that_were_given_back(self, areas: Areas) -> None:
+        holes, compacted = areas.at("compact", "holes"), areas.at("compact", "compacted")
+        assert self.given_back(holes) == 0 < self.given_back(compacted)
+        for moment in (holes, compacted):
+            model, kernel = moment.content["zram0"].mem_used_total, int(moment.zram["zram0"]["mm_stat"][2])
+            assert model == kernel + PAGE * self.given_back(moment)
+
+    @pytest.mark.parametrize("step", ["holes", "compacted"])
+    def test_the_report_tells_no_pool_from_then_on(self, areas: Areas, step: str) -> None:
+        area = self.reported(areas, areas.at("compact", step))
+        reasons = [area["unknown"].get(name, "") for name in ("mem_used_total", "policies.none.stale_pool_bytes")]
+        known = [area["mem_used_total"] is not None, area["policies"]["none"]["stale_pool_bytes"] is not None]
+        assert known == [step == "holes"] * 2
+        assert ["compacted the pool" in reason for reason in reasons] == [step != "holes"] * 2
+
+    def reported(self, areas: Areas, moment: Moment) -> dict[str, Any]:
+        """What a recording that ends at that moment reports of the area."""
+        analysis = Analysis(areas.reader.header)
+        end = int(np.count_nonzero(areas.whole.events["time"] <= moment.time))
+        batch = _part(areas.whole, 0, end)
+        analysis.feed(batch)
+        store = next(call.store for call in reversed(batch.calls) if call.store is not None)
+        now = replace(store, counters={**store.counters, "pages_compacted": self.given_back(moment)})
+        return as_json(analysis.finish(Trailer(Snapshot(moment.time, (), (now,)))))["areas"][-1]
 
 
 class TestPages:
