@@ -296,8 +296,11 @@ def signals(folder: Path) -> None:
     """selftest and record are ended by signals at several moments; what a killed selftest leaves, the next one ends."""
     run("modprobe", "zram", "num_devices=1")
     before = [device.name for device in Path("/sys/block").glob("zram*")]
-    moments = (("SIGINT", begun), ("SIGTERM", area_on), ("SIGHUP", area_used), ("SIGKILL", area_used))
-    ends = [ended(folder, name, moment) for name, moment in (*moments, ("SIGTERM", area_on))]
+    begun = partial(has_device, len(before))
+    moments = (("SIGINT", begun), ("SIGTERM", areas_on), ("SIGHUP", area_used), ("SIGKILL", area_used))
+    ends = [ended(folder, name, moment) for name, moment in moments]
+    left = areas_on()
+    ends.append(ended(folder, "SIGTERM", lambda: bool(areas_on() - left)))
     with recording(folder) as recorder:  # which stops by itself then
         os.kill(recorder.pid, signal.SIGHUP)
         recorder.join(60)
@@ -313,7 +316,7 @@ def signals(folder: Path) -> None:
     (folder / "workload.json").write_text(json.dumps(facts))
 
 
-def ended(folder: Path, name: str, moment: Callable[[], bool]) -> dict[str, object]:
+def ended(folder: Path, name: str, moment: Callable[[], object]) -> dict[str, object]:
     """End a selftest by a signal at that moment: its status, and what is left of it."""
     log = folder / f"{name}.err"
     process = mp.get_context("fork").Process(target=run_logged, args=(log, ["selftest"]))
@@ -326,13 +329,18 @@ def ended(folder: Path, name: str, moment: Callable[[], bool]) -> dict[str, obje
             "said": log.read_text()}  # fmt: skip
 
 
-def begun() -> bool:
+def has_device(before: int) -> bool:
     """Its device is there, which may have no swap area yet. Before that, a signal ends it as any other program."""
-    return len(list(Path("/sys/block").glob("zram*"))) > 1
+    return len(list(Path("/sys/block").glob("zram*"))) > before
 
 
-def area_on() -> bool:
-    return any(line.priority == 32767 for line in read_swaps())
+def areas_on() -> set[int]:
+    """The inodes of their devices in sysfs: the next device has another one, if it has the same number too."""
+    with contextlib.suppress(FileNotFoundError):  # it is just going
+        return {
+            Path("/sys/block", Path(line.path).name).stat().st_ino for line in read_swaps() if line.priority == 32767
+        }
+    return set()
 
 
 def area_used() -> bool:
