@@ -250,8 +250,9 @@ def calls(folder: Path) -> None:
         (mounted / name).chmod(0o600)
         run("mkswap", str(mounted / name))
     run("dmesg", "-C")
-    with recording(folder):
-        in_a_process(partial(calls_workload, folder, [f"/dev/{name}" for name in devices[:2]], mounted))
+    with recording(folder) as recorder:
+        names = [f"/dev/{name}" for name in devices[:2]]
+        in_a_process(partial(calls_workload, folder, names, mounted, recorder.pid or 0))
     facts = json.loads((folder / "workload.json").read_text())
     added = run("dmesg").stdout.count(": Adding ") or run("dmesg").stdout.count("Adding ")
     (folder / "workload.json").write_text(json.dumps({**facts, "added": added, "devices": devices}))
@@ -260,7 +261,7 @@ def calls(folder: Path) -> None:
         Path("/sys/class/zram-control/hot_remove").write_text(name.removeprefix("zram"))
 
 
-def calls_workload(folder: Path, devices: list[str], mounted: Path) -> None:
+def calls_workload(folder: Path, devices: list[str], mounted: Path, recorder: int) -> None:
     begin = time.monotonic()
     for number in range(PAIRS):
         for function, processor in ((swapon, number % 2), (swapoff, (number + 1) % 2)):
@@ -272,9 +273,11 @@ def calls_workload(folder: Path, devices: list[str], mounted: Path) -> None:
     # the recorder has looked at it as soon as it has written of it: notes are not compressed
     wait_for(lambda: b'"path":"stays"' in (folder / "trace").read_bytes(), what="the recorder did not see the swapon")
     swapoff("stays", 0)
+    os.kill(recorder, signal.SIGSTOP)  # it does not look before the file is gone
     swapon("gone", PAIRS + 1)
     swapoff("gone", 0)
     Path("gone").unlink()
+    os.kill(recorder, signal.SIGCONT)
     (folder / "workload.json").write_text(json.dumps({"seconds": seconds}))
 
 

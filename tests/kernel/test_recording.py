@@ -550,7 +550,7 @@ class TestCalls:
         assert (area.backing, area.slots) == ("unknown", 8 * 256)
         told = as_json(calls.result)["areas"][PAIRS + 1]
         assert (told["stores"], told["frees"]) == (None, 0)
-        assert area.not_told in told["unknown"]["stores"]
+        assert area.not_understood and area.not_understood in told["unknown"]["stores"]
 
 
 class TestSignals:
