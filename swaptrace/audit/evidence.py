@@ -27,6 +27,7 @@ from swaptrace.live.machine import PAGE_SIZE, Machine
 from swaptrace.live.stack import (
     BlockLayer,
     Filesystem,
+    devices_together,
     filesystem_of,
     kernel_notifies,
     mounts_of,
@@ -89,10 +90,10 @@ class AreaEvidence:
 class StoreEvidence:
     """One zram device that has been set up.
 
-    areas: paths of the swap areas that end here. mounts: filesystems on it, with their bytes free. holders:
-    device-mapper, loop and other devices on it. users: all that is on it or on that (users_above). file_pages,
-    file_entries: what of it is swap files' (None: not known). backing_dev: where it writes pages back to, if
-    anywhere.
+    areas: paths of the swap areas that end here. mounts: filesystems on it, with their bytes free (None: not told, or
+    not of this device alone). holders: device-mapper, loop and other devices on it. users: all that is on it or on that
+    (users_above). file_pages, file_entries: what of it is swap files' (None: not known). backing_dev: where it writes
+    pages back to, if anywhere.
     """
 
     store: Store
@@ -284,7 +285,8 @@ def _store(
     holders = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     holders += _loops_on(machine, store.name)
     pages, found = _of_files(mine, pieces, store.name, look)
-    mounts = tuple((found, _free(machine, point)) for point, found in sorted(mounted.items()))
+    alone = devices_together(machine, store.name) == (store.name,)
+    mounts = tuple((found, _free(machine, point) if alone else None) for point, found in sorted(mounted.items()))
     backing = machine.text(f"sys/block/{store.name}/backing_dev")
     return StoreEvidence(
         store, tuple(area.path for area in mine), mounts, tuple(holders), users_above(machine, store.name),

@@ -16,6 +16,7 @@ from swaptrace.live.machine import Machine, Mount
 __all__ = [
     "BlockLayer",
     "Filesystem",
+    "devices_together",
     "filesystem_of",
     "filesystems",
     "kernel_notifies",
@@ -159,9 +160,18 @@ def users_above(machine: Machine, name: str, depth: int = 0) -> tuple[str, ...]:
 
 
 def mounts_of(machine: Machine, name: str) -> list[Mount]:
-    """The mounts of a device's filesystem: by its number, or (btrfs has numbers of its own making) by its source."""
-    number = machine.text(f"sys/class/block/{name}/dev")
-    return [m for m in machine.mounts() if number and number in (m.device, _number_of(machine, m.source))]
+    """The mounts of a device's filesystem: by its number, or (btrfs has numbers of its own making) by its source.
+
+    Of a btrfs on several devices, the source is one of them.
+    """
+    numbers = {machine.text(f"sys/class/block/{each}/dev") for each in devices_together(machine, name)} - {""}
+    return [m for m in machine.mounts() if not numbers.isdisjoint({m.device, _number_of(machine, m.source)})]
+
+
+def devices_together(machine: Machine, name: str) -> tuple[str, ...]:
+    """All devices that a btrfs on this one is on; this one alone where there is none."""
+    found = next((machine.root / "sys/fs/btrfs").glob(f"*/devices/{name}"), None)
+    return (name,) if found is None else tuple(sorted(path.name for path in found.parent.iterdir()))
 
 
 def _number_of(machine: Machine, source: str) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
-from zram import run, swap_on
+from zram import hot_add, run, swap_on
 
 from swaptrace.audit.as_json import as_json
 from swaptrace.audit.audit import audit
@@ -186,6 +186,15 @@ def halves() -> None:
     workload()
 
 
+def striped() -> None:
+    """An area over two devices. How much of what they hold is its own, the audit does not know."""
+    zram()
+    second = hot_add(_STORE_MB)
+    sectors = (_STORE_MB << 20) // 512
+    swap_on(_mapped("striped", f"0 {2 * sectors} striped 2 8 /dev/zram0 0 /dev/{second} 0"))
+    workload(2 * PAGES)
+
+
 def left_behind() -> None:
     """A filesystem's data, and then mkswap over it."""
     zram()
@@ -309,6 +318,7 @@ SCENES = {
     **_shared("stale-behind-file", "crypt ext4", drops=0),
     **_shared("stale-behind-loop", "ext4 loop", "xfs loop"),
     "halves": Scene("stale-behind-dm", "dm on a part of zram, ext4 on dm on another", halves),
+    "striped": Scene("stale-behind-dm", "dm on two zram devices", striped),
     "left-behind": Scene("stale-left-behind", "zram, after ext4", left_behind, 2 * PAGES),
     "missed": Scene("missed-notifications", "zram", missed, 2 * PAGES),
     "nobody": Scene("store-without-user", "nothing on zram, after dm", nobody),

@@ -465,6 +465,22 @@ def test_freed_blocks(tmp_path: Path) -> None:
     assert result.findings[0].advice[0].commands == ("sync -f '/a folder'", "fstrim '/a folder'")
 
 
+def test_one_filesystem_on_two_devices(tmp_path: Path) -> None:
+    """The mount names one of them; the other is in use as well, and what is free is told of both together (btrfs)."""
+    tree = Tree(tmp_path)
+    for number in range(2):
+        tree.zram(number, pages=4000, entries=list(range(PAGES)))
+        tree.write(f"sys/fs/btrfs/4c0f/devices/zram{number}/size", "32000\n")
+    tree.mount("zram0", "/mnt", "btrfs", device="0:40")
+    tree.free["/mnt"] = 7000 * PAGE
+    result = audit(machine=tree.machine)
+    assert ids(result) == []
+    assert [[(found.point, free) for found, free in store.mounts] for store in result.evidence.stores] == [
+        [("/mnt", None)],
+        [("/mnt", None)],
+    ]
+
+
 @pytest.mark.parametrize("option", ["discard", "discard=async"])
 def test_freed_blocks_where_discards_are_on(tmp_path: Path, option: str) -> None:
     """They come late, or were not on when the files were deleted: there is nothing more to be switched on."""
