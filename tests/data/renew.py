@@ -6,17 +6,23 @@ the change does to every user's figures. tests/unit/test_fixtures.py compares.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from click.testing import CliRunner
+from matplotlib.figure import Figure
 
 from swaptrace import cli
 from swaptrace.live.layout import fullness_rule, layout, slots_by_discard
 from swaptrace.live.probes import Choice
+from swaptrace.report import html, style
+from swaptrace.report.charts import CHARTS
 from tests.unit.fixtures import DATA, KERNELS, TRACE, TRACES, Fixture, fixture
 
 __all__ = ["OF_KERNELS", "OF_TRACES"]
@@ -44,15 +50,25 @@ def constants(kernel: Fixture) -> dict[str, Any]:
 
 def report(kernel: Fixture, form: str) -> str:
     """`swaptrace report` of the kernel's trace, called in its folder."""
-    before = Path.cwd()
-    os.chdir(DATA / kernel.name)
-    try:
+    with contextlib.chdir(DATA / kernel.name):
         output = Path(kernel.folder, f"report.{form}")
         result = CliRunner().invoke(cli.cli, ["report", TRACE, "--format", form, "-o", str(output)])
         assert result.exit_code == 0, result.output
         return output.read_text()
-    finally:
-        os.chdir(before)
+
+
+def page(kernel: Fixture) -> str:
+    """The HTML report of the kernel's trace, with titles and captions but without the pictures themselves."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch.object(html, "CHARTS", tuple(replace(chart, draw=lambda _: Figure()) for chart in CHARTS)),
+        patch.object(style, "as_png", lambda _: b""),
+        patch.object(style, "as_svg", lambda _: b""),
+        contextlib.chdir(DATA / kernel.name),
+    ):
+        result = CliRunner().invoke(cli.cli, ["report", TRACE, "--format", "html", "-o", folder])
+        assert result.exit_code == 0, result.output
+        return Path(folder, "report.html").read_text()
 
 
 def _json(found: object) -> str:
@@ -67,6 +83,7 @@ OF_KERNELS = {
 OF_TRACES = {
     "report.json": lambda kernel: report(kernel, "json"),
     "report.txt": lambda kernel: report(kernel, "text"),
+    "report.html": page,
 }
 
 

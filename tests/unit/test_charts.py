@@ -215,6 +215,11 @@ def test_policies(area: AreaResult) -> None:
     without, have = (units.size(area.policies[name].stale_compr_bytes.peak) for name in ("none", "observed"))
     assert without != have
     assert title(figure) == f"Stale at most: {without} without notifications, {have} observed"
+    with_them = units.size(area.policies["notify"].stale_compr_bytes.peak)
+    unobserved = charts.policies(dataclasses.replace(area, shown=("none", "notify")))
+    assert title(unobserved) == f"Stale at most: {without} without notifications, {with_them} with them"
+    for shown in (("none",), ("notify", "observed")):  # nothing to compare
+        assert title(charts.policies(dataclasses.replace(area, shown=shown))) == "Stale entries, by policy"
 
 
 def test_policies_draws_what_is_never_stale(area: AreaResult) -> None:
@@ -344,10 +349,16 @@ def test_reasons(area: AreaResult) -> None:
         (dashes,) = axes.lines
         assert list(dashes.get_xdata()) == [median, median]
         (stairs,) = (patch for patch in axes.patches if isinstance(patch, StepPatch))
+        assert to_hex(stairs.get_facecolor()) == style.LIVE.lower()
         values, edges, _ = stairs.get_data()
         there = np.repeat(bounds[:-1], counts)
         expected, _ = np.histogram(there, edges)
         assert np.allclose(values * np.log2(edges[1:] / edges[:-1]), expected)  # equal areas are equal numbers
+    seen = np.flatnonzero(sum(times.counts for times in found.values()))
+    shortest, longest = bounds[seen[0]], bounds[seen[-1] + 1]
+    low, high = figure.axes[-1].get_xlim()
+    assert shortest / 2 < low <= shortest and longest <= high < 2 * longest  # all of it, and little else
+    assert figure.axes[-1].get_xlabel() == "time in use (logarithmic)"
     first = found[order[0]]
     share = units.percent(first.counts.sum() / sum(times.counts.sum() for times in found.values()))
     median = units.duration(float(figure.axes[0].lines[0].get_xdata()[0]))  # type: ignore[index, arg-type]
@@ -421,6 +432,63 @@ def test_map(area: AreaResult) -> None:
     style.as_png(figure)  # which gives the right axis its limits
     assert right.get_ylabel() == "MiB, uncompressed"
     assert np.allclose(right.get_ylim(), (0, rows * per_row * PAGE / MIB))
+
+
+# ------------------------------------------------------------------------------------------------------- axes and words
+
+
+def time_ticks(shortest: float, longest: float) -> list[str]:
+    """What stands below a logarithmic axis of times (ns)."""
+    _, (axes,) = style.figure("", "")
+    style.log_time(axes, shortest, longest)
+    low, high = axes.get_xlim()
+    assert low <= shortest and longest <= high
+    return ticks(axes.get_xticks(), axes.xaxis.get_major_formatter())
+
+
+@pytest.mark.parametrize(
+    ("shortest", "longest", "expected"),
+    [
+        (1e3, 1e9, ["1 µs", "10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s"]),
+        (2e3, 2e6, ["3 µs", "10 µs", "30 µs", "100 µs", "300 µs", "1 ms"]),
+        (
+            60e9,
+            200 * 86_400e9,
+            ["1 min", "10 min", "1 h", "10 h", "10 days", "100 days"],
+        ),
+        (1, 100 * 86_400e9, ["1 ns", "100 ns", "10 µs", "1 ms", "100 ms", "10 s", "10 min", "10 h", "100 days"]),
+    ],
+)
+def test_ticks_of_times(shortest: float, longest: float, expected: list[str]) -> None:
+    assert time_ticks(shortest, longest) == expected
+
+
+def test_ticks_of_times_are_where_they_say() -> None:
+    seconds = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "days": 86_400}
+    _, (axes,) = style.figure("", "")
+    style.log_time(axes, 1, 1e18)
+    for at, said in style._TICKS.items():
+        number, unit = said.split()
+        assert at == round(int(number) * seconds[unit] * 1e9), said
+        assert ticks([at], axes.xaxis.get_major_formatter()) == [said]
+
+
+def test_long_names_lose_their_middle(area: AreaResult) -> None:
+    """Of the line below the title both ends stay, and it fits; a short one stays as it is."""
+    long = dataclasses.replace(area, device="/mnt/" + "x" * 200)
+    (_, subject) = texts(charts.lifetimes(long))
+    assert subject.startswith("/mnt/xxxxx") and subject.endswith(
+        "xxx (swap type 0): share of slots still in use, by age"
+    )
+    assert subject.count("…") == 1 and len(subject) == 108
+    assert "…" not in texts(charts.lifetimes(area))[1]
+
+
+def test_a_figure_and_its_unit_stay_together() -> None:
+    figure, _ = style.figure("Up to 27.2 MiB of 5 slots in 3 min, for 12 % of 4 pages", "")
+    assert figure.texts[0].get_text() == (
+        "Up to 27.2\N{NO-BREAK SPACE}MiB of 5 slots in 3\N{NO-BREAK SPACE}min, for 12\N{NO-BREAK SPACE}% of 4 pages"
+    )
 
 
 # --------------------------------------------------------------------------------------------------------------- blanks

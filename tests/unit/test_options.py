@@ -131,6 +131,7 @@ REPORT = [
     Row("since", "swap.trace --since 9.6", got=frees, value=0),  # nothing happened, but it was recorded
     Row("since", "swap.trace --since 10", 2, f"{NOTHING_AFTER} 10: the recording is 10.0 s long"),
     Row("since", "swap.trace --since 11", 2, NOTHING_AFTER),
+    Row("since", "swap.trace --since 11", 2, "\ngive less than that, in seconds after its start"),
     Row("since", "swap.trace --since 11 --until 12", 2, NOTHING_AFTER),
     Row("since", "cut.trace --since 9.5", 2, f"{NOTHING_AFTER} 9.5: the recording is 9.5 s long"),
     Row("since", "swap.trace --since 1e9", 2, NOTHING_AFTER),

@@ -426,8 +426,9 @@ def test_html_escapes_what_comes_from_the_machine(whole: TraceResult, tmp_path: 
 
 
 def test_files_of_different_areas_do_not_collide() -> None:
-    names = area_names([disk_area(device) for device in ("/dev/zram0", "/mnt/zram0", "/dev/zram0", "/../..", "/a b/ü")])
-    assert names == ["zram0", "zram0-2", "zram0-3", "area", "area-2"]
+    devices = ("/dev/zram0", "/mnt/zram0", "/dev/zram0", "/../..", "/a b/ü", "/mnt/swap/", "/a b.c_d-E", "/" + "x" * 99)
+    names = area_names([disk_area(device) for device in devices])
+    assert names == ["zram0", "zram0-2", "zram0-3", "area", "area-2", "swap", "a_b.c_d-E", "x" * 60]
 
 
 def test_the_same_result_makes_the_same_page(whole: TraceResult, tmp_path: Path) -> None:

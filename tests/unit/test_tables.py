@@ -369,3 +369,49 @@ def test_the_table_of_notifications_has_what_was_timed(area: AreaResult) -> None
     assert list(rows) == ["", "notifications", "p50", "p99", "longest", "all together", "share of one CPU"]
     silent = dataclasses.replace(area, notification=Histogram(np.zeros_like(area.notification.counts)))
     assert title not in text_of(result(silent))
+
+
+def test_times_are_told_as_soon_as_one_is_known(area: AreaResult) -> None:
+    """Of slots that all are still in use, too, or that all were freed; without either there is no table."""
+    zeros = np.zeros_like(area.lifetime.ended)
+    nothing, running, over = Survival(zeros, zeros), Survival(zeros, zeros + 1), Survival(zeros + 1, zeros, 5)
+    title = "How long slots are in use, and stay free"
+
+    def rows(lifetime: Survival, time_to_reuse: Survival) -> dict[str, list[str]]:
+        of = dataclasses.replace(area, lifetime=lifetime, time_to_reuse=time_to_reuse)
+        return in_text(text_of(result(of)), {title: {}})[title]
+
+    known = count(len(zeros))
+    assert rows(running, nothing)["ended"] == rows(nothing, over)["still running at the end"] == ["0", "0"]
+    assert rows(running, nothing)["still running at the end"] == [known, "0"]
+    assert rows(nothing, running)["still running at the end"] == ["0", known]
+    assert rows(over, nothing)["ended"] == [known, "0"] and rows(nothing, over)["ended"] == ["0", known]
+    assert title not in text_of(result(dataclasses.replace(area, lifetime=nothing, time_to_reuse=nothing)))
+
+
+def test_the_first_sentence_is_of_the_area_with_most_to_recover(area: AreaResult) -> None:
+    """Else of the busiest one."""
+    less, more = (
+        dataclasses.replace(area, device=name, stores=stores, recovered={"compr_bytes": Integral(1, peak, 1.0, 1.0)})
+        for name, stores, peak in (("/dev/zram7", 9, 10), ("/dev/zram8", 5, 11))
+    )
+    idle, busy = disk_area("/dev/sda"), dataclasses.replace(disk_area("/dev/sdb"), stores=disk_area().stores + 1)
+    for areas, first in (
+        ((less, more, busy), "/dev/zram8"), ((more, less), "/dev/zram8"), ((idle, busy), "/dev/sdb"),
+        ((busy, idle), "/dev/sdb"),
+    ):  # fmt: skip
+        assert re.search(r" (/dev/\w+): Stale slots ", sentences(result(*areas)))[1] == first  # type: ignore[index]
+
+
+def test_damage_is_told_in_its_own_words(area: AreaResult) -> None:
+    cut = result(area, complete=False)
+    known = dataclasses.replace(cut, trace=cut.trace | {"damage": "the checksum of batch 3 is wrong"})
+    assert "THE TRACE IS INCOMPLETE: the checksum of batch 3 is wrong. The figures cover" in sentences(known)
+    assert "THE TRACE IS INCOMPLETE: the recorder was stopped before it could finish the file" in sentences(cut)
+    assert "INCOMPLETE" not in sentences(result(area))
+
+
+def test_an_area_of_which_nothing_was_predicted_has_no_headline_of_it(area: AreaResult) -> None:
+    """Without the policy none there is nothing to compare with, and nothing is made up."""
+    unknown = dataclasses.replace(area, policies={"notify": area.policies["notify"]})
+    assert "Stale slots cost no memory that is known of: this area is on zram" in sentences(result(unknown))
