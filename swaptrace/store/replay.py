@@ -677,16 +677,19 @@ class Replay:
 
     def slots(self, area: int, quantity: Quantity) -> tuple[int, int]:
         """(now, at peak); the peak of LIVE is not known, and 0."""
-        return int(_sum(self._state, area, quantity, _SLOTS)), self._peak(area, quantity, _PEAK_SLOTS)
+        return self._now(area, quantity, _SLOTS), self._peak(area, quantity, _PEAK_SLOTS)
 
     def integral(self, area: int, quantity: Quantity) -> Integral:
         """Compressed bytes: now, at peak (as in slots()), mean over time, and byte-seconds."""
-        held = int(_sum(self._state, area, quantity, _BYTES))
+        held = self._now(area, quantity, _BYTES)
         span = int(self._state.clock[clock.NOW] - self._state.clock[clock.ORIGIN])
         parts = self._state.integral[area, _COUNTS[:, quantity] != 0]
         area_under = sum(clock.integral_of(part) for part in parts)
         mean = area_under / span if span else float(held)
         return Integral(held, self._peak(area, quantity, _PEAK_BYTES), mean, area_under / 1e9)
+
+    def _now(self, area: int, quantity: Quantity, what: int) -> int:
+        return int(_sum(self._state, area, int(quantity), what))  # int(): before 0.68, numba has no enums as indexes
 
     def _peak(self, area: int, quantity: Quantity, which: int) -> int:
         return int(self._state.sums[area, _PEAKS.index(quantity), which]) if quantity in _PEAKS else 0

@@ -147,7 +147,7 @@ def from_json(kind: type[T], text: str | bytes) -> T:
         raise Damaged("it is no JSON") from None
     try:
         item = msgspec.convert(data, kind, str_keys=True)
-    except ValueError as error:  # msgspec's own, or of a name that is no text
+    except (msgspec.ValidationError, ValueError) as error:  # the latter of a name that is no text
         raise Damaged(str(error).encode("ascii", "backslashreplace").decode()) from None
     if isinstance(item, Header) and item.page_size & item.page_size - 1:
         raise Damaged(f"a page size of {item.page_size}, which is no power of two")
