@@ -1,7 +1,7 @@
 """The counterfactual: the same workloads on zram itself, recorded, and on what lies on zram; predicted and measured.
 
-Usage: counterfactual.py [--keep] [--out FOLDER] KERNEL ... Boots a virtual machine per kernel, which runs
-counterfactual_guest.py; then compares, and writes results.json, README.md and the charts. Exits with 1, and says
+Usage: counterfactual.py [--keep] [--out FOLDER] [--workload NAME] KERNEL ... Boots a virtual machine per kernel, which
+runs counterfactual_guest.py; then compares, and writes results.json, README.md and the charts. Exits with 1, and says
 which, if a bound is missed. --keep looks again at what the last run left.
 """
 
@@ -14,7 +14,9 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +36,12 @@ GUEST_SECONDS = 1500  # two machines share what processors there are
 POINTS = 400  # of a curve in results.json
 
 
-def boot(kernel: str) -> int:
-    """Run all workloads on all rigs under a kernel; the exit status of tests/vm/run."""
+def boot(kernel: str, workloads: Sequence[str] = ()) -> int:
+    """Run all workloads (or these) on all rigs under a kernel; the exit status of tests/vm/run."""
     folder = BUILD / kernel
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    guest = [sys.executable, "tests/vm/counterfactual_guest.py", str(folder)]
+    guest = [sys.executable, "tests/vm/counterfactual_guest.py", str(folder), *workloads]
     command = ["tests/vm/run", "--kernel", kernel, "--timeout", str(GUEST_SECONDS), "--out", str(folder), "--", *guest]
     with (folder / "guest.log").open("w") as log:
         return subprocess.call(command, cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT)
@@ -152,12 +154,15 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="do not run anything: compare what the last run left")
     parser.add_argument("--out", type=Path, default=CHECKOUT / "reports" / "counterfactual")
+    parser.add_argument(
+        "--workload", action="append", choices=compare.WORKLOADS, help="only this one, and others so named"
+    )
     parser.add_argument("kernels", nargs="*", default=list(KERNELS))
     options = parser.parse_args(arguments)
     start = time.monotonic()
     if not options.keep:
         with ThreadPoolExecutor(int(os.environ.get("SWAPTRACE_GUESTS", "2"))) as pool:
-            statuses = list(pool.map(boot, options.kernels))
+            statuses = list(pool.map(partial(boot, workloads=options.workload or ()), options.kernels))
         for kernel, status in zip(options.kernels, statuses, strict=True):
             if status != 0:
                 print(f"Linux {kernel}: exit status {status}; see {BUILD / kernel / 'guest.log'}", file=sys.stderr)
