@@ -322,7 +322,7 @@ def signals(folder: Path) -> None:
 def ended(folder: Path, name: str, moment: Callable[[], object]) -> dict[str, object]:
     """End a selftest by a signal at that moment: its status, and what is left of it."""
     log = folder / f"{name}.err"
-    process = mp.get_context("fork").Process(target=run_logged, args=(log, ["selftest"]))
+    process = mp.get_context("fork").Process(target=logged_selftest, args=(log,))
     process.start()
     wait_for(lambda: moment() or not process.is_alive(), what="the selftest did not get that far")
     os.kill(process.pid or 0, signal.Signals[name])
@@ -330,6 +330,11 @@ def ended(folder: Path, name: str, moment: Callable[[], object]) -> dict[str, ob
     devices = [device.name for device in Path("/sys/block").glob("zram*")]
     return {"signal": name, "status": process.exitcode, "devices": devices, "swaps": Path("/proc/swaps").read_text(),
             "said": log.read_text()}  # fmt: skip
+
+
+def logged_selftest(log: Path) -> None:
+    os.environ.update(analysis_environment())  # nothing of the analysis is imported yet
+    run_logged(log, ["selftest"])
 
 
 def has_device(before: int) -> bool:
