@@ -137,7 +137,8 @@ def take_down() -> None:
         run("umount", f"{DEVICE}/debug_stat")
     for _ in range(3):
         for point in sorted(MOUNTS.glob("*")):
-            if not run("umount", str(point), check=False).returncode:
+            run("umount", str(point), check=False)
+            if not point.is_mount():  # nor before, if the printed commands have seen to it
                 point.rmdir()
         for array in sorted(devices.glob("md*/md/array_state")):
             array.write_text("clear")
