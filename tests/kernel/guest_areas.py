@@ -23,6 +23,7 @@ from memory import (
     Child,
     Steps,
     anonymous,
+    perforated,
     refused,
     shared_by_fork,
     shared_memory,
@@ -398,10 +399,9 @@ def limit_many(session: Session) -> None:
 def compact(session: Session) -> None:
     """Somebody has the kernel compact a pool that has holes."""
     swap_on(set_up(64))
-    process = Child(anonymous(3001, "mixed", 31))
-    for _ in range(3):
-        process.step()
-    session.check("holes")
+    process = Child(perforated(3001, "compressible", 31))
+    process.step()
+    session.check("holes", swapped=process.step())
     (BLOCK / "zram0/compact").write_text("1")
     session.check("compacted")
     process.exit()

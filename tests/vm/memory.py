@@ -124,10 +124,11 @@ class Memory:
         for first in range(0, pages, 512):
             self.bytes[first : first + 512] = CONTENTS[content](min(512, pages - first), rng)
 
-    def advise(self, advice: int) -> None:
-        """madvise(2) on all of it; advice that the kernel does not know is an error."""
+    def advise(self, advice: int, page: int = 0, pages: int | None = None) -> None:
+        """madvise(2) on all, or on so many pages from one on; advice that the kernel does not know is an error."""
+        address, size = self._address + page * PAGE_SIZE, (pages or self.pages) * PAGE_SIZE
         libc = ctypes.CDLL(None, use_errno=True)
-        if libc.madvise(ctypes.c_void_p(self._address), ctypes.c_size_t(self.pages * PAGE_SIZE), advice):
+        if libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), advice):
             raise OSError(ctypes.get_errno(), f"madvise {advice}")
 
     def swapped(self) -> int:
@@ -176,6 +177,19 @@ def refused(pages: int, content: str, seed: int, advice: int = MADV_NOHUGEPAGE) 
             for _ in range(3):
                 memory.advise(MADV_PAGEOUT)
             yield memory.swapped()
+
+    return steps
+
+
+def perforated(pages: int, content: str, seed: int) -> Steps:
+    """Page out; give two of three pages up, wherever they are."""
+
+    def steps() -> Iterator[int]:
+        memory = Memory(pages, content, seed)
+        yield memory.page_out()
+        for page in np.random.default_rng(seed).permutation(pages)[: pages * 2 // 3].tolist():
+            memory.advise(mmap.MADV_DONTNEED, page, 1)
+        yield memory.swapped()
 
     return steps
 
