@@ -2,7 +2,8 @@
 
 Usage: counterfactual.py [--keep] [--out FOLDER] [--workload NAME] KERNEL ... Boots a virtual machine per kernel, which
 runs counterfactual_guest.py; then compares, and writes results.json, README.md and the charts. Exits with 1, and says
-which, if a bound is missed. --keep looks again at what the last run left.
+which, if a bound is missed. --keep looks again at what the last run left. Kernels that are not named keep the results
+that results.json has of them.
 """
 
 from __future__ import annotations
@@ -145,7 +146,8 @@ def kernel_results(kernel: str) -> dict[str, Any]:
     folders = [BUILD / kernel / name for name in compare.WORKLOADS if (BUILD / kernel / name / "zram.json").exists()]
     header = TraceReader(folders[0] / "zram.trace").header
     chain = max(header.zsmalloc["pages_per_zspage"]) if header.zsmalloc else None
-    results = {"release": header.kernel, "chain": chain, "cluster_slots": header.cluster_slots}
+    day = time.strftime("%Y-%m-%d", time.gmtime((folders[0] / "zram.trace").stat().st_mtime))
+    results = {"release": header.kernel, "day": day, "chain": chain, "cluster_slots": header.cluster_slots}
     results["slots_by_discard"] = header.slots_by_discard
     return {**results, "workloads": {folder.name: workload_results(folder) for folder in folders}}
 
@@ -169,13 +171,16 @@ def main(arguments: list[str]) -> int:
         if any(statuses):
             return 1
         (BUILD / "seconds").write_text(f"{time.monotonic() - start:.0f}")
+    published, found = options.out / "results.json", {kernel: kernel_results(kernel) for kernel in options.kernels}
+    before = json.loads(published.read_text())["kernels"] if published.exists() else {}
+    whole = set(found) == set(KERNELS) and not options.workload
     results: dict[str, Any] = {
-        "seconds": int((BUILD / "seconds").read_text()) if (BUILD / "seconds").exists() else None,
-        "kernels": {kernel: kernel_results(kernel) for kernel in options.kernels},
+        "seconds": int((BUILD / "seconds").read_text()) if whole and (BUILD / "seconds").exists() else None,
+        "kernels": {kernel: both[kernel] for kernel in KERNELS if kernel in (both := before | found)},
     }
     missed = compare.misses(results)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "results.json").write_text(json.dumps(results) + "\n")
+    published.write_text(json.dumps(results) + "\n")
     page.write(options.out, results, missed)
     for miss in missed:
         print(f"counterfactual: missed: {miss}", file=sys.stderr)

@@ -191,7 +191,8 @@ def readme(results: dict[str, Any], missed: Sequence[compare.Miss]) -> str:
     took = f" ({units.duration(seconds * 1e9)} the last time, two machines at once)" if seconds else ""
     verdict = "Every bound holds." if not missed else "**Missed:**\n\n" + "\n".join(f"- {miss}" for miss in missed)
     kernels = ", ".join(
-        f"{one['release']} (zsmalloc chains up to {one['chain']} pages)" for one in results["kernels"].values()
+        f"{one['release']} (zsmalloc chains up to {one['chain']} pages; measured on {one['day']})"
+        for one in results["kernels"].values()
     )
     return f"""# What the model predicts, and what the kernel does
 
