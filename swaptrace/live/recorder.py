@@ -94,8 +94,10 @@ def record(
         say_what_is_missing(source.header, refused)
         if source.compared is not None:
             say(f"zram's layout is assumed; {units.count(source.compared)} entries are as it has them")
-        say(f"recording to {output}" + ("" if command or duration else "; stop with Ctrl-C"))
-        totals, trailer = _run(source, writer, command, duration)
+        stop = Stop(duration)
+        with signals(stop):  # before it is said: who reads that may send one at once
+            say(f"recording to {output}" + ("" if command or duration else "; stop with Ctrl-C"))
+            totals, trailer = _run(source, writer, command, stop)
         left_out = source.left_out()
     say(f"\n{totals.line()}\n{output}: {units.size(writer.size)}; see it with: swaptrace report {output}")
     if left_out:
@@ -135,31 +137,28 @@ def prepare_output(output: Path, command: tuple[str, ...], *, force: bool) -> No
         raise already_there(output)
 
 
-def _run(
-    source: LiveSource, writer: TraceWriter, command: tuple[str, ...], duration: float | None
-) -> tuple[Totals, Trailer]:
-    stop, totals = Stop(duration), Totals()
-    with signals(stop):
-        child = subprocess.Popen(command) if command else None
-        hurry()
-        status = Status()
-        flushed = time.monotonic()
-        try:
-            while not due(stop, child):
-                batch = source.poll()
-                totals.add(batch)
-                writer.write(batch)
-                if time.monotonic() - flushed >= _FLUSH_EVERY:
-                    writer.flush()
-                    totals.lost, flushed = source.lost(), time.monotonic()
-                    status.show(totals.line())
-        finally:
-            exit_status = end_of(child, stop.reason)
-        batches, trailer = source.finish(exit_status, stop.reason or "end")
-        for batch in batches:
+def _run(source: LiveSource, writer: TraceWriter, command: tuple[str, ...], stop: Stop) -> tuple[Totals, Trailer]:
+    totals = Totals()
+    child = subprocess.Popen(command) if command else None
+    hurry()
+    status = Status()
+    flushed = time.monotonic()
+    try:
+        while not due(stop, child):
+            batch = source.poll()
             totals.add(batch)
             writer.write(batch)
-        writer.close(trailer)
+            if time.monotonic() - flushed >= _FLUSH_EVERY:
+                writer.flush()
+                totals.lost, flushed = source.lost(), time.monotonic()
+                status.show(totals.line())
+    finally:
+        exit_status = end_of(child, stop.reason)
+    batches, trailer = source.finish(exit_status, stop.reason or "end")
+    for batch in batches:
+        totals.add(batch)
+        writer.write(batch)
+    writer.close(trailer)
     totals.lost = sum(trailer.losses().values())
     return totals, trailer
 

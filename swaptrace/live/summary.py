@@ -154,8 +154,10 @@ def record_summary(
         say_what_is_missing(source.header, refused)
         if not source.header.start.areas:
             say("no swap area is on: a summary is of the areas that are on when it begins")
-        say(f"recording a summary to {output}" + ("" if command or duration else "; stop with Ctrl-C"))
-        vector, trailer = _run(source, writer, command, duration)
+        stop = Stop(duration)
+        with signals(stop):  # before it is said: who reads that may send one at once
+            say(f"recording a summary to {output}" + ("" if command or duration else "; stop with Ctrl-C"))
+            vector, trailer = _run(source, writer, command, stop)
     came = int(vector["came"][0])
     if came:
         say(f"{came} swap areas were switched on meanwhile: they are not in this summary")
@@ -164,26 +166,24 @@ def record_summary(
 
 
 def _run(
-    source: SummarySource, writer: SummaryWriter, command: tuple[str, ...], duration: float | None
+    source: SummarySource, writer: SummaryWriter, command: tuple[str, ...], stop: Stop
 ) -> tuple[NDArray[np.void], Trailer]:
-    stop = Stop(duration)
-    with signals(stop):
-        child = subprocess.Popen(command) if command else None
-        status = Status()
-        next_step = time.monotonic() + _STEP
-        try:
-            while not due(stop, child):
-                time.sleep(max(min(next_step - time.monotonic(), 0.1), 0))
-                if time.monotonic() >= next_step:
-                    vector = source.step()
-                    writer.write(vector)
-                    status.show(_line(vector))
-                    # on a busy machine a step may be late; those that were missed are not made up for
-                    next_step += _STEP * (1 + int((time.monotonic() - next_step) / _STEP))
-        finally:
-            exit_status = end_of(child, stop.reason)
-        vector, trailer, leaks = source.finish(exit_status, stop.reason or "end")
-        writer.close(vector, trailer, leaks)
+    child = subprocess.Popen(command) if command else None
+    status = Status()
+    next_step = time.monotonic() + _STEP
+    try:
+        while not due(stop, child):
+            time.sleep(max(min(next_step - time.monotonic(), 0.1), 0))
+            if time.monotonic() >= next_step:
+                vector = source.step()
+                writer.write(vector)
+                status.show(_line(vector))
+                # on a busy machine a step may be late; those that were missed are not made up for
+                next_step += _STEP * (1 + int((time.monotonic() - next_step) / _STEP))
+    finally:
+        exit_status = end_of(child, stop.reason)
+    vector, trailer, leaks = source.finish(exit_status, stop.reason or "end")
+    writer.close(vector, trailer, leaks)
     return vector, trailer
 
 

@@ -330,7 +330,7 @@ class Terminal(recorder.Status):
 
 recorder._FLUSH_EVERY, recorder.Status = 0, Terminal
 writer = recorder.TraceWriter(Path(sys.argv[1]), builders.header())
-totals, trailer = recorder._run(Source(), writer, ("sleep", "0.2"), 60)
+totals, trailer = recorder._run(Source(), writer, ("sleep", "0.2"), recorder.Stop(60))
 print(totals.events, trailer.reason)
 print(*sys.modules)
 """

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from builders import START, Event, batch, header, trailer
 
+from swaptrace.events import EventBatch
+from swaptrace.live import recorder
 from swaptrace.stopping import Stop, Stopped, signals
+from swaptrace.trace.reader import TraceReader
 
 ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -68,3 +75,62 @@ def test_a_signal_from_before_interrupts_at_once() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         with stop.interruptible():
             pytest.fail("it began")
+
+
+class Source:
+    """Of a recording in which nothing happens."""
+
+    header, compared = header(), None
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def poll(self) -> EventBatch:
+        return batch(list[Event]())
+
+    def lost(self) -> int:
+        return 0
+
+    def left_out(self) -> int:
+        return 0
+
+    def finish(self, _: int | None, reason: str) -> tuple[list[EventBatch], Any]:
+        return [], trailer(START + 9, reason=reason)
+
+
+@pytest.fixture
+def handled() -> Iterator[None]:
+    """Signals that nobody handles fail the test, and do not end it."""
+
+    def fail(number: int, _: object) -> None:
+        raise AssertionError(f"nobody handles {signal.Signals(number).name}")
+
+    before = {number: signal.signal(number, fail) for number in ALL}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handled")
+@pytest.mark.parametrize("number", ALL)
+def test_a_signal_may_come_as_soon_as_it_is_said_that_it_records(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        if text.startswith("recording to"):
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(recorder, "settled", lambda _: (Source(), None))
+    monkeypatch.setattr(recorder, "say", say)
+    trace = tmp_path / "trace"
+    assert recorder.record(trace, (), duration=60, force=False, ring_bytes=None) == 0
+    reader = TraceReader(trace)
+    assert sum(map(len, reader)) == 0
+    assert reader.trailer is not None and reader.trailer.reason == number.name
+    assert "see it with" in said[-1]
