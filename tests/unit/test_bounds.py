@@ -32,7 +32,8 @@ from swaptrace.trace.header import Trailer
 
 AREA, ZRAM = zram_area("/dev/zram0", 0, 64, 0), Store(0, "zram0", 64, counters={"pages_stored": 0})
 STRUCTURE = {EventKind.SWAPON, EventKind.SWAPOFF, EventKind.RESET}
-RUNS = {EventKind.FREE, EventKind.ALLOC, EventKind.LOAD}  # counted in slots
+#: Counted in slots; and failed writes, in how many the kernel has counted.
+RUNS = {EventKind.FREE, EventKind.ALLOC, EventKind.LOAD, EventKind.FAILED}
 DEAR = ("lifetime_ns", "leaks", "mem_used_total", "pool", "ramzswap")
 
 
@@ -95,6 +96,12 @@ def compare(trace: Trace, seed: int, share: float) -> Counter[str]:
 
 seeds = st.integers(0, 2**32)
 shares = st.sampled_from([0.01, 0.05, 0.2, 0.7])
+
+
+def test_a_lost_failed_write_is_as_many_as_the_kernel_has_counted() -> None:
+    trace = Trace([AREA], [ZRAM], [Event(START + 5, EventKind.FAILED, 0, 7, run=4, arg=2)], START + 9)
+    assert rob(trace, 0, 0.0)[1] == {"FAILED": 4}
+    assert compare(trace, 0, 0.0)["tight"] > 0
 
 
 @given(plausible, seeds, shares)
