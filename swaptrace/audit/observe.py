@@ -31,8 +31,8 @@ def observe(seconds: float) -> dict[str, Observed]:
             _warm(header)  # before anything is counted on: events would be lost while numba compiles
         analysis = Analysis(header)
         stop = Stop(seconds)
-        print(f"tracing for {seconds:g} s; Ctrl-C ends it earlier ...", file=sys.stderr, flush=True)
-        with signals(stop):  # which end the tracing, not the audit
+        with signals(stop):  # which end the tracing, not the audit; from before it is said on
+            print(f"tracing for {seconds:g} s; Ctrl-C ends it earlier ...", file=sys.stderr, flush=True)
             while not stop.due():
                 analysis.feed(source.poll())
         batches, trailer = source.finish()

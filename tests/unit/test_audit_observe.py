@@ -119,6 +119,17 @@ def test_ctrl_c_ends_the_tracing_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_ctrl_c_may_come_as_soon_as_it_is_said_that_it_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(text: str, **_: Any) -> None:
+        if text.startswith("tracing for"):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(module, "print", told, raising=False)
+    recording = Recording([], [batch(EVENTS)])
+    assert traced(monkeypatch, recording, seconds=600)["/dev/zram0"].frees == 4
+    assert recording.polled == 0
+
+
 def test_everything_is_compiled_before_anything_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the pools are not modelled: that is what takes long to compile."""
     made: list[Header] = []
