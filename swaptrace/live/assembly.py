@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from importlib import resources
 
 from swaptrace.areas import ZSWAP_STORES
-from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import c_definitions
 from swaptrace.live.arch import Architecture
 from swaptrace.live.btf import KernelTypes
-from swaptrace.live.ground import memory_subsystem, swap_info
-from swaptrace.live.layout import MissingLayout, layout
+from swaptrace.live.ground import memory_subsystem, swap_info, told_layout
 from swaptrace.live.probes import ZSWAP, Choice, Symbols
 from swaptrace.summary.figures import Limits
 from swaptrace.summary.figures import c_definitions as summary_definitions
@@ -86,7 +84,7 @@ def assemble(
     zswap = any(choice.probe.feature == ZSWAP and choice.chosen for choice in choices)
     pools = symbols.addresses({"zswap_pools"}).get("zswap_pools", 0) if options.zswap_in_zsmalloc else 0
     constants: dict[str, str | int] = {
-        **_layout(types, zram=zram, zswap=zswap, zswap_pools=pools),
+        **told_layout(types, zram=zram, zswap=zswap, zswap_pools=pools),
         **({"MEMORY_SUBSYSTEM": f"{memory:#x}ULL"} if (memory := memory_subsystem(symbols)) else {}),
         **arch.definitions(),
         "RECORDER": recorder,
@@ -111,12 +109,3 @@ def assemble(
     ]
     definitions = c_definitions() + ("" if summary is None else summary_definitions(summary))
     return Assembly(constants, tuple(files), definitions)
-
-
-def _layout(types: KernelTypes, *, zram: bool, zswap: bool, zswap_pools: int) -> dict[str, int]:
-    try:
-        return layout(types, zram=zram, zswap=zswap, zswap_pools=zswap_pools)
-    except MissingLayout as missing:
-        raise EnvironmentProblem(
-            f"the kernel's type information does not tell: {missing}", "please report the output of: swaptrace check"
-        ) from None

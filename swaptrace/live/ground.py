@@ -16,7 +16,7 @@ from swaptrace.live.environment import Requirement
 from swaptrace.live.layout import MissingLayout, layout
 from swaptrace.live.probes import ZSWAP, Choice, Symbols, choose
 
-__all__ = ["Ground", "memory_subsystem", "require", "requirements", "swap_info"]
+__all__ = ["Ground", "memory_subsystem", "require", "requirements", "swap_info", "told_layout"]
 
 _ROOT = Path("/")
 
@@ -56,18 +56,22 @@ class Ground:
     @cached_property
     def layout(self) -> dict[str, int]:
         zswap = any(choice.probe.feature == ZSWAP and choice.chosen for choice in self.choices)
-        try:
-            return layout(self.types, zram=self.zram, zswap=zswap)
-        except MissingLayout as missing:
-            raise EnvironmentProblem(
-                f"the kernel's type information does not tell: {missing}",
-                "please report the output of: swaptrace check",
-            ) from None
+        return told_layout(self.types, zram=self.zram, zswap=zswap)
 
     def missing(self) -> tuple[str, ...]:
         """What recording can do without, as degradation.WITHOUT names it, but for events without a function."""
         told = "OFF_PAGE_MEMCG" in self.layout and memory_subsystem(self.symbols) is not None
         return () if told else (MEMORY_CGROUPS,)
+
+
+def told_layout(types: KernelTypes, *, zram: bool, zswap: bool, zswap_pools: int = 0) -> dict[str, int]:
+    """layout(), of which all that is missing is an EnvironmentProblem."""
+    try:
+        return layout(types, zram=zram, zswap=zswap, zswap_pools=zswap_pools)
+    except MissingLayout as missing:
+        raise EnvironmentProblem(
+            f"the kernel's type information does not tell: {missing}", "please report the output of: swaptrace check"
+        ) from None
 
 
 def swap_info(symbols: Symbols) -> int:
