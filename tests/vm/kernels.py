@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ __all__ = [
     "cache_folder",
     "cached",
     "fetch",
-    "locked",
+    "fetched_once",
 ]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -119,7 +119,7 @@ def fetch(kernel: Kernel) -> UnpackedKernel:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock, so that two runs at once download a kernel only once."""
+    """Hold an exclusive lock, so that two runs at once download a thing only once."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.open("w")
@@ -131,6 +131,22 @@ def locked(path: Path) -> Iterator[None]:
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def fetched_once(target: Path, make: Callable[[Path], Path]) -> Path:
+    """A folder of the cache, made now if it is not there: complete or not at all.
+
+    make: given an empty folder beside it, fills it, and returns what of it is to be kept.
+    """
+    # Without the lock at first: a cache that is complete may be read-only.
+    if not target.exists():
+        with locked(target.with_suffix(".lock")):
+            if not target.exists():
+                with tempfile.TemporaryDirectory(prefix=f"{target.name}.", dir=target.parent) as staging:
+                    root = make(Path(staging))
+                    root.chmod(0o755)
+                    root.rename(target)
+    return target
 
 
 def _download(kernel: Kernel, target: Path) -> None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from kernels import SetupError, cache_folder, locked
+from kernels import SetupError, cache_folder, fetched_once
 
 __all__ = ["SYSCALLS", "TESTS", "fetch"]
 
@@ -22,28 +21,22 @@ TESTS = ("swapon/swapon01", "swapon/swapon02", "swapon/swapon03", "swapoff/swapo
 
 def fetch() -> Path:
     """The folder of its sources, with TESTS built. Raises SetupError."""
-    target = cache_folder() / f"ltp-{_RELEASE}"
-    with locked(target.with_suffix(".lock")):
-        if not target.exists():
-            _build(target)
-    return target
+    return fetched_once(cache_folder() / f"ltp-{_RELEASE}", _build)
 
 
-def _build(target: Path) -> None:
+def _build(staging: Path) -> Path:
     print(f"vm: fetching and building tests of LTP {_RELEASE} (once)", file=sys.stderr, flush=True)
-    source = os.environ.get("SWAPTRACE_LTP", _SOURCE)
-    with tempfile.TemporaryDirectory(prefix="ltp.", dir=target.parent) as name:
-        root = Path(name, "ltp")
-        _run("git", "clone", "--quiet", "--depth", "1", "--branch", _RELEASE, source, str(root))
-        _run("make", "-C", str(root), "autotools")
-        _run("./configure", cwd=root)
-        for folder in sorted({Path(test).parent for test in TESTS}):
-            _run("make", "-C", str(root / SYSCALLS / folder))
-        root.rename(target)
+    root, source = staging / "ltp", os.environ.get("SWAPTRACE_LTP", _SOURCE)
+    _run("git", "clone", "--quiet", "--depth", "1", "--branch", _RELEASE, source, root)
+    _run("make", "-C", root, "autotools")
+    _run("./configure", cwd=root)
+    for folder in sorted({Path(test).parent for test in TESTS}):
+        _run("make", "-C", root / SYSCALLS / folder)
+    return root
 
 
-def _run(*command: str, cwd: Path | None = None) -> None:
+def _run(*command: str | Path, cwd: Path | None = None) -> None:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode:
         advice = "it needs git, gcc, make, autoconf, automake, m4, pkg-config; SWAPTRACE_LTP is where to clone from"
-        raise SetupError(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}", advice)
+        raise SetupError(f"{' '.join(map(str, command))} failed: {done.stderr.strip()[-500:]}", advice)

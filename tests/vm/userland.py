@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from kernels import PrivateApt, SetupError, cache_folder, locked
+from kernels import PrivateApt, SetupError, cache_folder, fetched_once
 
 __all__ = ["fetch"]
 
@@ -26,33 +26,25 @@ _MOUNT_POINTS = ("dev", "mnt", "proc", "sys", "tmp")  # the guest cannot make th
 def fetch(suite: str) -> Path:
     """The root folder of a release's programs, downloaded if it is not in the cache yet."""
     contents = sha256(" ".join([*_PACKAGES, *_WHEELS]).encode()).hexdigest()[:8]  # others are another folder
-    target = cache_folder() / "userlands" / f"{suite}-{contents}"
-    if target.exists():
-        return target
-    with locked(target.with_suffix(".lock")):
-        if not target.exists():
-            _download(suite, target)
-    return target
+    return fetched_once(cache_folder() / "userlands" / f"{suite}-{contents}", partial(_download, suite))
 
 
-def _download(suite: str, target: Path) -> None:
+def _download(suite: str, staging: Path) -> Path:
     print(f"vm: fetching Python and BCC of Debian {suite} (once)", file=sys.stderr, flush=True)
-    with tempfile.TemporaryDirectory(prefix=f"{suite}.", dir=target.parent) as name:
-        staging, root = Path(name), Path(name, "root")
-        for folder in _MERGED:  # as the packages expect it: /bin and the like are links into /usr
-            (root / "usr" / folder).mkdir(parents=True)
-            (root / folder).symlink_to(f"usr/{folder}")
-        for deb in PrivateApt(staging / "apt", suite).download_with_dependencies(_PACKAGES):
-            with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as packed:
-                unpack = ["tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", str(root)]
-                subprocess.run(unpack, stdin=packed.stdout, check=True)
-            deb.unlink()
-        for place in _MOUNT_POINTS:
-            (root / place).mkdir(exist_ok=True)
-        version = (root / "usr" / "bin" / "python3").readlink().name.removeprefix("python")
-        _wheels(root / "usr" / "lib" / "python3" / "dist-packages", version)
-        root.chmod(0o755)
-        root.rename(target)
+    root = staging / "root"
+    for folder in _MERGED:  # as the packages expect it: /bin and the like are links into /usr
+        (root / "usr" / folder).mkdir(parents=True)
+        (root / folder).symlink_to(f"usr/{folder}")
+    for deb in PrivateApt(staging / "apt", suite).download_with_dependencies(_PACKAGES):
+        with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as packed:
+            unpack = ["tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", str(root)]
+            subprocess.run(unpack, stdin=packed.stdout, check=True)
+        deb.unlink()
+    for place in _MOUNT_POINTS:
+        (root / place).mkdir(exist_ok=True)
+    version = (root / "usr" / "bin" / "python3").readlink().name.removeprefix("python")
+    _wheels(root / "usr" / "lib" / "python3" / "dist-packages", version)
+    return root
 
 
 def _wheels(folder: Path, version: str) -> None:
