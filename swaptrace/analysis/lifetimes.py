@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from swaptrace.analysis.histogram import BUCKETS, Histogram, Survival, bucket_of
 from swaptrace.analysis.jit import Events, Number, Record, njit
+from swaptrace.analysis.lazy import extended
 from swaptrace.analysis.mapping import HEADER, MAX_AREAS, NO_AREA, PageMap, index_of
 from swaptrace.errors import BadInput
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
@@ -225,8 +226,7 @@ class Lifetimes:
                 f"more than {MAX_AREAS} swap areas came and went on one store", "report a part: --since and --until"
             )
         more = len(pages.owner) - len(state.phase)
-        phase = np.append(state.phase, np.zeros(more, np.uint8))
-        since = np.append(state.since, np.zeros(more, np.int64))
+        phase, since = extended(state.phase, more), extended(state.since, more)
         phase[(pages.owner == number) | (pages.owner == HEADER)] = _UNKNOWN
         grown = (np.concatenate([old, new]) for old, new in zip(state[2:], self._statistics(1), strict=True))
         self._state = _State(phase, since, *grown)
@@ -240,8 +240,7 @@ class Lifetimes:
         more = pages - len(self._state.phase)
         if more > 0:
             self._state = self._state._replace(
-                phase=np.append(self._state.phase, np.zeros(more, np.uint8)),
-                since=np.append(self._state.since, np.zeros(more, np.int64)),
+                phase=extended(self._state.phase, more), since=extended(self._state.since, more)
             )
 
     def advance(self, events: NDArray[np.void], pages: PageMap) -> None:

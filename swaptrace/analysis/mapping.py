@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.analysis.jit import Number, njit
+from swaptrace.analysis.lazy import extended
 from swaptrace.areas import MAX_TYPES, SwapArea
 
 __all__ = [
@@ -70,10 +71,9 @@ def grow_map(pages: PageMap, count: int) -> PageMap:
     before, more = len(pages.owner), count - len(pages.owner)
     if more <= 0:
         return pages
-    pages = pages._replace(
-        owner=np.append(pages.owner, np.full(more, NOBODY, np.uint8)),
-        slot=np.append(pages.slot, np.zeros(more, np.uint32)),
-    )
+    owner = np.full(count, NOBODY, np.uint8)
+    owner[:before] = pages.owner
+    pages = pages._replace(owner=owner, slot=extended(pages.slot, more))
     for area in np.unique(pages.extents[:, 0]).tolist():  # in the order in which they began
         _give(pages, area, before, area if area in pages.type_area else NOBODY)
     return pages

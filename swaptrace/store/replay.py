@@ -621,9 +621,11 @@ class Replay:
 
     def grow(self, pages: int) -> None:
         """Make room for that many pages."""
-        more = pages - len(self._state.page)
-        if more > 0:
-            self._state = self._state._replace(page=np.append(self._state.page, _new_pages(more)))
+        before = self._state.page
+        if pages > len(before):
+            page = _new_pages(pages)
+            page[: len(before)] = before
+            self._state = self._state._replace(page=page)
 
     def advance(self, events: NDArray[np.void], told: NDArray[np.bool_], pages: PageMap, slots: int) -> None:
         """Take in the next events, with `slots` in all their runs together.
