@@ -23,7 +23,7 @@ from swaptrace.live.layout import fullness_rule, layout, slots_by_discard
 from swaptrace.live.probes import Choice
 from swaptrace.report import html, style
 from swaptrace.report.charts import CHARTS
-from tests.unit.fixtures import DATA, KERNELS, TRACE, TRACES, Fixture, fixture
+from tests.unit.fixtures import DATA, KERNELS, TRACE, Fixture, fixture
 
 __all__ = ["OF_KERNELS", "OF_TRACES"]
 
@@ -89,7 +89,7 @@ OF_TRACES = {
 
 def main() -> None:
     for name in sys.argv[1:] or KERNELS:
-        for file, make in {**OF_KERNELS, **(OF_TRACES if name in TRACES else {})}.items():
+        for file, make in {**OF_KERNELS, **OF_TRACES}.items():
             (DATA / name / file).write_text(make(fixture(name)))
             print(f"{DATA / name / file}")
 

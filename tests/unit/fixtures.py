@@ -19,14 +19,13 @@ from swaptrace.live.arch import Architecture, architecture
 from swaptrace.live.btf import KernelTypes
 from swaptrace.live.probes import Choice, Symbols, choose
 
-__all__ = ["DATA", "KERNELS", "RENEW", "TRACE", "TRACES", "Fixture", "fixture"]
+__all__ = ["DATA", "KERNELS", "RENEW", "TRACE", "Fixture", "fixture"]
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 KERNELS = sorted(
     (path.parent.name for path in DATA.glob("*/kernel.tar.xz")), key=lambda name: [*map(int, name.split("."))]
 )
 TRACE = "trace.swaptrace"
-TRACES = [name for name in KERNELS if (DATA / name / TRACE).exists()]
 RENEW = "if this is as it should be: .venv/bin/python -m tests.data.renew, and look at git diff tests/data"
 ZSWAP_OFF = {"zswap": "zswap is off"}
 
