@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from swaptrace import units
 from swaptrace.errors import BadInput
 
-__all__ = ["check_memory", "extended", "lazy_zeros"]
+__all__ = ["check_memory", "extended", "indexes_where", "lazy_zeros"]
 
 #: Python names it since 3.12 or so; include/uapi/asm-generic/mman-common.h, and so on x86 and arm64
 _MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
@@ -48,6 +49,14 @@ def extended(values: NDArray[Any], more: int) -> NDArray[Any]:
     longer = lazy_zeros(len(values) + more, values.dtype)
     for begin in range(0, len(values), _PIECE):
         piece = values[begin : begin + _PIECE]
-        if piece.any():
+        if piece.view(np.uint8).any():
             longer[begin : begin + len(piece)] = piece
     return longer
+
+
+def indexes_where(length: int, holds: Callable[[slice], NDArray[np.bool_]]) -> NDArray[np.int64]:
+    """The indexes (int64, increasing) at which that holds. It is asked part by part, for what it makes is as long."""
+    found = [
+        begin + np.flatnonzero(holds(slice(begin, min(begin + _PIECE, length)))) for begin in range(0, length, _PIECE)
+    ]
+    return np.concatenate([np.zeros(0, np.int64), *found])

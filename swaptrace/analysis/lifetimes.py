@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from swaptrace.analysis.histogram import BUCKETS, Histogram, Survival, bucket_of
 from swaptrace.analysis.jit import Events, Number, Record, njit
-from swaptrace.analysis.lazy import extended
-from swaptrace.analysis.mapping import HEADER, MAX_AREAS, NO_AREA, PageMap, index_of
+from swaptrace.analysis.lazy import extended, indexes_where
+from swaptrace.analysis.mapping import HEADER, MAX_AREAS, NO_AREA, PageMap, index_of, mark_of, owned, owner_of
 from swaptrace.errors import BadInput
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 
@@ -171,10 +171,11 @@ def _advance(events: Events, pages: PageMap, state: _State) -> None:
         page = np.int64(event["slot"])
         if kind == _LOAD:
             for loaded in range(page, min(page + event["run"], limit)):
-                if pages.owner[loaded] < areas:
-                    state.counts[pages.owner[loaded], _LOADS] += 1
+                owner = owner_of(pages, loaded)
+                if owner < areas:
+                    state.counts[owner, _LOADS] += 1
             continue
-        area = np.int64(pages.owner[page])
+        area = owner_of(pages, page)
         if area >= areas and kind != _PRESENT:
             continue  # no slot: mkswap's page, a filesystem's
         if kind == _STORE:
@@ -196,7 +197,7 @@ def _advance(events: Events, pages: PageMap, state: _State) -> None:
                 state.counts[area, _WRITTEN_BACK] += 1
         elif kind == _PRESENT:
             for page in range(event["slot"], min(event["slot"] + event["run"], limit)):
-                owner = pages.owner[page]
+                owner = owner_of(pages, page)
                 if owner < areas and state.phase[page] == _UNKNOWN:
                     state.phase[page] = _USED_BEFORE
                     state.counts[owner, _LEFT] += 1
@@ -227,7 +228,7 @@ class Lifetimes:
             )
         more = len(pages.owner) - len(state.phase)
         phase, since = extended(state.phase, more), extended(state.since, more)
-        phase[(pages.owner == number) | (pages.owner == HEADER)] = _UNKNOWN
+        phase[owned(pages, number) | owned(pages, HEADER)] = _UNKNOWN
         grown = (np.concatenate([old, new]) for old, new in zip(state[2:], self._statistics(1), strict=True))
         self._state = _State(phase, since, *grown)
 
@@ -304,5 +305,6 @@ class Lifetimes:
         return np.where(self._state.phase[index] == _FREE, self._state.since[index], 0)
 
     def _running(self, area: int, pages: PageMap, phase: int, now: int) -> NDArray[np.int64]:
-        rows = (self._state.phase == phase) & (pages.owner == area)
+        owner, phases = mark_of(area), self._state.phase
+        rows = indexes_where(len(phases), lambda part: (phases[part] == phase) & (pages.owner[part] == owner))
         return np.bincount(bucket_of(now - self._state.since[rows]), minlength=BUCKETS).astype(np.int64)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.analysis.jit import Number, njit
-from swaptrace.analysis.lazy import extended
+from swaptrace.analysis.lazy import extended, lazy_zeros
 from swaptrace.areas import MAX_TYPES, SwapArea
 
 __all__ = [
@@ -25,6 +25,9 @@ __all__ = [
     "end_of",
     "grow_map",
     "index_of",
+    "mark_of",
+    "owned",
+    "owner_of",
     "remove_area",
     "slot_of",
 ]
@@ -40,7 +43,8 @@ class PageMap(NamedTuple):
 
     store: the store's id, or -1 for a disk area. page_size: bytes. type_area: int64 (32,), this store's area that has
     the swap type, or NO_AREA. extents: int64 (n, 4), rows of (area, first slot, first index, slots). owner: uint8
-    (pages,), the area that a page belongs to, HEADER, or NOBODY. slot: uint32 (pages,), the slot that a page is.
+    (pages,), the mark (see mark_of) of the area that a page belongs to, of HEADER, or of NOBODY. slot: uint32 (pages,),
+    the slot that a page is.
     """
 
     store: int
@@ -58,8 +62,8 @@ def empty_map(store: int, pages: int, page_size: int) -> PageMap:
         page_size,
         np.full(MAX_TYPES, NO_AREA, np.int64),
         np.zeros((0, 4), np.int64),
-        np.full(pages, NOBODY, np.uint8),
-        np.zeros(pages, np.uint32),
+        lazy_zeros(pages, np.uint8),
+        lazy_zeros(pages, np.uint32),
     )
 
 
@@ -71,9 +75,7 @@ def grow_map(pages: PageMap, count: int) -> PageMap:
     before, more = len(pages.owner), count - len(pages.owner)
     if more <= 0:
         return pages
-    owner = np.full(count, NOBODY, np.uint8)
-    owner[:before] = pages.owner
-    pages = pages._replace(owner=owner, slot=extended(pages.slot, more))
+    pages = pages._replace(owner=extended(pages.owner, more), slot=extended(pages.slot, more))
     for area in np.unique(pages.extents[:, 0]).tolist():  # in the order in which they began
         _give(pages, area, before, area if area in pages.type_area else NOBODY)
     return pages
@@ -84,10 +86,10 @@ def _give(pages: PageMap, area: int, begin: int, owner: int) -> None:
     for slot, index, count in pages.extents[pages.extents[:, 0] == area, 1:].tolist():
         first, end = max(index, begin), min(index + count, len(pages.owner))
         if first < end:
-            pages.owner[first:end] = owner
+            pages.owner[first:end] = mark_of(owner)
             pages.slot[first:end] = np.arange(slot + first - index, slot + end - index)
             if slot == 0 and first == index:
-                pages.owner[index] = HEADER
+                pages.owner[index] = mark_of(HEADER)
 
 
 def end_of(pages: PageMap, area: int, slot: int) -> int:
@@ -119,9 +121,27 @@ def remove_area(pages: PageMap, area: SwapArea) -> PageMap:
 
     What the store still holds of its slots stays its own: see the holder of a page in swaptrace.store.replay.
     """
-    pages.owner[pages.owner == pages.type_area[area.swap_type]] = NOBODY
+    pages.owner[owned(pages, int(pages.type_area[area.swap_type]))] = mark_of(NOBODY)
     pages.type_area[area.swap_type] = NO_AREA
     return pages
+
+
+@njit
+def mark_of(owner: Number) -> Number:
+    """What is kept of a page's owner: 0 of NOBODY, so that a page of which nothing is known takes no memory."""
+    return NOBODY - owner
+
+
+@njit
+def owner_of(pages: PageMap, page: Number) -> Number:
+    """The area that a page belongs to, HEADER, or NOBODY."""
+    return NOBODY - np.int64(pages.owner[page])
+
+
+def owned(pages: PageMap, owner: int) -> NDArray[np.bool_]:
+    """The pages of an owner: bool (pages,)."""
+    marks: NDArray[np.bool_] = pages.owner == mark_of(owner)
+    return marks
 
 
 @njit
@@ -137,7 +157,7 @@ def index_of(extents: NDArray[np.int64], area: Number, slot: Number) -> tuple[in
 @njit
 def slot_of(pages: PageMap, area: Number, page: Number) -> Number:
     """The slot that a page was or is to an area: another area may have the page by now."""
-    if pages.owner[page] == area:
+    if owner_of(pages, page) == area:
         return np.int64(pages.slot[page])
     for row in range(len(pages.extents)):
         offset = page - pages.extents[row, 2]

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.analysis.jit import Events, Number, Record, njit
-from swaptrace.analysis.lazy import extended
-from swaptrace.analysis.mapping import HEADER, NO_AREA, NOBODY, PageMap, index_of, slot_of
+from swaptrace.analysis.lazy import extended, indexes_where, lazy_zeros
+from swaptrace.analysis.mapping import HEADER, NO_AREA, NOBODY, PageMap, index_of, mark_of, owner_of, slot_of
 from swaptrace.analysis.results import Integral, Series, SlotMap
 from swaptrace.analysis.worker import Worker
 from swaptrace.areas import MAX_TYPES
@@ -116,7 +116,7 @@ _PAGE = np.dtype(
     [
         ("size", "u4"),  # compressed size of the entry that the page has or had last
         ("bits", "u2"),
-        ("holder", "u1"),  # the area that stored it: stale entries outlive their area
+        ("holder", "u1"),  # the mark of the area that stored it: stale entries outlive their area; see mark_of()
         ("row", "u1"),  # of the slot that the page is to its holder, on the map
     ]
 )
@@ -229,11 +229,17 @@ def _move(
 
 
 @njit
+def _holder(entry: Record) -> Number:
+    """The area that stored a page, HEADER, or NOBODY."""
+    return NOBODY - np.int64(entry["holder"])
+
+
+@njit
 def _change(state: _State, pages: PageMap, page: Number, bits: Number, size: Number, holder: Number) -> None:
     """Give a page new bits, size and holder, and move it from the quantities that it leaves to those that it enters."""
     entry = state.page[page]
     areas = len(state.classes)
-    old_bits, old_size, old_holder = np.int64(entry["bits"]), np.int64(entry["size"]), np.int64(entry["holder"])
+    old_bits, old_size, old_holder = np.int64(entry["bits"]), np.int64(entry["size"]), _holder(entry)
     old_class, new_class = np.int64(state.class_of[old_bits]), np.int64(state.class_of[bits])
     entry["bits"] = bits
     entry["size"] = size
@@ -243,7 +249,7 @@ def _change(state: _State, pages: PageMap, page: Number, bits: Number, size: Num
         return
     if old_holder < areas:
         _move(state, old_holder, entry["row"], old_class, old_size, 0, 0)
-    entry["holder"] = holder
+    entry["holder"] = mark_of(holder)
     if holder < areas:
         entry["row"] = min(slot_of(pages, holder, page) // state.per_row[holder], MAP_ROWS - 1)
         _move(state, holder, entry["row"], 0, 0, new_class, size)
@@ -361,7 +367,7 @@ def _flags_of(bits: Number) -> Number:
 @njit
 def _store(state: _State, pages: PageMap, page: Number, event: Record) -> None:
     """zram_write_page(): the new entry replaces whatever was there, under every policy."""
-    area, flags = np.int64(pages.owner[page]), np.int64(event["flags"])
+    area, flags = owner_of(pages, page), np.int64(event["flags"])
     bits, old_size = np.int64(state.page[page]["bits"]), np.int64(state.page[page]["size"])
     if flags & _GONE:
         # Freed and dropped before its size could be read: the free and the drop, which has the size, came first.
@@ -395,7 +401,7 @@ def _slot_free(state: _State, pages: PageMap, page: Number, told: Number) -> Non
     if told and bits & _HELD_NOTIFY:
         bits &= ~_HELD_NOTIFY
         _operate(state, _POOL_NOTIFY, page, 0)
-    _change(state, pages, page, bits, np.int64(entry["size"]), np.int64(entry["holder"]))
+    _change(state, pages, page, bits, np.int64(entry["size"]), _holder(entry))
 
 
 @njit
@@ -424,14 +430,14 @@ def _take_away(state: _State, pages: PageMap, page: Number, held: Number, pool: 
     bits = np.int64(entry["bits"])
     if bits & held:
         _operate(state, pool, page, 0)
-        _change(state, pages, page, bits & ~held, np.int64(entry["size"]), np.int64(entry["holder"]))
+        _change(state, pages, page, bits & ~held, np.int64(entry["size"]), _holder(entry))
 
 
 @njit
 def _discard_area(state: _State, pages: PageMap, area: Number) -> None:
     """discard_swap(), at swapon with --discard=once: whatever the area's slots hold is dropped (but not the header)."""
     for page in range(len(state.page)):
-        if pages.owner[page] == area:
+        if owner_of(pages, page) == area:
             _take_away(state, pages, page, _HELD_ONCE, _POOL_ONCE)
 
 
@@ -439,7 +445,7 @@ def _discard_area(state: _State, pages: PageMap, area: Number) -> None:
 def _drop(state: _State, pages: PageMap, page: Number, event: Record) -> None:
     """zram_free_page(), zswap_entry_free(): the driver really dropped an entry."""
     size, flags = np.int64(event["size"]), np.int64(event["flags"])
-    bits, holder = _was(np.int64(state.page[page]["bits"]), flags), np.int64(state.page[page]["holder"])
+    bits, holder = _was(np.int64(state.page[page]["bits"]), flags), _holder(state.page[page])
     if flags & _ANY_POLICY:  # what zswap writes back was in memory until now
         flags &= ~_WRITTEN_BACK
     _count(state, -1, size, flags)
@@ -462,7 +468,7 @@ def _write_back(state: _State, pages: PageMap, page: Number, event: Record) -> N
     _count(state, -1, np.int64(event["size"]), np.int64(event["flags"]))
     _count(state, 1, 0, _WRITTEN_BACK)
     _operate(state, _ALL_POOLS, page, 0)
-    bits, holder = np.int64(state.page[page]["bits"]), np.int64(state.page[page]["holder"])
+    bits, holder = np.int64(state.page[page]["bits"]), _holder(state.page[page])
     _change(state, pages, page, _was(bits, 0) & ~_UNSIZED, 0, holder)
 
 
@@ -479,7 +485,7 @@ def _present(state: _State, pages: PageMap, first: Number, event: Record) -> Non
     size, flags = np.int64(event["size"]), np.int64(event["flags"])
     unsized = size == 0 and not flags & (_SAME | _WRITTEN_BACK)
     for page in range(first, min(first + event["run"], len(state.page))):
-        area = np.int64(pages.owner[page])
+        area = owner_of(pages, page)
         used = area < len(state.classes)
         state.totals[5] += 1
         state.totals[6] += unsized
@@ -494,9 +500,11 @@ def _present(state: _State, pages: PageMap, first: Number, event: Record) -> Non
 def _reset(state: _State, pages: PageMap) -> None:
     """zram_reset_device(): nothing is left, under any policy. (What was held was seen dropped, entry by entry.)"""
     for page in range(len(state.page)):
-        if state.page[page]["bits"] & _HELD:
+        bits = state.page[page]["bits"]
+        if bits & _HELD:
             _operate(state, _ALL_POOLS, page, 0)
-        _change(state, pages, page, 0, 0, np.int64(state.page[page]["holder"]))
+        if bits or state.page[page]["size"]:  # the others are not to be written to: that would take memory
+            _change(state, pages, page, 0, 0, _holder(state.page[page]))
 
 
 @njit
@@ -505,7 +513,7 @@ def _loaded(state: _State, pages: PageMap, page: Number) -> None:
     entry = state.page[page]
     bits = np.int64(entry["bits"])
     if bits & _IN_USE:
-        _change(state, pages, page, bits | _LOADED, np.int64(entry["size"]), np.int64(entry["holder"]))
+        _change(state, pages, page, bits | _LOADED, np.int64(entry["size"]), _holder(entry))
 
 
 @njit
@@ -591,7 +599,7 @@ class Replay:
             which=which,
             ends=ends,
             on_map=_COUNTS[:, [Quantity.LIVE, Quantity.NONE]].astype(np.int32),
-            page=_new_pages(0),
+            page=lazy_zeros(0, _PAGE),
             totals=np.zeros(len(Total), np.int64),
             clock=clock.new_clock(origin),
             in_use=np.zeros(0, np.int32),
@@ -623,9 +631,7 @@ class Replay:
         """Make room for that many pages."""
         before = self._state.page
         if pages > len(before):
-            page = _new_pages(pages)
-            page[: len(before)] = before
-            self._state = self._state._replace(page=page)
+            self._state = self._state._replace(page=extended(before, pages - len(before)))
 
     def advance(self, events: NDArray[np.void], told: NDArray[np.bool_], pages: PageMap, slots: int) -> None:
         """Take in the next events, with `slots` in all their runs together.
@@ -711,25 +717,27 @@ class Replay:
 
     def indexes(self, quantity: Quantity) -> NDArray[np.int64]:
         """The store indexes of all pages that count towards a quantity now (int64, increasing)."""
-        page = self._state.page
-        member = _COUNTS[_CLASS_OF[page["bits"]], quantity] != 0
-        return np.flatnonzero(member & (page["holder"] < len(self._state.classes)))
+        page, counts = self._state.page, _COUNTS[self._state.class_of, quantity] != 0
+        least = mark_of(len(self._state.classes) - 1)
+        return indexes_where(len(page), lambda part: counts[page["bits"][part]] & (page["holder"][part] >= least))
 
     def leaks(self, area: int) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.bool_]]:
         """An area's leaked entries now: store indexes, compressed sizes, and whether a notification came but missed."""
         index = self.indexes(Quantity.LEAKED)
-        index = index[self._state.page["holder"][index] == area]
+        index = index[self._state.page["holder"][index] == mark_of(area)]
         leaked = self._state.page[index]
         return index, leaked["size"], (leaked["bits"] & _MISSED) != 0
 
     def header(self, pages: PageMap) -> tuple[int, int]:
         """What mkswap wrote and the store holds now, as observed: (pages, compressed bytes)."""
-        held = (pages.owner == HEADER) & (self._state.page["bits"] & _HELD_OBSERVED != 0)
-        return int(np.count_nonzero(held)), int(self._state.page["size"][held].sum())
+        header = indexes_where(len(pages.owner), lambda part: pages.owner[part] == mark_of(HEADER))
+        held = header[self._state.page["bits"][header] & _HELD_OBSERVED != 0]
+        return len(held), int(self._state.page["size"][held].sum())
 
     def held(self) -> NDArray[np.int64]:
         """The store indexes that hold an entry now, as observed (int64, increasing)."""
-        return np.flatnonzero(self._state.page["bits"] & _HELD_OBSERVED)
+        page = self._state.page
+        return indexes_where(len(page), lambda part: page["bits"][part] & _HELD_OBSERVED != 0)
 
     def _bins(self) -> NDArray[np.int64]:
         """Ends of the bins since the origin, the running one's included (ns)."""
@@ -756,12 +764,6 @@ class Replay:
         per_row = int(self._state.per_row[area])
         rows = -(-slots // per_row)
         return SlotMap(both[:, :rows, 0], both[:, :rows, 1], per_row, slots)
-
-
-def _new_pages(count: int) -> NDArray[np.void]:
-    pages = np.zeros(count, _PAGE)
-    pages["holder"] = NOBODY
-    return pages
 
 
 def _areas(count: int) -> dict[str, NDArray[Any]]:

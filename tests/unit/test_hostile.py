@@ -30,6 +30,7 @@ from swaptrace.report.text import print_text
 from swaptrace.store import zsmalloc
 from swaptrace.trace.header import Notes, to_json
 from swaptrace.trace.messages import END, messages
+from swaptrace.trace.plausible import UNTOLD_PAGES
 from swaptrace.trace.reader import TraceReader
 from swaptrace.trace.writer import HEADER_KEY, NOTES_KEY, TRAILER_KEY, TraceWriter, column, schema
 
@@ -103,12 +104,12 @@ def _memory(name: str) -> int:
 
 
 @contextmanager
-def within_limits() -> Iterator[None]:
+def within_limits(memory: int = MEMORY) -> Iterator[None]:
     Path("/proc/self/clear_refs").write_text("5")  # the peak is now's
     before, begin = _memory("VmRSS"), time.process_time()
     yield
     assert time.process_time() - begin < SECONDS
-    assert _memory("VmHWM") - before < MEMORY
+    assert _memory("VmHWM") - before < memory
 
 
 def reported(path: Path) -> str | None:
@@ -384,6 +385,20 @@ def test_a_hostile_trace_with_right_checksums(tmp_path: Path, whole: Path) -> No
     with within_limits():
         result = analyse(tmp_path / "trace")
     assert "beyond its store or area" in result.trace["damage"]
+
+
+def test_a_page_far_away_takes_no_memory_for_those_before_it(tmp_path: Path) -> None:
+    """A store may be made larger while recording, and nothing tells: what it takes depends on how many were used."""
+    events = EVENTS.events.copy()
+    events["slot"][[3, 20]] = UNTOLD_PAGES - 2, UNTOLD_PAGES - 4097
+    events["device"][[3, 20]] = ZRAM.id
+    events["kind"][[3, 20]] = EventKind.STORE, EventKind.RESET
+    events["run"][[3, 20]] = 1
+    write(tmp_path / "far", PARTS, events)
+    with within_limits(32 << 20):
+        result = analyse(tmp_path / "far")
+        print_text(result, Console(file=io.StringIO(), width=100))
+    assert result.trace["damage"] is None
 
 
 # ------------------------------------------------------------------------------------------------------------ fuzz
