@@ -23,9 +23,11 @@ from swaptrace.live.layout import fullness_rule, layout, slots_by_discard
 from swaptrace.live.probes import Choice
 from swaptrace.report import html, style
 from swaptrace.report.charts import CHARTS
+from swaptrace.report.command import analyse
+from tests.data.looks import looks
 from tests.unit.fixtures import DATA, KERNELS, TRACE, Fixture, fixture
 
-__all__ = ["OF_KERNELS", "OF_TRACES"]
+__all__ = ["OF_KERNELS", "OF_ONE_TRACE", "OF_TRACES"]
 
 _ZSWAP_POOLS = 0x1000  # where its list would be
 
@@ -71,6 +73,18 @@ def page(kernel: Fixture) -> str:
         return Path(folder, "report.html").read_text()
 
 
+def pictures(kernel: Fixture) -> str:
+    """What the pictures of the page are made of: of each chart, the first area's that has something to see."""
+    areas = analyse(DATA / kernel.name / TRACE).areas
+    drawn = [
+        line
+        for chart in CHARTS
+        for area in [area for area in areas if chart.has_data(area)][:1]
+        for line in (f"-- {chart.name}", *looks(chart.draw(area)))
+    ]
+    return "\n".join([*drawn, "-- nothing", *looks(style.blank("No pages", "/dev/zram0")), ""])
+
+
 def _json(found: object) -> str:
     return json.dumps(found, indent=1) + "\n"
 
@@ -85,11 +99,12 @@ OF_TRACES = {
     "report.txt": lambda kernel: report(kernel, "text"),
     "report.html": page,
 }
+OF_ONE_TRACE = {"6.12": {"pictures.txt": pictures}}  # which takes its time, and is the same code for all
 
 
 def main() -> None:
     for name in sys.argv[1:] or KERNELS:
-        for file, make in {**OF_KERNELS, **OF_TRACES}.items():
+        for file, make in {**OF_KERNELS, **OF_TRACES, **OF_ONE_TRACE.get(name, {})}.items():
             (DATA / name / file).write_text(make(fixture(name)))
             print(f"{DATA / name / file}")
 

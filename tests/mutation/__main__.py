@@ -1,7 +1,8 @@
 """make mutants: how many small faults, put into the code on purpose, do the unit tests notice?
 
-Usage: python -m tests.mutation [--sample N] [--only FOLDER] [--fresh]. Prints the survivors and a table; the verdict of
-each mutant is kept in build/mutants until code or tests change, so that a run that was ended goes on where it was.
+Usage: python -m tests.mutation [--sample N] [--seed WORD] [--only FOLDER] [--fresh]. Prints the survivors and a table;
+the verdict of each mutant is kept in build/mutants until code, tests or this tool change, so that a run that was ended
+goes on where it was.
 
 pyproject.toml's [tool.mutants] says what is mutated, and which tests are asked; tests/mutation/equivalent.toml lists
 mutants that no test can notice, each with the reason. Tests that start another process do not see a mutant there.
@@ -60,6 +61,7 @@ Settings = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make mutants", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sample", type=int, help="mutants a folder, instead of pyproject.toml's number; 0: all")
+    parser.add_argument("--seed", help="another sample than pyproject.toml's: one that no test was written for")
     parser.add_argument("--only", action="append", help="one of the folders (may be repeated)")
     parser.add_argument("--fresh", action="store_true", help="try again what has been tried")
     parser.add_argument("--report", action="store_true", help="only print what has been tried")
@@ -68,8 +70,7 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     settings: Settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutants"]
     folders: dict[str, Settings] = settings.pop("folders")
-    if chosen.sample is not None:
-        settings["sample"] = chosen.sample
+    settings |= {name: value for name in ("sample", "seed") if (value := getattr(chosen, name)) is not None}
     tried = []
     for name in chosen.only or folders:
         folder = Folder(name, settings | folders[name])
@@ -95,6 +96,8 @@ class Folder:
         number: int = settings["sample"]
         self.mutants_tried = sorted(found, key=lambda m: m.rank(settings["seed"]))[: number or None]
         self.of = len(found)
+        self.noticed: dict[str, Counter[str]] = {}  # by file: how many of its mutants each test was the first to notice
+        self.loads_anew: dict[str, bool] = {}  # by test: whether it passes if all is loaded anew
 
     def mutants(self, file: Path) -> list[Mutant]:
         found = mutants_of(ROOT, str(file.relative_to(ROOT)))
@@ -104,12 +107,24 @@ class Folder:
         return [m for m in found if not m.compiled and not (loops and m.function == MODULE)]
 
     def results(self) -> dict[str, str]:
+        """Verdicts by the mutant's key."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
-        return dict(json.loads(line) for line in lines)
+        found = [json.loads(line) for line in lines]
+        self.noticed = {}
+        for key, _, by in found:
+            self._count(key.split("\n")[0], by)
+        return {key: said for key, said, _ in found}
+
+    def _count(self, path: str, by: str) -> None:
+        if by:
+            self.noticed.setdefault(path, Counter())[by] += 1
 
     def keep(self, mutant: Mutant, said: str) -> None:
+        """said: the verdict, and the test that noticed it, if any."""
+        verdict, _, by = said.partition("\n")
+        self._count(mutant.path, by)
         with self.log.open("a") as log:
-            log.write(json.dumps([mutant.key, said]) + "\n")
+            log.write(json.dumps([mutant.key, verdict, by]) + "\n")
 
     # -- trying
 
@@ -143,7 +158,11 @@ class Folder:
                     placed = False
                 return session.verdict(names) if placed else ELSEWHERE
 
-            said = in_fork(attempt, self.seconds(names, coverage)) if names else UNTESTED
+            if not self.covering(mutant, coverage):  # or it runs when its module is loaded, which covers no test
+                continue
+            said = in_fork(attempt, self.seconds(names, coverage))
+            if said == SURVIVED and mutant.function == MODULE:  # others may have computed something from the old value
+                continue
             if said != ELSEWHERE:
                 self.keep(mutant, said)
 
@@ -152,7 +171,7 @@ class Folder:
         coverage = session.cover(self.settings["slowest"], ROOT)
         names = list(coverage["seconds"])
         limit = self.seconds(names, coverage)
-        failing = in_fork(lambda: json.dumps([n for n in names if not session.passes(n)]), limit, wall=100 * limit)
+        failing = in_fork(lambda: json.dumps([n for n in names if not session.passes(n)]), limit)
         for name in json.loads(failing):
             coverage["left_out"][name] = "fails in a fork"
         for of_file in coverage["lines"].values():
@@ -161,8 +180,10 @@ class Folder:
         return coverage
 
     def try_module(self, mutant: Mutant, coverage: Coverage) -> str:
-        """Defaults of parameters, fields of classes: everything is loaded anew."""
-        names = self.tests(mutant, coverage)
+        """Defaults of parameters, fields of classes, what is called when a module is loaded: all is loaded anew."""
+        names = self.fit(self.tests(mutant, coverage), coverage)
+        if not names:
+            return UNTESTED
 
         def attempt() -> str:
             sys.meta_path.insert(0, _Mutated(mutant))
@@ -174,29 +195,57 @@ class Folder:
             collected(names, work, self.settings["examples"])
             return said[0]
 
-        return in_fork(attempt, self.seconds(names, coverage) + 15)
+        said = in_fork(attempt, self.seconds(names, coverage) + 15)
+        return said if said != SURVIVED or self.covering(mutant, coverage) else UNTESTED
+
+    def fit(self, names: list[str], coverage: Coverage) -> list[str]:
+        """Without the tests that fail although nothing is wrong, if all is loaded anew."""
+
+        def attempt() -> str:
+            failing: list[str] = []
+
+            def work(session: Session) -> None:
+                failing.extend(name for name in new if not session.passes(name))
+
+            collected(new, work, self.settings["examples"])
+            return json.dumps(failing)
+
+        if new := [name for name in names if name not in self.loads_anew]:
+            failing = json.loads(in_fork(attempt, 60 + 4 * self.seconds(new, coverage)))
+            self.loads_anew |= {name: name not in failing for name in new}
+        return [name for name in names if self.loads_anew[name]]
 
     def tests(self, mutant: Mutant, coverage: Coverage) -> list[str]:
-        """Those that run the mutant, quick ones first, as many as there is time for."""
-        lines: dict[str, list[str]] = coverage["lines"].get(mutant.path, {})
+        """Those that may notice the mutant, as many as there is time for.
+
+        First the ones that were the first to notice another of that file, then quick ones.
+        """
         seconds: dict[str, float] = coverage["seconds"]
-        if mutant.function == MODULE:
-            # Its values are used from anywhere: by whatever runs any of that file, and by the tests that name it.
-            name = f"import {Path(mutant.path).stem}", f"{mutant.path.removesuffix('.py').replace('/', '.')} "
-            naming = {f for f in {t.split("::")[0] for t in seconds} if any(n in (ROOT / f).read_text() for n in name)}
-            chosen = {test for tests in lines.values() for test in tests}
-            chosen |= {test for test in seconds if test.split("::")[0] in naming}
-            chosen -= set(coverage["left_out"])
-        else:
-            first, last = _statement(mutant)
-            chosen = {test for line in range(first, last + 1) for test in lines.get(str(line), ())}
+        noticed = self.noticed.get(mutant.path, Counter())
+        chosen = self.covering(mutant, coverage) or self.loading(mutant, coverage)
         named, spent = [], 0.0
-        for test in sorted(chosen, key=lambda test: (seconds[test], test)):
+        for test in sorted(chosen, key=lambda test: (-noticed[test], seconds[test], test)):
             spent += seconds[test]
             if named and spent > self.settings["budget"]:
                 break
             named.append(test)
         return named
+
+    def covering(self, mutant: Mutant, coverage: Coverage) -> set[str]:
+        """The tests that run its line. A module's values are used from anywhere: whatever loads it."""
+        if mutant.function == MODULE:
+            return self.loading(mutant, coverage)
+        lines: dict[str, list[str]] = coverage["lines"].get(mutant.path, {})
+        first, last = _statement(mutant)
+        return {test for line in range(first, last + 1) for test in lines.get(str(line), ())}
+
+    def loading(self, mutant: Mutant, coverage: Coverage) -> set[str]:
+        """The tests that run anything of its file, or are in a file that names it."""
+        seconds: dict[str, float] = coverage["seconds"]
+        name = f"import {Path(mutant.path).stem}", f"{mutant.path.removesuffix('.py').replace('/', '.')} "
+        naming = {f for f in {t.split("::")[0] for t in seconds} if any(n in (ROOT / f).read_text() for n in name)}
+        chosen = {test for tests in coverage["lines"].get(mutant.path, {}).values() for test in tests}
+        return (chosen | {test for test in seconds if test.split("::")[0] in naming}) - set(coverage["left_out"])
 
     def seconds(self, names: list[str], coverage: Coverage) -> float:
         """CPU seconds after which a mutant is taken for one that does not end."""
@@ -303,9 +352,10 @@ def _apart(work: Callable[[], object]) -> None:
 
 
 def _digest(files: list[str], tests: list[str]) -> str:
-    """Of what is mutated and of its tests, so that no verdict is kept after a change."""
-    hashed = hashlib.sha256()
-    for pattern in (*files, *tests):
+    """Of what is mutated, its tests, what they compare with, and this tool: no verdict is kept after a change."""
+    hashed = hashlib.sha256((ROOT / "pyproject.toml").read_bytes())
+    compared = "tests/unit/[!t]*.py", "tests/data/*.py", "tests/data/[0-9]*/*", "tests/mutation/*.py"
+    for pattern in (*files, *tests, *compared):
         for file in sorted(ROOT.glob(pattern)):
             hashed.update(f"{file.relative_to(ROOT)}\n".encode() + file.read_bytes())
     return hashed.hexdigest()[:12]

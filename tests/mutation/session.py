@@ -35,7 +35,7 @@ __all__ = [
 KILLED, SURVIVED, OUT_OF_TIME = "killed", "survived", "out of time"
 _MEMORY = 6 << 30  # resident bytes a mutant may have; no limit of the kernel's, as large arrays are mapped and not used
 _COMPILING = 300  # CPU seconds that numba may need
-_WALL = 240  # seconds after which one that waits is ended, however busy the machine is
+_WALL = 240  # seconds after which one that only waits is ended; more of them as it may work longer
 
 # Which tests run which lines, and CPU seconds of each test.
 Coverage = dict[str, Any]
@@ -119,8 +119,8 @@ class Session:
         return passed, time.process_time() - started, tracer.get_data()
 
     def verdict(self, names: list[str]) -> str:
-        """Whether one of these tests notices. For a fork."""
-        return SURVIVED if all(map(self.passes, names)) else KILLED
+        """Whether one of these tests notices, and on a second line which. For a fork."""
+        return next((f"{KILLED}\n{name}" for name in names if not self.passes(name)), SURVIVED)
 
 
 class _TooLong(BaseException):
@@ -194,8 +194,9 @@ def _functions(code: CodeType) -> Iterable[CodeType]:
             yield from _functions(constant)
 
 
-def in_fork(work: Callable[[], str], seconds: float, wall: float = _WALL) -> str:
-    """What `work` says in a fork of this process, which gets so many seconds of CPU, and of the clock on the wall."""
+def in_fork(work: Callable[[], str], seconds: float) -> str:
+    """What `work` says in a fork of this process, which gets so many seconds of CPU (and many more on the wall)."""
+    wall = _WALL + 10 * seconds
     reading, writing = os.pipe()
     child = os.fork()
     if not child:

@@ -23,7 +23,7 @@ from swaptrace.live.layout import MissingLayout, layout
 from swaptrace.live.probes import PROBES, Symbols, choose, resolve_syscalls
 from swaptrace.live.trampolines import why_kprobes
 from swaptrace.trace.reader import TraceReader
-from tests.data.renew import OF_KERNELS, OF_TRACES
+from tests.data.renew import OF_KERNELS, OF_ONE_TRACE, OF_TRACES
 from tests.data.trim import trim
 from tests.unit.fixtures import DATA, KERNELS, RENEW, TRACE, ZSWAP_OFF, Fixture, fixture
 from tests.vm.kernels import KERNELS as TABLE
@@ -52,6 +52,12 @@ def test_kernel_as_before(kernel: Fixture, file: str) -> None:
 @pytest.mark.parametrize("file", OF_TRACES)
 def test_trace_as_before(kernel: Fixture, file: str) -> None:
     compare(kernel, file, OF_TRACES[file](kernel))
+
+
+@pytest.mark.parametrize("name", OF_ONE_TRACE)
+def test_pictures_as_before(name: str) -> None:
+    for file, make in OF_ONE_TRACE[name].items():
+        compare(fixture(name), file, make(fixture(name)))
 
 
 def compare(kernel: Fixture, file: str, found: str) -> None:
