@@ -120,7 +120,7 @@ bench: setup ## measure what tracing and analysis cost (reports/bench)
 mutants: setup ## put small faults into the code, and see which the unit tests notice (ONLY="audit live", SAMPLE=50)
 	@$(PYTHON) -c 'import coverage, mutmut' 2> /dev/null || \
 		$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
-	$(PYTHON) -m tests.mutation $(addprefix --only ,$(ONLY)) $(addprefix --sample ,$(SAMPLE))
+	$(PYTHON) -m tests.mutation $(addprefix --only ,$(ONLY)) $(addprefix --sample ,$(SAMPLE)) $(addprefix --seed ,$(SEED))
 
 .PHONY: clean
 clean: ## remove what was built, but neither .venv nor the downloaded kernels

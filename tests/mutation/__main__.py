@@ -97,6 +97,7 @@ class Folder:
         self.mutants_tried = sorted(found, key=lambda m: m.rank(settings["seed"]))[: number or None]
         self.of = len(found)
         self.noticed: dict[str, Counter[str]] = {}  # by file: how many of its mutants each test was the first to notice
+        self.in_forks: dict[str, bool] = {}  # by test: whether it passes in a fork
         self.loads_anew: dict[str, bool] = {}  # by test: whether it passes if all is loaded anew
 
     def mutants(self, file: Path) -> list[Mutant]:
@@ -146,7 +147,7 @@ class Folder:
     def in_session(self, mutants: list[Mutant], session: Session) -> None:
         """What can be tried in the session that has collected all tests: mutants of functions and of values."""
         if not self.kept_coverage.exists():
-            self.kept_coverage.write_text(json.dumps(self.cover(session)))
+            self.kept_coverage.write_text(json.dumps(session.cover(self.settings["slowest"], ROOT)))
         coverage: Coverage = json.loads(self.kept_coverage.read_text())
         for mutant in mutants:
             names = self.tests(mutant, coverage)
@@ -161,70 +162,65 @@ class Folder:
             if not self.covering(mutant, coverage):  # or it runs when its module is loaded, which covers no test
                 continue
             said = in_fork(attempt, self.seconds(names, coverage))
+            while (test := said.partition("\n")[2]) and not self.passes_in_fork(test, session, coverage):
+                names.remove(test)
+                said = in_fork(attempt, self.seconds(names, coverage))
             if said == SURVIVED and mutant.function == MODULE:  # others may have computed something from the old value
                 continue
             if said != ELSEWHERE:
                 self.keep(mutant, said)
 
-    def cover(self, session: Session) -> Coverage:
-        """What each test covers; without those that fail in a fork although nothing is wrong: they would kill all."""
-        coverage = session.cover(self.settings["slowest"], ROOT)
-        names = list(coverage["seconds"])
-        limit = self.seconds(names, coverage)
-        failing = in_fork(lambda: json.dumps([n for n in names if not session.passes(n)]), limit)
-        for name in json.loads(failing):
-            coverage["left_out"][name] = "fails in a fork"
-        for of_file in coverage["lines"].values():
-            for line, tests in of_file.items():
-                of_file[line] = [name for name in tests if name not in coverage["left_out"]]
-        return coverage
+    def passes_in_fork(self, test: str, session: Session, coverage: Coverage) -> bool:
+        """Whether a test passes in a fork if nothing is wrong: one that does not would notice everything."""
+        if test not in self.in_forks:
+            said = in_fork(lambda: session.verdict([test]), self.seconds([test], coverage))
+            self.in_forks[test] = said == SURVIVED
+        return self.in_forks[test]
 
     def try_module(self, mutant: Mutant, coverage: Coverage) -> str:
         """Defaults of parameters, fields of classes, what is called when a module is loaded: all is loaded anew."""
-        names = self.fit(self.tests(mutant, coverage), coverage)
-        if not names:
-            return UNTESTED
+        names = self.tests(mutant, coverage)
+        said = self.anew(names, coverage, _Mutated(mutant))
+        while (test := said.partition("\n")[2]) and not self.passes_anew(test, coverage):
+            names.remove(test)
+            said = self.anew(names, coverage, _Mutated(mutant))
+        return said if said != SURVIVED or (names and self.covering(mutant, coverage)) else UNTESTED
+
+    def anew(self, names: list[str], coverage: Coverage, finder: _Mutated | None = None) -> str:
+        """What these tests say if all is loaded anew, one module by `finder`."""
+        said = [KILLED]  # also if they cannot be collected any more
+
+        def work(session: Session) -> None:
+            said[0] = session.verdict([name for name in names if name in session.items])
 
         def attempt() -> str:
-            sys.meta_path.insert(0, _Mutated(mutant))
-            said = [KILLED]  # also if its tests cannot be collected any more
-
-            def work(session: Session) -> None:
-                said[0] = session.verdict([name for name in names if name in session.items])
-
+            sys.meta_path[:0] = [finder] if finder else []
             collected(names, work, self.settings["examples"])
             return said[0]
 
-        said = in_fork(attempt, self.seconds(names, coverage) + 15)
-        return said if said != SURVIVED or self.covering(mutant, coverage) else UNTESTED
+        return in_fork(attempt, 15 + self.seconds(names, coverage)) if names else SURVIVED
 
-    def fit(self, names: list[str], coverage: Coverage) -> list[str]:
-        """Without the tests that fail although nothing is wrong, if all is loaded anew."""
-
-        def attempt() -> str:
-            failing: list[str] = []
-
-            def work(session: Session) -> None:
-                failing.extend(name for name in new if not session.passes(name))
-
-            collected(new, work, self.settings["examples"])
-            return json.dumps(failing)
-
-        if new := [name for name in names if name not in self.loads_anew]:
-            failing = json.loads(in_fork(attempt, 60 + 4 * self.seconds(new, coverage)))
-            self.loads_anew |= {name: name not in failing for name in new}
-        return [name for name in names if self.loads_anew[name]]
+    def passes_anew(self, test: str, coverage: Coverage) -> bool:
+        """Whether a test passes if all is loaded anew and nothing is wrong."""
+        if test not in self.loads_anew:
+            self.loads_anew[test] = self.anew([test], coverage) == SURVIVED
+        return self.loads_anew[test]
 
     def tests(self, mutant: Mutant, coverage: Coverage) -> list[str]:
         """Those that may notice the mutant, as many as there is time for.
 
-        First the ones that were the first to notice another of that file, then quick ones.
+        First the ones that were the first to notice another of that file, then quick ones; of a module's values, those
+        that run most of the file.
         """
         seconds: dict[str, float] = coverage["seconds"]
         noticed = self.noticed.get(mutant.path, Counter())
+        runs: Counter[str] = Counter()
+        if mutant.function == MODULE:
+            runs.update(test for tests in coverage["lines"].get(mutant.path, {}).values() for test in tests)
         chosen = self.covering(mutant, coverage) or self.loading(mutant, coverage)
-        named, spent = [], 0.0
-        for test in sorted(chosen, key=lambda test: (-noticed[test], seconds[test], test)):
+        named: list[str] = []
+        spent = 0.0
+        for test in sorted(chosen, key=lambda test: (-noticed[test], -runs[test], seconds[test], test)):
             spent += seconds[test]
             if named and spent > self.settings["budget"]:
                 break
@@ -245,11 +241,11 @@ class Folder:
         name = f"import {Path(mutant.path).stem}", f"{mutant.path.removesuffix('.py').replace('/', '.')} "
         naming = {f for f in {t.split("::")[0] for t in seconds} if any(n in (ROOT / f).read_text() for n in name)}
         chosen = {test for tests in coverage["lines"].get(mutant.path, {}).values() for test in tests}
-        return (chosen | {test for test in seconds if test.split("::")[0] in naming}) - set(coverage["left_out"])
+        return chosen | {test for test in seconds if test.split("::")[0] in naming}
 
     def seconds(self, names: list[str], coverage: Coverage) -> float:
         """CPU seconds after which a mutant is taken for one that does not end."""
-        return 5 + 4 * sum(coverage["seconds"][name] for name in names)
+        return 5 + 4 * float(sum(coverage["seconds"][name] for name in names))
 
 
 def _statement(mutant: Mutant) -> tuple[int, int]:

@@ -188,6 +188,15 @@ def test_lost_allocations_concern_discards_only() -> None:
     assert area["bounds"]["used_slots"] == [0, 0]
 
 
+def test_no_more_slots_are_stale_than_the_area_has() -> None:
+    """However many were lost; bytes have no such limit, as the size of an entry is not known."""
+    bounds = by_hand({"STORE": 100, "FREE": 100})["bounds"]
+    for policy in ("none", "discard", "discard_once", "notify", "observed"):
+        assert [bounds[f"policies.{policy}.stale_slots_{when}"][1] for when in ("end", "peak")] == [AREA.slots] * 2
+    assert bounds["policies.none.stale_compr_bytes.end"][1] > AREA.slots * PAGE_SIZE
+    assert bounds["stores"] == [3, 103]
+
+
 def test_names_alone_are_no_loss_of_figures() -> None:
     area = by_hand({"TASK": 9})
     assert (area["bounds"], area["unknown"]) == ({}, {})

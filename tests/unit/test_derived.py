@@ -122,6 +122,7 @@ def test_what_is_said_of_the_trace() -> None:
     assert result.trace["start_realtime"] == 1_700_000_000.5
     assert (result.trace["complete"], result.trace["lost_events"], result.trace["events"]) == (False, 0, 3)
     assert result.trace["format_version"] == made.format_version
+    assert result.header == {**vars(made), "start": None}  # all that was recorded, but for what the areas have anyhow
     assert (result.areas, result.lost, result.tasks, result.missed) == ([], {}, {7: "stress"}, {})
     lossy = trace_result(made, Trailer(Snapshot(START), {"FREE": 2}, missed={"FREE": 1, "LOAD": 4}), [], {})
     assert (lossy.trace["complete"], lossy.trace["lost_events"]) == (True, 7)

@@ -62,6 +62,7 @@ def owners(pages: mapping.PageMap) -> list[int]:
 def test_growing(count: int, length: int) -> None:
     pages = mapping.add_area(mapping.empty_map(0, 16, 4096), zram_area("/dev/zram0", 0, 16, 0), 1)
     grown = mapping.grow_map(pages, count)
+    assert (grown is pages) == (count <= 16)  # nothing is copied that has room
     assert (len(grown.owner), len(grown.slot)) == (length, length)
     assert owners(grown)[:16] == owners(pages)
     assert grown.slot[:16].tolist() == list(range(16))
