@@ -5,7 +5,6 @@ A figure that rests on such an event is unknown: reports never show what was cou
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from swaptrace.areas import Store
@@ -35,24 +34,15 @@ __all__ = [
     "ZSWAP_WRITEBACK",
     "ZSWAP_WRITEBACK_ENTRY",
     "Without",
-    "unknown_figures",
     "why_not_modelled",
 ]
-
-_NOTIFICATIONS = ("notified", "notify_free", "miss_free", "discarded", "notification_ns")
-_STORES = (
-    "stores", "loads", "frees_unwritten", "rewrites", "left_censored", "live_slots_end", "live_compr_bytes_end",
-    "moved", "ramzswap", "swap_header", "policies", "duplicate", "pool", "leaks", "recovered", "leaked", "lifetime_ns",
-    "lifetime_by_reason_ns", "time_to_reuse_ns", "censored",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Without:
-    """sentence: what is lost. figures: fields of an area in the JSON report that are unknown then."""
+    """sentence: what is lost. (Which figures are unknown then, the catalogue of figures says.)"""
 
     sentence: str
-    figures: tuple[str, ...] = ()
 
 
 SLOT_FREED = "slot freed"
@@ -79,21 +69,12 @@ WITHOUT: dict[str, Without] = {
     SLOT_FREED: Without("nothing can be said about stale slots"),
     SLOT_ALLOCATED: Without(
         "a slot counts as allocated when it is stored: what is stale under `discard`, where told, is a lower bound; "
-        "how many slots are in use, and for how long those of a disk, is not known",
-        ("used_slots",),
+        "how many slots are in use, and for how long those of a disk, is not known"
     ),
-    STORED: Without(
-        "no compressed sizes, hence no bytes, and no stale slots: only slots freed are seen", _STORES + _NOTIFICATIONS
-    ),
-    DROPPED: Without(
-        "what the store holds, and hence what is stale, cannot be told: only slots freed are seen",
-        _STORES + _NOTIFICATIONS,
-    ),
-    NOTIFICATION: Without("whether the store is told of freed slots, and what that costs, is not seen", _NOTIFICATIONS),
-    WRITTEN_BACK: Without(
-        "what zram wrote to its backing device counts as in memory still",
-        ("moved", "pool"),
-    ),
+    STORED: Without("no compressed sizes, hence no bytes, and no stale slots: only slots freed are seen"),
+    DROPPED: Without("what the store holds, and hence what is stale, cannot be told: only slots freed are seen"),
+    NOTIFICATION: Without("whether the store is told of freed slots, and what that costs, is not seen"),
+    WRITTEN_BACK: Without("what zram wrote to its backing device counts as in memory still"),
     RESET: Without("after a reset of the device, what would be stale under `none` is counted on"),
     ZSWAP_STORED: Without("what zswap holds is not seen"),
     ZSWAP_MEMORY: Without("what zswap holds is not seen, for the sizes are not told"),
@@ -125,8 +106,3 @@ FEATURES = {
 def why_not_modelled(store: Store | None) -> str:
     """The reason why a store cannot be followed: a sentence; "" if it can."""
     return "" if store is None else "; ".join(f"{store.name}: {FEATURES.get(name, name)}" for name in store.features)
-
-
-def unknown_figures(missing: Iterable[str]) -> frozenset[str]:
-    """The fields of an area in the JSON report that are unknown if these events are missing."""
-    return frozenset(figure for event in missing if event in WITHOUT for figure in WITHOUT[event].figures)

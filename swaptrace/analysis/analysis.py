@@ -41,9 +41,10 @@ from swaptrace.analysis.results import (
 from swaptrace.analysis.survey import Survey, survey
 from swaptrace.analysis.worker import Worker
 from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
-from swaptrace.degradation import BLIND, STORED, unknown_figures, why_not_modelled
+from swaptrace.degradation import BLIND, STORED, why_not_modelled
 from swaptrace.events import EventBatch
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
+from swaptrace.results.catalogue import unknown_figures
 from swaptrace.store import zsmalloc
 from swaptrace.store.replay import POLICIES, Quantity, Replay, Total
 from swaptrace.trace.header import FreePath, Header, Trailer, modelled

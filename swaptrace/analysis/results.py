@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -182,6 +182,16 @@ class AreaResult:
     def shown_policies(self) -> dict[str, PolicyResult]:
         """Those of `policies` that reports are to show. Headlines and comparisons of policies know them all."""
         return {name: policy for name, policy in self.policies.items() if self.shows(name)}
+
+    @property
+    def as_shown(self) -> AreaResult:
+        """The same with the policies that reports are to show, and no others."""
+        stale = {
+            name: replace(found, stale_pool_bytes={p: v for p, v in found.stale_pool_bytes.items() if self.shows(p)})
+            for name, found in self.what_if.items()
+        }
+        not_predicted = {name: why for name, why in self.not_predicted.items() if self.shows(name)}
+        return replace(self, policies=self.shown_policies, not_predicted=not_predicted, what_if=stale)
 
     def shows(self, policy: str) -> bool:
         """Whether reports are to show this policy."""

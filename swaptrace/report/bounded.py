@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 from swaptrace import units
-from swaptrace.analysis.bounds import figures
 from swaptrace.analysis.results import AreaResult, Range
 from swaptrace.report import tables, words
 from swaptrace.report.tables import Table
+from swaptrace.results.catalogue import bounded_figures
 
 __all__ = ["OUTSIDE", "area_tables"]
 
@@ -42,7 +42,9 @@ def area_tables(area: AreaResult, duration_s: float | None) -> list[Table]:
 
 def _bounds(area: AreaResult) -> dict[str, Range]:
     """The bounds of all figures that have any; those of an exact one are the same."""
-    exact = {figure: Range(value, value) for figure, value in figures(area).items() if figure not in area.unknown}
+    exact = {
+        figure: Range(value, value) for figure, value in bounded_figures(area).items() if figure not in area.unknown
+    }
     return exact | area.ranges
 
 
@@ -52,16 +54,12 @@ def _cells(found: Range | None, show: Callable[[int], str]) -> list[str]:
     return [show(found.low), units.DASH if found.high is None else show(found.high)]
 
 
-def _show(figure: str) -> Callable[[float | None], str]:
-    return units.size if "bytes" in figure or figure.endswith(("_size", "_total")) else units.count
-
-
 def _content(area: AreaResult) -> Table | None:
     """What the store holds at the end: the model's bounds, and whether the kernel's counter is within."""
     bounds, kernel = _bounds(area), {**asdict(area.kernel), "used_slots": area.kernel_counts.get("used_slots")}
     rows = {}
     for name, theirs in kernel.items():
-        found, show = bounds.get(name), _show(name)
+        found, show = bounds.get(name), tables.show(name)
         if found is None and theirs is None:
             continue
         rows[name] = [*_cells(found, show), show(theirs), _where(found, theirs)]
@@ -82,7 +80,7 @@ def _stale(area: AreaResult) -> Table | None:
     bounds, rows = _bounds(area), {}
     for name, figure in _stale_figures(area):
         if (found := bounds.get(figure)) is not None:
-            rows[name] = _cells(found, _show(figure))
+            rows[name] = _cells(found, tables.show(figure))
     return Table("stale", "Stale slots and compressed bytes, by policy", tables.frame(rows, _BOUNDS))
 
 
@@ -99,11 +97,9 @@ def _stale_figures(area: AreaResult) -> Iterator[tuple[str, str]]:
 
 def _activity(area: AreaResult) -> Table | None:
     """Everything that was counted, and why slots were freed."""
-    bounds = _bounds(area)
-    names = tables.ACTIVITY | {f"free_reasons.{reason}": text for reason, text in tables.REASONS.items()}
-    rows = {}
-    for name, meaning in names.items():
-        found = bounds.get(name)
+    bounds, rows = _bounds(area), {}
+    for row in (*tables.ACTIVITY, *tables.REASONS):
+        found = bounds.get(row.name)
         if found is not None and found.high != 0:
-            rows[name.removeprefix("free_")] = [*_cells(found, units.count), meaning]
+            rows[row.name.removeprefix("free_")] = [*_cells(found, units.count), row.words]
     return Table("activity", "What happened", tables.frame(rows, [*_BOUNDS, tables.WORDS]))

@@ -14,6 +14,7 @@ from swaptrace import units
 from swaptrace.analysis.histogram import Survival
 from swaptrace.analysis.results import AreaResult, Content, Integral, PolicyResult
 from swaptrace.report import shares, words
+from swaptrace.results.catalogue import Kind, Unit, children, figure_at
 
 __all__ = [
     "ACTIVITY",
@@ -32,42 +33,10 @@ LONGER = "not reached"
 _CONTENT = ["model", "kernel", "model - kernel"]
 WORDS = "meaning"  # the column that holds words instead of figures
 
-ACTIVITY = {
-    "stores": "pages written to the store",
-    "loads": "pages read back from it",
-    "frees": "slots freed",
-    "frees_unwritten": "of these, never seen stored",
-    "rewrites": "stored again while in use",
-    "notify_free": "entries dropped by a notification",
-    "miss_free": "notifications that found the entry busy",
-    "discarded": "entries dropped in another way",
-    "written_back": "of these, by zswap to the swap area",
-    "failed_writes": "writes that the store refused (no room, mem_limit)",
-    "left_censored": "entries older than the recording",
-    "live_slots_end": "slots live at the end",
-}
-
-_RAMZSWAP = {
-    "num_reads": "pages read",
-    "num_writes": "pages written",
-    "failed_reads": "reads that failed",
-    "failed_writes": "writes that failed",
-    "invalid_io": "requests out of bounds",
-    "notify_free": "entries freed by a notification",
-    "pages_zero": "same-filled (zero) pages",
-    "pages_stored": "pages stored",
-    "good_compress_pct": "pages at half their size or less",
-    "pages_expand_pct": "pages that do not compress",
-}
-
-REASONS = {
-    "exit": "the task exited or replaced its memory",
-    "swapin": "the page came back into RAM",
-    "unmap": "memory or a file was given up",
-    "swapoff": "the area was deactivated",
-    "reclaim": "the kernel reclaimed the slot",
-    "other": "none of these",
-}
+#: Rows of the catalogue that are counted for an area, then states, which have no rate; those that have words for it.
+ACTIVITY = [row for kind in (Kind.COUNT, Kind.STATE) for row in children() if row.kind is kind and row.words]
+_RAMZSWAP = {row.name: row.words for row in children("ramzswap")}
+REASONS = children("free_reasons")
 
 
 @dataclass(frozen=True)
@@ -104,8 +73,10 @@ def frame(rows: dict[str, list[str]], columns: list[str]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-def _is_bytes(name: str) -> bool:
-    return name.endswith(("_size", "_total", "_bytes"))
+def show(name: str) -> Callable[[float | None], str]:
+    """How a figure is written, by its name in an area."""
+    row = figure_at(name)
+    return units.size if row is not None and row.unit is Unit.BYTES else units.count
 
 
 def content_table(area: AreaResult, duration_s: float | None) -> Table | None:
@@ -117,9 +88,8 @@ def content_table(area: AreaResult, duration_s: float | None) -> Table | None:
     for name, model, kernel in zip(names, ours, theirs, strict=True):
         if (model is None and kernel is None) or (name == "bd_count" and not model and not kernel):
             continue  # nobody tells; there is no backing device
-        show = units.size if _is_bytes(name) else units.count
-        apart = shares.difference(model, kernel)
-        rows[name] = [show(model), show(kernel), EQUAL if apart == 0 else units.signed(show(apart))]
+        cell, apart = show(name), shares.difference(model, kernel)
+        rows[name] = [cell(model), cell(kernel), EQUAL if apart == 0 else units.signed(cell(apart))]
     title = "Slots in use at the end" if list(rows) == ["used_slots"] else "What the store holds at the end"
     notes = (_header_note(area.swap_header), _table_note(area.table_bytes))
     return Table("content", title, frame(rows, _CONTENT), " ".join(filter(None, notes)))
@@ -257,13 +227,13 @@ def times_table(area: AreaResult, duration_s: float | None) -> Table | None:
 
 def reasons_table(area: AreaResult, duration_s: float | None) -> Table | None:
     """Why slots were freed, and the median lifetime for each reason."""
-    rows = {}
+    rows, meaning = {}, {row.name.rpartition(".")[2]: row.words for row in REASONS}
     for reason, number in sorted(area.free_reasons.items(), key=lambda item: -item[1]):
         if number:
             times = area.lifetime_by_reason.get(reason)
             median = units.duration(times.quantile(0.5) if times else None)
             part = units.percent(shares.share(number, area.frees))
-            rows[reason] = [units.count(number), part, median, REASONS.get(reason, "")]
+            rows[reason] = [units.count(number), part, median, meaning.get(reason, "")]
     return Table("reasons", "Why slots were freed", frame(rows, ["frees", "share", "median life", WORDS]))
 
 
@@ -292,15 +262,14 @@ def notification_table(area: AreaResult, duration_s: float | None) -> Table | No
 def activity_table(area: AreaResult, duration_s: float | None) -> Table | None:
     """Everything that was counted."""
     rows = {}
-    for name, meaning in ACTIVITY.items():
-        number = getattr(area, name)
+    for row in ACTIVITY:
+        name, number = row.name, row.of(area) if row.of else None
         if (name == "written_back" and area.backing != "zswap") or (name == "failed_writes" and not number):
             continue
         if not number and not area.stores:  # idle, or a store that nobody looks into: rows of zeros say nothing
             continue
-        state = name in ("left_censored", "live_slots_end")  # a state has no rate
-        speed = None if state else shares.per_second(number, duration_s)
-        rows[name] = [units.count(number), units.rate(speed) if not state else "", meaning]
+        speed = units.rate(shares.per_second(number, duration_s)) if row.kind is Kind.COUNT else ""
+        rows[name] = [units.count(number), speed, row.words]
     return Table("activity", "What happened", frame(rows, ["count", "rate", WORDS]))
 
 
@@ -309,7 +278,7 @@ def ramzswap_table(area: AreaResult, duration_s: float | None) -> Table | None:
     rows = {
         name: [
             units.percent(None if value is None else value / 100) if name.endswith("_pct") else units.count(value),
-            _RAMZSWAP.get(name, ""),
+            _RAMZSWAP.get(f"ramzswap.{name}", ""),
         ]
         for name, value in area.ramzswap.items()
     }

@@ -18,9 +18,10 @@ from builders import CLUSTER_SLOTS, PAGE_SIZE, START, Event, batch, free, header
 from reference import Area, Reference
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.bounds import figures, with_bounds
+from swaptrace.analysis.bounds import with_bounds
 from swaptrace.areas import Snapshot, Store
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
+from swaptrace.results.catalogue import bounded_figures
 from swaptrace.trace.header import Trailer
 
 AREA = zram_area("/dev/zram0", 0, 8, 0)  # two clusters
@@ -177,7 +178,7 @@ def survey(kind: str) -> tuple[dict[str, dict[str, list[int]]], list[str]]:
     apart: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
     wrong = []
     for name, events in STREAMS.items():
-        counted = figures(seen(name))  # type: ignore[arg-type]
+        counted = bounded_figures(seen(name))  # type: ignore[arg-type]
         bounded = with_bounds(
             seen(name), {kind: 1}, {}, page_size=PAGE_SIZE, cluster_slots=CLUSTER_SLOTS, part=False  # type: ignore[arg-type]
         )  # fmt: skip
@@ -263,7 +264,7 @@ def test_bounds_grow_with_what_was_lost(lost: int) -> None:
         ).ranges
         for number in (1, lost)
     )  # fmt: skip
-    counted = figures(seen("stale"))  # type: ignore[arg-type]
+    counted = bounded_figures(seen("stale"))  # type: ignore[arg-type]
     assert one.keys() == many.keys() and "stores" in one
     for figure in ("stores", "pages_stored", "compr_data_size", "orig_data_size", "live_compr_bytes_end"):
         above = [found[figure].high - counted[figure] for found in (one, many)]  # type: ignore[operator]
@@ -271,4 +272,4 @@ def test_bounds_grow_with_what_was_lost(lost: int) -> None:
 
 
 def test_every_figure_with_a_rule_is_looked_at() -> None:
-    assert set(figures(seen("live"))) == set(truth(STREAMS["live"]))  # type: ignore[arg-type]
+    assert set(bounded_figures(seen("live"))) == set(truth(STREAMS["live"]))  # type: ignore[arg-type]
