@@ -77,7 +77,7 @@ def documented() -> dict[str, str]:
         if not head.startswith("field"):
             continue
         roots = re.findall(r"`([^`]+)`", head) or ["an integral" if head.endswith("integral") else ""]
-        for fields, what in rows:
+        for fields, *_, what in rows:
             names = re.findall(r"`([^`]+)`", fields)
             assert names and fields == ", ".join(f"`{name}`" for name in names), fields
             for path in (f"{root}.{name}".lstrip(".") for root in roots for name in names):

@@ -1,0 +1,177 @@
+"""The catalogue of figures: everything that is told of an area has a row, and a row is found everywhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from swaptrace.report.as_json import SCHEMA_VERSION
+from swaptrace.results.catalogue import FIGURES, Better, Kind, Unit, children, figure_at
+from swaptrace.results.document import schema, written
+from tests.data.documents import DOCUMENT, SCHEMA, schema_text
+from tests.unit.fixtures import DATA, KERNELS
+
+RENEW = "if this is as it should be: python -m tests.data.documents"
+
+
+def golden(kernel: str) -> dict[str, Any]:
+    return dict(json.loads((DATA / kernel / "report.json").read_text()))
+
+
+def test_names_are_told_apart() -> None:
+    names = [row.name for row in FIGURES]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("row", FIGURES, ids=lambda row: row.name)
+def test_a_row_is_whole(row: Any) -> None:
+    """What is at the top has a value and a place in the document, what is inside of a group has neither."""
+    at_the_top = "." not in row.name
+    assert (row.of is not None, bool(row.section)) == (at_the_top, at_the_top)
+    assert (row.unit is Unit.NO) == (row.kind in (Kind.TEXT, Kind.FLAG, Kind.GROUP, Kind.LIST))
+    assert (row.kind in (Kind.GROUP, Kind.LIST)) == bool(
+        [other for other in FIGURES if other.name.startswith(f"{row.name}.")]
+    )
+    assert row.rule is None or row.kind in (Kind.COUNT, Kind.STATE, Kind.INTEGRAL)
+    assert row.sentence or row.name == "what_if.SPECIFICATION.stale_pool_bytes.POLICY"
+
+
+def test_a_figure_is_found_by_its_name_in_an_area() -> None:
+    for name, row in {
+        "stores": "stores",
+        "policies.none.stale_slots_end": "policies.POLICY.stale_slots_end",
+        "policies.notify.stale_compr_bytes.mean": "policies.POLICY.stale_compr_bytes",
+        "recovered.pool_bytes": "recovered.pool_bytes",
+        "free_reasons.exit": "free_reasons.exit",
+        "what_if.chain=8.stale_pool_bytes.none.peak": "what_if.SPECIFICATION.stale_pool_bytes.POLICY",
+    }.items():
+        found = figure_at(name)
+        assert found is not None and found.name == row, name
+    assert figure_at("nothing") is None
+
+
+def test_good_news() -> None:
+    """What is stale is bad news, what notifications give back is good; a count alone is neither."""
+    better = {row.name: row.better for row in FIGURES}
+    assert better["policies.POLICY.stale_compr_bytes"] is better["leaked.compr_bytes"] is Better.LESS
+    assert better["recovered.compr_bytes"] is better["notified"] is Better.MORE
+    assert better["stores"] is better["frees"] is Better.NEITHER
+
+
+def test_the_document_has_what_the_catalogue_says() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert written(text) == text, RENEW
+    assert text.count("<!-- figures of ") == text.count("<!-- end -->") > 10
+    sections = {row.section for row in children()}
+    assert {f"<!-- figures of section {name} -->" in text for name in sections} == {True}
+
+
+def test_the_schema_is_the_catalogues() -> None:
+    assert SCHEMA.read_text(encoding="utf-8") == schema_text(), RENEW
+    jsonschema.Draft202012Validator.check_schema(schema(SCHEMA_VERSION))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_reports_are_as_the_schema_says(kernel: str) -> None:
+    jsonschema.validate(golden(kernel), schema(SCHEMA_VERSION), jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("stores", "many"),
+        ("stores", 1.5),
+        ("notified", 1),
+        ("policies.none.stale_slots_end", "x"),
+        ("policies.none.stale_compr_bytes.end", "x"),
+        ("lifetime_ns.p50", "x"),
+        ("bounds", {"stores": [1]}),
+        ("duplicate", {"slots_end": 1}),
+        ("rewrites", ...),
+    ],
+)
+def test_the_schema_refuses(path: str, value: object) -> None:
+    report = golden("6.12")
+    *groups, last = path.split(".")
+    where = report["areas"][0]
+    for group in groups:
+        where = where[group]
+    assert last in where
+    if value is ...:
+        del where[last]
+    else:
+        where[last] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(report, schema(SCHEMA_VERSION), jsonschema.Draft202012Validator)
+
+
+#: Puts a row into the catalogue, before anybody else sees it, and says where it is found then.
+ONE_MORE = """
+import importlib.util, io, json, sys
+spec = importlib.util.find_spec("swaptrace.results.catalogue")
+source = open(spec.origin, encoding="utf-8").read()
+before, rows, after = source.partition("FIGURES: tuple[Figure, ...] = (")
+row = '''Figure("surprises", Kind.COUNT, Unit.PAGES, "pages that a test made up", lambda area: 7 * area.stores,
+    words="pages that surprise", rule=_always(more("STORE")), needs=_STORES, section="area"),'''
+module = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = module
+exec(compile(before + rows + row + after, spec.origin, "exec"), module.__dict__)
+
+from rich.console import Console
+from swaptrace.report.as_json import as_json
+from swaptrace.report.command import Selection, analyse
+from swaptrace.report.text import print_text
+from swaptrace.results.document import schema, written
+import dataclasses, pathlib
+from swaptrace.analysis.bounds import with_bounds
+
+def text(result):
+    out = io.StringIO()
+    print_text(result, Console(file=out, width=120))
+    return out.getvalue()
+
+result = analyse(pathlib.Path(sys.argv[1]))
+lossy = [with_bounds(area, {"STORE": 5}, {}, page_size=4096, cluster_slots=512, part=False) for area in result.areas]
+untold = dataclasses.replace(result, header={**result.header, "missing": ("slot stored and loaded",)})
+lossy = dataclasses.replace(result, areas=lossy, lost={"STORE": 5})
+print(json.dumps({
+    "stores": result.areas[0].stores,
+    "json": as_json(result)["areas"][0]["surprises"],
+    "lossy": as_json(lossy)["areas"][0]["surprises"],
+    "bounds": as_json(lossy)["areas"][0]["bounds"]["surprises"],
+    "untold": as_json(untold)["areas"][0]["surprises"],
+    "schema": schema(1)["properties"]["areas"]["items"]["properties"]["surprises"],
+    "text": [line.split() for line in text(result).splitlines() if "surpris" in line],
+    "lossy text": [line.split() for line in text(lossy).splitlines() if "surpris" in line],
+    "document": written("<!-- figures of section area -->\\n<!-- end -->").splitlines()[3],
+}))
+"""
+
+
+def test_one_more_figure_is_one_row() -> None:
+    """In JSON, its schema and its document, in the tables, with bounds where events were lost, null where untold."""
+    trace = DATA / "6.12" / "trace.swaptrace"
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_MORE, str(trace)], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    seven = 7 * found["stores"]
+    assert seven > 1000
+    assert (found["json"], found["lossy"], found["untold"]) == (seven, None, None)
+    assert found["bounds"] == [seven, seven + 5]
+    assert found["schema"] == {
+        "type": ["integer", "null"],
+        "description": "pages that a test made up",
+        "x-unit": "pages",
+    }
+    assert found["text"][0][:2] == ["surprises", f"{seven:,}"]
+    assert found["text"][0][-3:] == ["pages", "that", "surprise"]
+    assert found["lossy text"][0][:3] == ["surprises", f"{seven:,}", f"{seven + 5:,}"]
+    assert found["document"] == "| `surprises` | pages | pages that a test made up |"
