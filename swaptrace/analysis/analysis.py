@@ -45,6 +45,7 @@ from swaptrace.degradation import BLIND, STORED, why_not_modelled
 from swaptrace.events import EventBatch
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
 from swaptrace.results.catalogue import unknown_figures
+from swaptrace.running import Sink
 from swaptrace.store import zsmalloc
 from swaptrace.store.replay import POLICIES, Quantity, Replay, Total
 from swaptrace.trace.header import FreePath, Header, Trailer, modelled
@@ -168,7 +169,7 @@ class _Tally:
     last: int = 0
 
 
-class Analysis:
+class Analysis(Sink):
     """Everything that a report needs, from a stream of batches. Memory is bounded by slots, not by events.
 
     since and until: CLOCK_MONOTONIC, ns; events before `since` change states, but are not counted. machine: another one

@@ -16,6 +16,7 @@ from swaptrace.console import Console
 from swaptrace.events import EventBatch, EventKind, empty
 from swaptrace.live.source import LiveSource
 from swaptrace.report.compiling import compiling_shown
+from swaptrace.running import run
 from swaptrace.stopping import Stop, signals
 from swaptrace.trace.header import Header, Trailer
 
@@ -33,11 +34,7 @@ def observe(seconds: float) -> dict[str, Observed]:
         stop = Stop(seconds)
         with signals(stop):  # which end the tracing, not the audit; from before it is said on
             print(f"tracing for {seconds:g} s; Ctrl-C ends it earlier ...", file=sys.stderr, flush=True)
-            while not stop.due():
-                analysis.feed(source.poll())
-        batches, trailer = source.finish()
-    for batch in batches:
-        analysis.feed(batch)
+            trailer = run(source, [analysis], stop)
     result = analysis.finish(trailer)
     known = {area.path for area in header.start.areas if area.store is not None and area.extents}
     length, lost = float(result.trace["duration_s"]), sum(result.lost.values())

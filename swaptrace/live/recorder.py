@@ -1,15 +1,13 @@
-"""record: the live source and the trace writer, joined until it is time to stop."""
+"""record: the live source, and the trace writer and the status line as its sinks."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,15 +20,14 @@ from swaptrace.events import EventBatch, EventFlag, EventKind
 from swaptrace.live.environment import missing_views
 from swaptrace.live.footprint import give_back, hurry, keep_in_memory
 from swaptrace.live.source import LiveSource
+from swaptrace.running import Sink, run
 from swaptrace.stopping import Stop, signals
 from swaptrace.trace.header import Header, Trailer
 from swaptrace.trace.writer import TraceWriter, already_there
 
 __all__ = [
     "Status",
-    "Totals",
-    "due",
-    "end_of",
+    "StatusLine",
     "prepare_output",
     "record",
     "say",
@@ -40,36 +37,40 @@ __all__ = [
 
 Source = TypeVar("Source")
 
-_FLUSH_EVERY = 1.0  # seconds: what a killed recorder may lose
 
+class StatusLine(Sink):
+    """A sink that shows running totals on stderr where that is a terminal: events, slots, and the compressed bytes that
+    notifications gave back."""
 
-@dataclass
-class Totals:
-    """Running totals for the status line: events, slots, and the compressed bytes that notifications gave back."""
+    def __init__(self) -> None:
+        self._status = Status()
+        self.events = self._stored = self._freed = self._given_back = self._lost = 0
+        self._start = time.monotonic()
 
-    events: int = 0
-    stored: int = 0
-    freed: int = 0
-    given_back: int = 0
-    lost: int = 0
-    start: float = field(default_factory=time.monotonic)
-
-    def add(self, batch: EventBatch) -> None:
+    def feed(self, batch: EventBatch) -> None:
         events = batch.events
         kind = events["kind"]
         dropped = (kind == EventKind.NOTIFY) & (events["flags"] & EventFlag.DROPPED > 0)
         self.events += len(events)
-        self.stored += int(np.count_nonzero(kind == EventKind.STORE))
-        self.freed += int(events["run"][kind == EventKind.FREE].sum())
-        self.given_back += int(events["size"][dropped].sum())
+        self._stored += int(np.count_nonzero(kind == EventKind.STORE))
+        self._freed += int(events["run"][kind == EventKind.FREE].sum())
+        self._given_back += int(events["size"][dropped].sum())
+
+    def tick(self, lost: int) -> None:
+        self._lost = lost
+        self._status.show(self.line())
+
+    def close(self, trailer: Trailer) -> None:
+        self._lost = sum(trailer.losses().values())
 
     def line(self) -> str:
-        seconds = max(time.monotonic() - self.start, 1e-9)
+        """The totals so far."""
+        seconds = max(time.monotonic() - self._start, 1e-9)
         return (
             f"{units.duration(1e9 * seconds)}: "
             f"{units.count(self.events)} events ({units.rate(self.events / seconds)}), "
-            f"{units.count(self.stored)} slots stored, {units.count(self.freed)} freed, "
-            f"{units.size(self.given_back)} given back by notifications, {units.count(self.lost)} lost"
+            f"{units.count(self._stored)} slots stored, {units.count(self._freed)} freed, "
+            f"{units.size(self._given_back)} given back by notifications, {units.count(self._lost)} lost"
         )
 
 
@@ -97,9 +98,11 @@ def record(
         stop = Stop(duration)
         with signals(stop):  # before it is said: who reads that may send one at once
             say(f"recording to {output}" + ("" if command or duration else "; stop with Ctrl-C"))
-            totals, trailer = _run(source, writer, command, stop)
+            status = StatusLine()
+            hurry()
+            trailer = run(source, (writer, status), stop, command)
         left_out = source.left_out()
-    say(f"\n{totals.line()}\n{output}: {units.size(writer.size)}; see it with: swaptrace report {output}")
+    say(f"\n{status.line()}\n{output}: {units.size(writer.size)}; see it with: swaptrace report {output}")
     if left_out:
         say(
             f"left out: {units.count(left_out)} requests and drops of zram devices that came meanwhile, with device "
@@ -135,52 +138,6 @@ def prepare_output(output: Path, command: tuple[str, ...], *, force: bool) -> No
         raise UsageProblem(f"{command[0]}: command not found", "check the spelling, or give its whole path")
     if os.path.lexists(output) and not force:
         raise already_there(output)
-
-
-def _run(source: LiveSource, writer: TraceWriter, command: tuple[str, ...], stop: Stop) -> tuple[Totals, Trailer]:
-    totals = Totals()
-    child = subprocess.Popen(command) if command else None
-    hurry()
-    status = Status()
-    flushed = time.monotonic()
-    try:
-        while not due(stop, child):
-            batch = source.poll()
-            totals.add(batch)
-            writer.write(batch)
-            if time.monotonic() - flushed >= _FLUSH_EVERY:
-                writer.flush()
-                totals.lost, flushed = source.lost(), time.monotonic()
-                status.show(totals.line())
-    finally:
-        exit_status = end_of(child, stop.reason)
-    batches, trailer = source.finish(exit_status, stop.reason or "end")
-    for batch in batches:
-        totals.add(batch)
-        writer.write(batch)
-    writer.close(trailer)
-    totals.lost = sum(trailer.losses().values())
-    return totals, trailer
-
-
-def due(stop: Stop, child: subprocess.Popen[bytes] | None) -> str | None:
-    """The reason to stop now, or None."""
-    if stop.reason is None and child is not None and child.poll() is not None:
-        stop.reason = "command ended"
-    return stop.due()
-
-
-def end_of(child: subprocess.Popen[bytes] | None, reason: str | None) -> int | None:
-    """The command's exit status, as a shell gives it; 0 if the recording, not the command, came to its end first."""
-    if child is None:
-        return None
-    if child.poll() is None:
-        child.terminate()
-        child.wait()
-        return 0
-    if reason != "command ended":  # Ctrl-C reaches the command, too
-        return 0
-    return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
 class Status:

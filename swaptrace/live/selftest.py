@@ -15,6 +15,7 @@ from swaptrace.live.ground import Ground, require
 from swaptrace.live.source import LiveSource
 from swaptrace.live.spare import spare_swap
 from swaptrace.live.workload import Process
+from swaptrace.running import run
 from swaptrace.stopping import Stop, signals
 
 __all__ = ["Comparison", "selftest"]
@@ -42,9 +43,7 @@ def selftest() -> list[Comparison]:
     with signals(stop), spare_swap() as device, stop.interruptible(), LiveSource(("swaptrace", "selftest")) as source:
         analysis = Analysis(source.header)
         paged_out = _workload()
-        batches, trailer = source.finish()
-        for batch in batches:
-            analysis.feed(batch)
+        trailer = run(source, [analysis], Stop(0))
         held = set(analysis.held(device.name).tolist())
         result = analysis.finish(trailer)
         block_state = set(sysfs.read_block_state(device.name)[0].tolist())

@@ -113,7 +113,7 @@ class LiveSource(KernelSource):
         elif pending < 0.05:
             self._wait = min(self._wait * 1.5, _LONGEST_WAIT)
 
-    def finish(self, exit_status: int | None = None, reason: str = "end") -> tuple[list[EventBatch], Trailer]:
+    def finish(self, exit_status: int | None, reason: str) -> tuple[list[EventBatch], Trailer]:
         """The end snapshot, and all batches with what happened before it."""
         end = self._end_snapshot()
         batches, self._first = self._first, []

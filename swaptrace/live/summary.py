@@ -16,8 +16,9 @@ from swaptrace.areas import Snapshot, Store
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.live import sysfs
 from swaptrace.live.kernel import KernelSource
-from swaptrace.live.recorder import Status, due, end_of, prepare_output, say, say_what_is_missing, settled
+from swaptrace.live.recorder import Status, prepare_output, say, say_what_is_missing, settled
 from swaptrace.live.snapshot import KernelArea, take_snapshot
+from swaptrace.running import due, end_of
 from swaptrace.stopping import Stop, signals
 from swaptrace.summary.figures import Count
 from swaptrace.summary.file import SummaryWriter

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from swaptrace.errors import EnvironmentProblem, UsageProblem
 from swaptrace.events import EVENT, EventBatch
+from swaptrace.running import Sink
 from swaptrace.trace.header import Header, Notes, Trailer, to_json
 from swaptrace.trace.messages import CHECKSUM, END, messages, sealed
 
@@ -34,7 +35,7 @@ def schema(header: Header) -> pa.Schema:
     return pa.schema(columns, metadata={**CHECKSUM, HEADER_KEY: to_json(header).encode()})
 
 
-class TraceWriter:
+class TraceWriter(Sink):
     """Writes one trace. Batches are gathered until they are worth a write; flush() writes what is there.
 
     The file is created with mode 0600 (a trace tells what ran on the machine) and belongs to the user who called sudo.
@@ -55,7 +56,7 @@ class TraceWriter:
         self._stream = pa.ipc.new_stream(self._made, self._schema, options=options)
         self._write(EventBatch(np.zeros(0, EVENT)), {})  # pyarrow writes no header before the first batch
 
-    def write(self, batch: EventBatch) -> None:
+    def feed(self, batch: EventBatch) -> None:
         """Add a batch. Raises EnvironmentProblem if the disk is full."""
         self._pending.append(batch)
         self._pending_events += len(batch)
@@ -68,6 +69,9 @@ class TraceWriter:
         if len(batch) or batch.tasks:
             self._write(batch, {NOTES_KEY: _notes(batch)})
         self._pending, self._pending_events = [], 0
+
+    def tick(self, lost: int) -> None:
+        self.flush()
 
     def close(self, trailer: Trailer) -> None:
         """Write the trailer and the end of the stream; without them, the trace counts as incomplete."""

@@ -168,7 +168,7 @@ def recording_figures(folder: Path) -> list[Figure]:
 
     def record() -> None:
         writer = TraceWriter(path, workload.header(), force=True)
-        writer.write(EventBatch(ring.drain()))
+        writer.feed(EventBatch(ring.drain()))
         writer.close(Trailer(workload.header().start))
 
     took = side_by_side({"record": record})["record"]

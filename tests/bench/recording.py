@@ -146,9 +146,9 @@ def main() -> None:
         from swaptrace.live import recorder
 
     _stand_in(producer)
-    run = recorder._run
+    run = recorder.run
 
-    def run_and_look(source: Any, *arguments: Any) -> Any:
+    def run_and_look(source: Any, sinks: Any, *arguments: Any) -> Any:
         found["ready_s"] = time.clock_gettime(time.CLOCK_MONOTONIC) - float(os.environ["STARTED"])
         found["ready_cpu_s"] = time.process_time()
         found["starting"] = _status("VmHWM")
@@ -163,12 +163,12 @@ def main() -> None:
 
         source.poll = first_poll
         before = time.process_time()
-        totals, trailer = run(source, *arguments)
+        trailer = run(source, sinks, *arguments)
         found.update(cpu_s=time.process_time() - before, resident=_status("VmHWM"), locked=_status("VmLck"))
-        found.update(written=totals.events, lost=sum(trailer.losses().values()))
-        return totals, trailer
+        found.update(written=sinks[1].events, lost=sum(trailer.losses().values()))
+        return trailer
 
-    recorder._run = run_and_look
+    recorder.run = run_and_look
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "trace")
         recorder.record(path, (), duration=None, force=False, ring_bytes=None)

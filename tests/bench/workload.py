@@ -91,7 +91,7 @@ def write(path: Path, events: int) -> int:
     """Write such a trace; returns its events."""
     writer, count, last = TraceWriter(path, header(), force=True), 0, 0
     for batch in batches(events):
-        writer.write(batch)
+        writer.feed(batch)
         count, last = count + len(batch), int(batch.events["time"][-1])
     writer.close(Trailer(Snapshot(last, header().start.areas, header().start.stores)))
     return count

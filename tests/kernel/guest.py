@@ -388,7 +388,7 @@ def degraded(folder: Path) -> None:
         writer = TraceWriter(folder / "trace", source.header)
         told.page_out()
         told.exit()
-        writer.write(everything(source))
+        writer.feed(everything(source))
         save(folder, device)
         until = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         bpf = source._programs._bpf
@@ -397,9 +397,9 @@ def degraded(folder: Path) -> None:
                 for function in row["functions"]:
                     bpf.detach_kretprobe(event=function)
         swapped = missed.page_out()
-        batches, trailer = source.finish()
+        batches, trailer = source.finish(None, "end")
         for batch in batches:
-            writer.write(batch)
+            writer.feed(batch)
         writer.close(trailer)
         missed.exit()
     facts = {"until": until, "swapped": swapped, "loaded": other_machine(), "refused": wrong_layout(),

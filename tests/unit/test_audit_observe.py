@@ -74,7 +74,10 @@ class Recording:
         self.meanwhile()
         return next(self.batches, batch([]))
 
-    def finish(self) -> tuple[list[EventBatch], Trailer]:
+    def lost(self) -> int:
+        return 0
+
+    def finish(self, exit_status: int | None, reason: str) -> tuple[list[EventBatch], Trailer]:
         assert not self.closed
         return self.at_end, self.trailer
 

@@ -46,7 +46,7 @@ def trace(tmp_path: Path) -> Path:
     """A small whole trace."""
     path = tmp_path / "small.trace"
     writer = TraceWriter(path, header([AREA], [ZRAM]))
-    writer.write(batch([store(START + 10, 0, 3, 1000), free(START + 500, 0, 3)], {100: "stress"}))
+    writer.feed(batch([store(START + 10, 0, 3, 1000), free(START + 500, 0, 3)], {100: "stress"}))
     writer.close(trailer(START + 1_000_000))
     return path
 
@@ -215,7 +215,7 @@ def long_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stores = [Store(number, f"zram{number}", 16) for number in range(24)]
     path = tmp_path_factory.mktemp("pipe") / "long.trace"
     writer = TraceWriter(path, header(areas, stores))
-    writer.write(batch([store(START + 10 + number, number, 3, 1000) for number in range(24)], {100: "stress"}))
+    writer.feed(batch([store(START + 10 + number, number, 3, 1000) for number in range(24)], {100: "stress"}))
     writer.close(trailer(START + 1_000_000))
     return path
 
@@ -305,12 +305,13 @@ def test_record_loads_no_more_than_it_needs() -> None:
     assert not loaded & _HEAVY
 
 
-#: A whole recording of swaptrace.live.recorder, its loop, status line and end included, from a source that needs no
-#: kernel. `_FLUSH_EVERY` is 0, so that each turn of the loop does all that it ever does.
+#: A whole recording, with the sinks of swaptrace.live.recorder, the loop and its end included, from a source that needs
+#: no kernel. `_TICK` is 0, so that each turn of the loop does all that it ever does.
 _RECORD = """
 import sys
 from pathlib import Path
 import builders
+from swaptrace import running
 from swaptrace.live import recorder
 
 class Source:
@@ -328,10 +329,10 @@ class Terminal(recorder.Status):
     def __init__(self):
         self._terminal = True
 
-recorder._FLUSH_EVERY, recorder.Status = 0, Terminal
-writer = recorder.TraceWriter(Path(sys.argv[1]), builders.header())
-totals, trailer = recorder._run(Source(), writer, ("sleep", "0.2"), recorder.Stop(60))
-print(totals.events, trailer.reason)
+running._TICK, recorder.Status = 0, Terminal
+sinks = recorder.TraceWriter(Path(sys.argv[1]), builders.header()), recorder.StatusLine()
+trailer = running.run(Source(), sinks, recorder.Stop(60), ("sleep", "0.2"))
+print(sinks[1].events, trailer.reason)
 print(*sys.modules)
 """
 

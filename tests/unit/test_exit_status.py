@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from swaptrace.live.recorder import end_of
+from swaptrace.running import end_of
 
 _ENDED = "command ended"
 

@@ -287,7 +287,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("whole") / "trace"
     writer = TraceWriter(path, HEADER)
     for begin in (0, 40, 80):
-        writer.write(EventBatch(EVENTS.events[begin : begin + 40], {begin: "task"}))
+        writer.feed(EventBatch(EVENTS.events[begin : begin + 40], {begin: "task"}))
         writer.flush()
     writer.close(TRAILER)
     return path
@@ -368,7 +368,7 @@ def test_a_name_that_looks_like_a_checksum(tmp_path: Path) -> None:
     """Names of tasks and files are whatever somebody has called them."""
     name = "\x0e\0\0\0crc32 00000000\0"
     writer = TraceWriter(tmp_path / "trace", header([AREA], [ZRAM], command=(name,), host=name))
-    writer.write(EventBatch(EVENTS.events[:40], {1: name}))
+    writer.feed(EventBatch(EVENTS.events[:40], {1: name}))
     writer.close(TRAILER)
     assert not noticed(tmp_path / "trace")
     [found] = TraceReader(tmp_path / "trace")
@@ -380,7 +380,7 @@ def test_a_hostile_trace_with_right_checksums(tmp_path: Path, whole: Path) -> No
     writer = TraceWriter(tmp_path / "trace", HEADER)
     events = EVENTS.events[:40].copy()
     events["slot"] = 2**32 - 1
-    writer.write(EventBatch(events))
+    writer.feed(EventBatch(events))
     writer.close(TRAILER)
     with within_limits():
         result = analyse(tmp_path / "trace")

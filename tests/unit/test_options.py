@@ -62,10 +62,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]  # fmt: skip
     for name, areas, told in (("swap.trace", AREAS, stores), ("disk.trace", AREAS[2:], [])):
         writer = TraceWriter(folder / name, header(areas, told))
-        writer.write(batch(events if told else [free(START + 5, 2, 3)]))
+        writer.feed(batch(events if told else [free(START + 5, 2, 3)]))
         writer.close(trailer(START + LENGTH * SECOND))
     writer = TraceWriter(folder / "cut.trace", header(AREAS, stores))
-    writer.write(batch(events))
+    writer.feed(batch(events))
     writer.flush()
     (folder / "precious").write_text("mine")
     return folder
@@ -302,7 +302,7 @@ def test_what_if_is_a_replay_with_that_pool(capsys: pytest.CaptureFixture[str], 
     events += [free(START + 500 + n, 0, n) for n in range(1, 40, 3)]
     path, start = tmp_path / "pool.trace", header(AREAS[:1], [Store(0, "zram0", 64)])
     writer = TraceWriter(path, start)
-    writer.write(batch(events))
+    writer.feed(batch(events))
     writer.close(trailer(START + SECOND))
     arguments = [word for text in WHAT_IFS for word in ("--what-if", text)]
     _, out, _ = run(capsys, ["report", str(path), "--format", "json", *arguments])

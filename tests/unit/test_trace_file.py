@@ -44,7 +44,7 @@ def write(path: Path, batches: tuple[EventBatch, ...] = BATCHES, *, force: bool 
     writer = TraceWriter(path, HEADER, force=force)
     sizes = [writer.size]
     for written in batches:
-        writer.write(written)
+        writer.feed(written)
         writer.flush()
         sizes.append(writer.size)
     writer.close(TRAILER)
@@ -82,8 +82,8 @@ def test_batches_are_gathered(tmp_path: Path) -> None:
     """Small batches become one; rows of calls move along."""
     writer = TraceWriter(tmp_path / "trace", HEADER)
     for written in BATCHES:
-        writer.write(written)
-    writer.write(EventBatch(BATCHES[0].events[:0]))
+        writer.feed(written)
+    writer.feed(EventBatch(BATCHES[0].events[:0]))
     writer.close(TRAILER)
     [found] = list(TraceReader(tmp_path / "trace"))
     assert same(found, EventBatch.concatenate(BATCHES))
@@ -172,9 +172,9 @@ def check_cut(whole: tuple[bytes, list[int]], length: int, tmp_path_factory: pyt
 def test_killed_recorder_leaves_what_was_flushed(tmp_path: Path) -> None:
     path = tmp_path / "trace"
     writer = TraceWriter(path, HEADER)
-    writer.write(BATCHES[0])
+    writer.feed(BATCHES[0])
     writer.flush()
-    writer.write(BATCHES[1])
+    writer.feed(BATCHES[1])
     [found] = list(TraceReader(path))  # the writer is still open
     assert same(found, BATCHES[0])
 
@@ -195,7 +195,7 @@ for limit in map(int, sys.argv[3:]):
     whole = 0
     try:
         while True:
-            writer.write(BATCHES[whole % 3])
+            writer.feed(BATCHES[whole % 3])
             writer.flush()
             whole += 1
     except EnvironmentProblem as problem:
