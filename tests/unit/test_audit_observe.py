@@ -92,15 +92,20 @@ def traced(monkeypatch: pytest.MonkeyPatch, recording: Recording, seconds: float
 
 def test_what_is_seen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Whether events come while it runs or when it ends; nothing of the store of an area whose pages are not known."""
-    recording = Recording([batch(EVENTS[:6])], [batch(EVENTS[6:11]), batch(EVENTS[11:])])
+
+    def third() -> None:
+        if recording.polled == 3:  # not when nothing came any more
+            signal.raise_signal(signal.SIGINT)
+
+    recording = Recording([batch(EVENTS[:6])], [batch(EVENTS[6:11]), batch(EVENTS[11:])], meanwhile=third)
     nothing = dict.fromkeys(("notifications", "missed", "stored", "became_stale", "became_stale_bytes", "discarded"))
-    assert traced(monkeypatch, recording) == {
+    assert traced(monkeypatch, recording, seconds=600) == {
         "/dev/zram0": Observed(2.0, 4, 2, 1, 4, 2, 600, 1, 0),
         "/mnt/swap": Observed(2.0, 2, **nothing, lost_events=0),
         "/dev/sda2": Observed(2.0, 3, **nothing, lost_events=0),
     }
-    assert recording.polled > 1  # until the time was over, not until nothing came
-    assert "tracing for 0.02 s; Ctrl-C ends it earlier ...\n" in capsys.readouterr().err
+    assert recording.polled == 3
+    assert "tracing for 600 s; Ctrl-C ends it earlier ...\n" in capsys.readouterr().err
 
 
 def test_losses_are_those_of_all_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
