@@ -250,6 +250,7 @@ def under_pressure(pages: int, content: str, seed: int, seconds: float) -> Steps
             chosen = rng.integers(0, pages, 64)
             memory.bytes[chosen, rng.integers(0, PAGE_SIZE, 64)] += 1
             memory.touch(int(rng.integers(16, 64)))
+            os.sched_yield()  # or who is not preempted (SCHED_FIFO) would have the processor to the end
         yield memory.swapped()
         yield memory.page_out()
 
