@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
+import counterfactual
 import counterfactual_compare as compare
 import counterfactual_page as page
 
@@ -124,3 +125,20 @@ def test_the_headline_is_about_the_last_of_the_churn() -> None:
     assert "after 3 processes" in said
     assert "recover 90 B of the 100 B" in said
     assert "90 %, 9 times what is live" in said
+
+
+def test_what_was_not_run_again_keeps_its_results() -> None:
+    """Other kernels' always; other workloads' if only some were asked for, and in the table's order."""
+    first, second, third = list(compare.WORKLOADS)[:3]
+    before = {
+        "6.1": {"release": "6.1.1", "workloads": {first: "old", third: "old"}},
+        "7.3": {"release": "7.3.1", "workloads": {first: "old"}},
+    }
+    found = {"6.1": {"release": "6.1.2", "workloads": {second: "new"}}}
+    some = counterfactual.merged(before, found, some=True)
+    assert some == {
+        "6.1": {"release": "6.1.2", "workloads": {first: "old", second: "new", third: "old"}},
+        "7.3": before["7.3"],
+    }
+    assert list(some["6.1"]["workloads"]) == [first, second, third]
+    assert counterfactual.merged(before, found, some=False) == {"6.1": found["6.1"], "7.3": before["7.3"]}

@@ -2,8 +2,8 @@
 
 Usage: counterfactual.py [--keep] [--out FOLDER] [--workload NAME] KERNEL ... Boots a virtual machine per kernel, which
 runs counterfactual_guest.py; then compares, and writes results.json, README.md and the charts. Exits with 1, and says
-which, if a bound is missed. --keep looks again at what the last run left. Kernels that are not named keep the results
-that results.json has of them.
+which, if a bound is missed. --keep looks again at what the last run left. Kernels and workloads that are not named keep
+the results that results.json has of them.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ def workload_results(folder: Path) -> dict[str, Any]:
             row["recorded_on"] = source
     checkpoints = traced.measured["checkpoints"]
     return {
+        "day": time.strftime("%Y-%m-%d", time.gmtime((folder / "zram.trace").stat().st_mtime)),
         "events": sum(len(batch) for batch in traced.batches),
         "lost_events": sum(recording.lost for recording in recordings.values()),
         "stores": int(sum((batch.events["kind"] == EventKind.STORE).sum() for batch in traced.batches)),
@@ -146,10 +147,22 @@ def kernel_results(kernel: str) -> dict[str, Any]:
     folders = [BUILD / kernel / name for name in compare.WORKLOADS if (BUILD / kernel / name / "zram.json").exists()]
     header = TraceReader(folders[0] / "zram.trace").header
     chain = max(header.zsmalloc["pages_per_zspage"]) if header.zsmalloc else None
-    day = time.strftime("%Y-%m-%d", time.gmtime((folders[0] / "zram.trace").stat().st_mtime))
-    results = {"release": header.kernel, "day": day, "chain": chain, "cluster_slots": header.cluster_slots}
+    results = {"release": header.kernel, "chain": chain, "cluster_slots": header.cluster_slots}
     results["slots_by_discard"] = header.slots_by_discard
     return {**results, "workloads": {folder.name: workload_results(folder) for folder in folders}}
+
+
+def merged(before: dict[str, Any], found: dict[str, Any], *, some: bool) -> dict[str, Any]:
+    """The results of all kernels: new ones in the place of old ones. some: only some workloads were run this time."""
+    both = before | found
+    if some:
+        for kernel in before.keys() & found.keys():
+            workloads = before[kernel]["workloads"] | found[kernel]["workloads"]
+            both[kernel] = {
+                **found[kernel],
+                "workloads": {w: workloads[w] for w in compare.WORKLOADS if w in workloads},
+            }
+    return {kernel: both[kernel] for kernel in KERNELS if kernel in both}
 
 
 def main(arguments: list[str]) -> int:
@@ -176,7 +189,7 @@ def main(arguments: list[str]) -> int:
     whole = set(found) == set(KERNELS) and not options.workload
     results: dict[str, Any] = {
         "seconds": int((BUILD / "seconds").read_text()) if whole and (BUILD / "seconds").exists() else None,
-        "kernels": {kernel: both[kernel] for kernel in KERNELS if kernel in (both := before | found)},
+        "kernels": merged(before, found, some=bool(options.workload)),
     }
     missed = compare.misses(results)
     options.out.mkdir(parents=True, exist_ok=True)

@@ -186,12 +186,16 @@ def _share(value: float) -> str:
     return "0" if value == 0 else f"{100 * value:.2f} %"
 
 
+def _days(kernel: dict[str, Any]) -> str:
+    return " and ".join(sorted({found["day"] for found in kernel["workloads"].values()}))
+
+
 def readme(results: dict[str, Any], missed: Sequence[compare.Miss]) -> str:
     seconds = results["seconds"]
     took = f" ({units.duration(seconds * 1e9)} the last time, two machines at once)" if seconds else ""
     verdict = "Every bound holds." if not missed else "**Missed:**\n\n" + "\n".join(f"- {miss}" for miss in missed)
     kernels = ", ".join(
-        f"{one['release']} (zsmalloc chains up to {one['chain']} pages; measured on {one['day']})"
+        f"{one['release']} (zsmalloc chains up to {one['chain']} pages; measured on {_days(one)})"
         for one in results["kernels"].values()
     )
     return f"""# What the model predicts, and what the kernel does
