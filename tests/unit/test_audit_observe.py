@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from swaptrace.audit import observe as module
 from swaptrace.audit.audit import audit
 from swaptrace.audit.evidence import Observed
 from swaptrace.audit.observe import observe
+from swaptrace.console import Console
 from swaptrace.events import EventBatch, EventFlag, EventKind
 from swaptrace.trace.header import Header, Trailer
 from tests.unit.test_stack import Tree
@@ -154,6 +156,19 @@ def test_everything_is_compiled_before_anything_is_counted(monkeypatch: pytest.M
     assert [header.zsmalloc for header in made] == [None, None]
     assert made[1].start == HEADER.start
     assert len(made[0].start.areas) == 1
+
+
+def test_compiling_is_told_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it does no harm to a report that is piped."""
+    consoles: list[Console] = []
+
+    def shown(console: Console) -> contextlib.nullcontext[None]:
+        consoles.append(console)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(module, "compiling_shown", shown)
+    traced(monkeypatch, Recording([], []))
+    assert [console.stderr for console in consoles] == [True]
 
 
 def test_audit_of_what_was_traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,6 +134,7 @@ def fake_fiemap(monkeypatch: pytest.MonkeyPatch, extents: list[tuple[int, int, i
     asked: list[int] = []
 
     def ioctl(file: Any, request: int, buffer: Any) -> int:
+        assert Path(file.name).name == "file"
         # _IOWR('f', 11, struct fiemap)
         assert request == 3 << 30 | 32 << 16 | ord("f") << 8 | 11
         start, length, flags, _, room, _ = struct.unpack_from("=QQIIII", buffer)
