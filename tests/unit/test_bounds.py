@@ -22,7 +22,7 @@ from test_replay import Trace, garbage, plausible, reproducible
 
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.analysis.results import TraceResult
-from swaptrace.areas import Snapshot, Store
+from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.events import EventFlag, EventKind
 from swaptrace.report.as_json import as_json
 from swaptrace.report.html import write_html
@@ -195,6 +195,16 @@ def test_no_more_slots_are_stale_than_the_area_has() -> None:
         assert [bounds[f"policies.{policy}.stale_slots_{when}"][1] for when in ("end", "peak")] == [AREA.slots] * 2
     assert bounds["policies.none.stale_compr_bytes.end"][1] > AREA.slots * PAGE_SIZE
     assert bounds["stores"] == [3, 103]
+
+
+def test_a_lost_allocation_makes_the_free_of_a_disks_slot_one_of_a_slot_never_written() -> None:
+    """Nothing else tells that a disk's slot is in use."""
+    disk = SwapArea("/dev/sda2", 0, -2, 64)
+    events = [Event(START + 1, EventKind.ALLOC, 0, 5), free(START + 2, 0, 5)]
+    (truth,) = report(Trace([disk], [], events, START + 9))
+    (told,) = report(Trace([disk], [], events[1:], START + 9), {"ALLOC": 1})
+    assert truth["frees_unwritten"] == 0 and told["bounds"]["frees_unwritten"] == [0, 1]
+    check(truth, told)
 
 
 def test_names_alone_are_no_loss_of_figures() -> None:

@@ -77,6 +77,8 @@ def test_so_does_one_over_an_entry() -> None:
     area, _ = reported([store(START + 10, 0, 1, 300)], 1)  # none of the stores can have been it
     assert area["pages_stored"] == 1
     assert area["failed_writes"] is None and area["unknown"]["failed_writes"]
+    assert (area["ramzswap"]["num_writes"], area["ramzswap"]["failed_writes"]) == (None, 1)  # the kernel's own
+    assert area["ramzswap"].keys() == reported([], 0)[0]["ramzswap"].keys()
 
 
 def test_a_reset_begins_the_counters_anew() -> None:
