@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from swaptrace.audit.advice import _new_device, mounts_anew
 from swaptrace.audit.as_json import as_json
 from swaptrace.audit.audit import Audit, audit, judge
 from swaptrace.audit.evidence import AreaEvidence, Evidence, Observed, gather
@@ -17,6 +18,7 @@ from swaptrace.audit.findings import Finding, Severity
 from swaptrace.audit.text import print_audit
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.live.machine import Extent
+from swaptrace.live.stack import Filesystem
 from tests.unit.test_stack import PAGE, Tree
 
 PAGES = 2000  # entries in most trees: of 1000 compressed bytes each, so just short of 2 MiB
@@ -126,6 +128,22 @@ def test_two_areas_on_one_device(tmp_path: Path) -> None:
         "fstrim /mnt",
     )
     assert "/mnt/second is on it, too. The old swap file is deleted." in cure.sentence
+
+
+def test_a_new_device_where_nothing_is_known_of_the_old_one(tmp_path: Path) -> None:
+    """It is not said which algorithm it is to have."""
+    tree = file_tree(tmp_path)
+    evidence = gather(tree.machine)
+    for stores, named in ((evidence.stores, True), ((), False)):
+        _, commands = _new_device(evidence.areas[0], replace(evidence, stores=stores), [])
+        assert commands[0] == "new=$(cat /sys/class/zram-control/hot_add)"
+        assert any("comp_algorithm" in command for command in commands) == named
+
+
+def test_all_that_has_to_be_mounted_anew_is_named() -> None:
+    points = [Filesystem(point, "xfs", discards) for point, discards in (("/a", False), ("/b", True), ("/c", False))]
+    assert mounts_anew(points).startswith(" /a and /c has to be mounted anew for that ")
+    assert mounts_anew(points[1:2]) == ""
 
 
 def test_loop(tmp_path: Path) -> None:

@@ -247,7 +247,10 @@ def compare(name: str, found: str) -> None:
 def test_scene(tmp_path: Path, scene: Callable[[Tree], None]) -> None:
     tree = Tree(tmp_path)
     scene(tree)
-    compare(scene.__name__, said(audit(machine=tree.machine)))
+    result = audit(machine=tree.machine)
+    compare(scene.__name__, said(result))
+    for advice in (advice for finding in result.findings for advice in finding.advice):
+        assert advice.commands or not advice.cures, advice.sentence  # words alone end nothing
 
 
 @pytest.mark.parametrize("name", TRACED)
