@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from swaptrace.live.extents import NotTold, Segment, count_entries, pages_of, segments, slot_extents
 from swaptrace.live.machine import Extent, FilesystemSpace, Machine, Status
-from swaptrace.live.stack import kernel_notifies, resolve, stores_below, way_down
+from swaptrace.live.stack import (
+    Filesystem,
+    _number_of,
+    filesystems,
+    kernel_notifies,
+    resolve,
+    stores_below,
+    users_above,
+    way_down,
+)
 
 PAGE = 4096
 SECTORS = PAGE // 512
@@ -310,6 +319,39 @@ def test_loop_on_itself_ends(tmp_path: Path) -> None:
     assert stores_below(top) == ()
     with pytest.raises(NotTold):
         segments(tree.machine, top)
+
+
+@pytest.mark.parametrize(
+    ("options", "discards"), [("", False), (",discard", True), (",discard=async", True), (",nodiscard", False)]
+)
+def test_filesystem_that_a_file_is_on(tmp_path: Path, options: str, discards: bool) -> None:
+    tree = Tree(tmp_path)
+    tree.zram()
+    path = tree.file("/mnt/swap", on="zram0", extents=[], options=options)
+    assert filesystems([resolve(tree.machine, path)]) == [Filesystem("/mnt", "ext4", discards)]
+
+
+def test_who_is_on_a_device(tmp_path: Path) -> None:
+    """Its filesystem, its partition, and a loop device over a file on it, but not over one elsewhere."""
+    tree = Tree(tmp_path)
+    tree.zram()
+    tree.disk("sda")
+    tree.partition("zram0", 1, 8, 800)
+    for number, folder in enumerate(("/mnt", "/other")):
+        tree.file(f"{folder}/image", on=("zram0", "sda")[number], extents=[])
+    tree.loop("/mnt/image", pages=8)
+    assert users_above(tree.machine, "zram0") == ("/mnt", "zram0p1", "loop0")
+    for elsewhere in ("/other/image", "/of/no/mount"):
+        tree.write("sys/block/loop0/loop/backing_file", f"{elsewhere}\n")
+        assert users_above(tree.machine, "zram0") == ("/mnt", "zram0p1")
+
+
+def test_only_block_devices_have_a_number(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    tree.zram(3)
+    tree.numbers["/dev/shm/file"] = (False, 0, 45)
+    found = [_number_of(tree.machine, source) for source in ("/dev/zram3", "/dev/shm/file", "/dev/none", "tmpfs")]
+    assert found == ["253:3", "", "", ""]
 
 
 def test_count_entries() -> None:
