@@ -126,7 +126,7 @@ def _print_finding(finding: Finding, console: Console) -> None:
         _say(console, advice.sentence)
         for command in advice.commands:
             # as a whole, even if too long for the line: it is there to be copied
-            console.print(Padding(Text(command, "bold", no_wrap=True, overflow="ignore"), (0, 0, 0, 4)), crop=False)
+            console.print(Text.assemble("    ", (command, "bold")), soft_wrap=True)
 
 
 def _say(console: Console, sentence: str, style: str = "") -> None:

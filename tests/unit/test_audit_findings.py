@@ -146,6 +146,19 @@ def test_all_that_has_to_be_mounted_anew_is_named() -> None:
     assert mounts_anew(points[1:2]) == ""
 
 
+def test_commands_are_never_broken(tmp_path: Path) -> None:
+    """However narrow the terminal: they are there to be copied."""
+    tree = file_tree(tmp_path)
+    tree.swap_on(tree.file("/mnt/second", on="zram0", extents=[]), pages=99)
+    result = audit(machine=tree.machine)
+    console = Console(file=io.StringIO(), width=30)
+    print_audit(result, console)
+    assert isinstance(console.file, io.StringIO)
+    lines = [line.strip() for line in console.file.getvalue().splitlines()]
+    commands = result.findings[0].advice[0].commands
+    assert any(len(command) > 30 for command in commands) and set(commands) <= set(lines)
+
+
 def test_loop(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     tree.zram(pages=8192, entries=list(range(PAGES)))
