@@ -126,8 +126,12 @@ def _property(row: Figure) -> dict[str, Any]:
         Kind.GROUP: lambda: _object(row.name),
         Kind.LIST: lambda: {"type": ["array", "null"], "items": _object(row.name)},
     }
-    make = by_kind.get(row.kind, lambda: {"type": [_TYPES[row.kind], "null"]})
+    make = by_kind.get(row.kind, lambda: {"type": [_type(row), "null"]})
     return {**make(), **dict(_notes(row))}
+
+
+def _type(row: Figure) -> str:
+    return "number" if row.unit is Unit.SECONDS else _TYPES[row.kind]
 
 
 def _notes(row: Figure) -> Iterable[tuple[str, str]]:

@@ -11,7 +11,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from swaptrace.report.as_json import SCHEMA_VERSION
+from swaptrace.report.as_json import SCHEMA_VERSION, as_json
+from swaptrace.report.command import Selection, analyse
 from swaptrace.results.catalogue import FIGURES, Better, Kind, Unit, children, figure_at
 from swaptrace.results.document import schema, written
 from tests.data.documents import DOCUMENT, SCHEMA, schema_text
@@ -80,6 +81,14 @@ def test_the_schema_is_the_catalogues() -> None:
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_reports_are_as_the_schema_says(kernel: str) -> None:
     jsonschema.validate(golden(kernel), schema(SCHEMA_VERSION), jsonschema.Draft202012Validator)
+
+
+def test_parts_of_a_recording_are_as_the_schema_says() -> None:
+    """In the middle there are leaks, and what is still running."""
+    path = DATA / "5.10" / "trace.swaptrace"
+    report = as_json(analyse(path, Selection(until=43.788)))
+    assert {type(leak["since"]) for area in report["areas"] for leak in area["leaks"]} == {float}
+    jsonschema.validate(report, schema(SCHEMA_VERSION), jsonschema.Draft202012Validator)
 
 
 @pytest.mark.parametrize(
