@@ -73,7 +73,7 @@ $(VENV)/.installed: pyproject.toml | packages
 .PHONY: demo
 demo: setup ## record a workload in a virtual machine and report on it (build/demo)
 	rm -rf build/demo
-	$(VM) --kernel 6.1 --out build/demo -- $(PYTHON) tests/vm/demo.py build/demo
+	$(VM) --kernel 6.1 --timeout 1800 --out build/demo -- $(PYTHON) tests/vm/demo.py build/demo
 	$(VENV)/bin/swaptrace report build/demo/demo.swaptrace
 	$(VENV)/bin/swaptrace report build/demo/demo.swaptrace --format html -o build/demo/report
 

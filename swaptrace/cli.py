@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 from swaptrace import version
-from swaptrace.errors import Problem
+from swaptrace.errors import EnvironmentProblem, Problem
 from swaptrace.stopping import Stopped
 
 __all__ = ["main"]
@@ -26,18 +27,36 @@ _COMMANDS = {
 }
 
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
 class _ReaderGone(Exception):
     """Who reads the output has closed it (`| head`). No OSError: of those click says by itself that it failed."""
 
 
 @contextlib.contextmanager
 def _output() -> Iterator[None]:
-    """All that is printed here has reached its reader at the end; raises _ReaderGone where there is none any more."""
+    """All that is printed here has reached its reader at the end.
+
+    Raises _ReaderGone where there is none any more, EnvironmentProblem where there is no room for it.
+    """
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
         raise _ReaderGone from None
+    except OSError as error:
+        if error.errno not in _NO_ROOM or error.filename is not None:  # some other file's
+            raise
+        _print_nothing_more()
+        raise EnvironmentProblem(
+            f"cannot write the output: {error.strerror}", "free some room there, or write to another place"
+        ) from None
+
+
+def _print_nothing_more() -> None:
+    """What is still to be written, Python writes at its end: not to where that failed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Commands(click.Group):
@@ -95,6 +114,6 @@ def main(arguments: list[str] | None = None) -> Any:
         print(f"swaptrace: {problem.what}\n{problem.remedy}", file=sys.stderr)
         status = problem.exit_status
     except _ReaderGone:  # it has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_nothing_more()
         status = 0
     sys.exit(status)

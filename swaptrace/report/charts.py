@@ -292,9 +292,9 @@ def reasons(area: AreaResult) -> Figure:
     if not shown:
         return style.blank("No slot was stored and freed while this was recorded", subject)
     shown.sort(key=lambda item: -item[1].count)
-    most, times = shown[0]
-    part = shares.share(times.count, sum(histogram.count for _, histogram in shown))
-    median = units.duration(times.quantile(0.5))
+    most = max((name for name, _ in shown), key=lambda name: area.free_reasons[name])
+    part = shares.share(area.free_reasons[most], area.frees)  # as the table has it, lives of unknown age included
+    median = units.duration(area.lifetime_by_reason[most].quantile(0.5))
     finding = f"{units.percent(part)} of slots were freed by {most}, after {median} at the median"
     figure, axes = style.figure(finding, subject, rows=len(shown), height=2.3 + 1.25 * len(shown))
     _fit_times(axes[-1], [histogram for _, histogram in shown])

@@ -166,13 +166,13 @@ def report(trace: Path, form: str, output: Path | None, selection: Selection) ->
     """Analyse and render: text or JSON to stdout or a file, HTML and PNG files to a folder."""
     output = _place(trace, form, output)
     result = analyse(trace, selection)
+    page = None
     try:
         if form == "html":
             from swaptrace.report.html import write_html
 
             assert output is not None
             page = write_html(result, output)
-            print(page)
         elif form == "json":
             from swaptrace.report.as_json import as_json
 
@@ -183,8 +183,11 @@ def report(trace: Path, form: str, output: Path | None, selection: Selection) ->
         raise
     except OSError as error:
         raise EnvironmentProblem(
-            f"cannot write the report: {error.strerror}: {error.filename or output}", "choose another place with -o"
+            f"cannot write the report: {error.strerror}: {error.filename or output or 'stdout'}",
+            "choose another place with -o",
         ) from None
+    if page is not None:
+        print(page)
 
 
 def _place(trace: Path, form: str, output: Path | None) -> Path | None:

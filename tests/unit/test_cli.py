@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -243,6 +244,21 @@ def test_output_that_nobody_reads(trace: Path, tmp_path: Path, arguments: list[s
     if given[0] == "report":
         run(*given)  # compiles, if need be, and says so
     assert into_a_reader_of(0, *given) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", _OUTPUTS, ids=" ".join)
+def test_output_that_has_no_room(trace: Path, tmp_path: Path, arguments: list[str]) -> None:
+    """A full disk behind stdout: said in two lines, and no traceback, at the end of the process either."""
+    given = [argument.format(trace=trace, folder=tmp_path / "page") for argument in arguments]
+    if given[0] == "report":
+        run(*given)  # compiles, if need be, and says so
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "swaptrace", *given]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert done.returncode == 3
+    what, remedy = done.stderr.splitlines()
+    assert re.fullmatch(r"swaptrace: cannot write the (output|report): No space left on device(: stdout)?", what)
+    assert remedy
 
 
 # ---------------------------------------------------------------------------------------------- what is on the machine

@@ -388,7 +388,7 @@ def _outcome(request: Request, watch: _Watch) -> int | GuestError:
     if status is not None:
         return status
     if watch.timed_out:
-        return TimeLimit(f"the guest was ended at the time limit of {request.timeout:g} s")
+        return TimeLimit(f"the guest was ended at the time limit of {request.timeout:g} s (--timeout: more)")
     return GuestLost("the virtual machine ended before the command did")
 
 

@@ -156,7 +156,7 @@ def test_panic_has_a_status_of_its_own(out_in_checkout: Path) -> None:
 def test_hang_has_a_status_of_its_own(out_in_checkout: Path) -> None:
     finished = boot(out_in_checkout, "sleep", "1000", timeout=3)
     assert finished.returncode == 124
-    assert "vm: error: the guest was ended at the time limit of 3 s" in finished.stderr
+    assert "vm: error: the guest was ended at the time limit of 3 s (--timeout: more)" in finished.stderr
 
 
 def test_lost_guest_has_a_status_of_its_own(out_in_checkout: Path) -> None:
