@@ -228,7 +228,7 @@ class Lifetimes:
             )
         more = len(pages.owner) - len(state.phase)
         phase, since = extended(state.phase, more), extended(state.since, more)
-        phase[owned(pages, number) | owned(pages, HEADER)] = _UNKNOWN
+        phase[owned(pages, number, HEADER)] = _UNKNOWN
         grown = (np.concatenate([old, new]) for old, new in zip(state[2:], self._statistics(1), strict=True))
         self._state = _State(phase, since, *grown)
 

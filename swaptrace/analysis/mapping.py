@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.analysis.jit import Number, njit
-from swaptrace.analysis.lazy import extended, lazy_zeros
+from swaptrace.analysis.lazy import extended, indexes_where, lazy_zeros
 from swaptrace.areas import MAX_TYPES, SwapArea
 
 __all__ = [
@@ -138,10 +138,10 @@ def owner_of(pages: PageMap, page: Number) -> Number:
     return NOBODY - np.int64(pages.owner[page])
 
 
-def owned(pages: PageMap, owner: int) -> NDArray[np.bool_]:
-    """The pages of an owner: bool (pages,)."""
-    marks: NDArray[np.bool_] = pages.owner == mark_of(owner)
-    return marks
+def owned(pages: PageMap, *owners: int) -> NDArray[np.int64]:
+    """The store indexes (increasing) of the pages of these owners."""
+    marks = [mark_of(owner) for owner in owners]
+    return indexes_where(len(pages.owner), lambda part: np.isin(pages.owner[part], marks))
 
 
 @njit
