@@ -22,6 +22,7 @@ PACKAGES := \
 	libc6-dev \
 	procps \
 	python3-bpfcc \
+	python3-dev \
 	python3-venv \
 	qemu-system-x86 \
 	stress-ng \
@@ -58,7 +59,7 @@ packages:
 # --ignore-installed in a new environment: the distribution's NumPy or pandas may satisfy the
 # requirements, and would then be mixed with newer packages. Byte-compiled, because the guests of
 # the kernel tests cannot write here, and would compile everything at each start.
-$(VENV)/.installed: pyproject.toml | packages
+$(VENV)/.installed: pyproject.toml setup.py $(wildcard swaptrace/engine/*.py swaptrace/engine/*.pxd) | packages
 	@fresh=; test -x $(PYTHON) || fresh=--ignore-installed; \
 	test -z "$$fresh" || $(SYSTEM_PYTHON) -m venv --clear --system-site-packages $(VENV) && \
 	echo "setup: installing the project into $(VENV)" && \
@@ -69,6 +70,10 @@ $(VENV)/.installed: pyproject.toml | packages
 		echo "setup: reinstall python3-bpfcc, and remove any package 'bcc' that came from PyPI" >&2; \
 		exit 1; }
 	@touch $@
+
+.PHONY: wheel
+wheel: setup ## build a wheel, which needs neither a compiler nor the Python headers to be installed (dist/)
+	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist .
 
 .PHONY: demo
 demo: setup ## record a workload in a virtual machine and report on it (build/demo)
@@ -125,4 +130,4 @@ mutants: setup ## put small faults into the code, and see which the unit tests n
 .PHONY: clean
 clean: ## remove what was built, but neither .venv nor the downloaded kernels
 	test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis swaptrace/__pycache__/swaptrace-*
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -15,7 +15,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.areas import Store, SwapArea
+from swaptrace.areas import MAX_TYPES, Store, SwapArea
 from swaptrace.events import EventBatch, EventKind
 
 __all__ = ["Notification", "Notifier", "SwapEvent", "SwapEventNotifiers"]
@@ -31,8 +31,8 @@ class SwapEvent(Enum):
 class Notification:
     """What a notifier is told.
 
-    SWAPON, SWAPOFF: the area and its store, and the time of the event (ns). SLOT_FREE: the rows of `batch` (int64,
-    increasing) that are slot frees of that area; their order among the batch's other events is the kernel's.
+    SWAPON, SWAPOFF: the area and its store, and the time of the event (ns). SLOT_FREE: the batch with slot frees of
+    that area, see `rows`; their order among the batch's other events is the kernel's.
     """
 
     event: SwapEvent
@@ -40,7 +40,14 @@ class Notification:
     store: Store | None = None
     time: int = 0
     batch: EventBatch | None = None
-    rows: NDArray[np.int64] | None = None
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The rows of `batch` (increasing) that are slot frees of that area. Looked up only if somebody asks."""
+        if self.batch is None:
+            return np.zeros(0, np.int64)
+        events = self.batch.events
+        return np.flatnonzero((events["kind"] == EventKind.FREE) & (events["device"] == self.area.swap_type))
 
 
 Notifier = Callable[[Notification], None]
@@ -111,13 +118,11 @@ class SwapEventNotifiers:
 
         The batch holds no swapon or swapoff, unless as its last event.
         """
-        frees = batch.events["kind"] == EventKind.FREE
+        types = batch.events["device"][batch.events["kind"] == EventKind.FREE]
+        frees = np.bincount(types, minlength=MAX_TYPES)
         for swap_type, chain in self._free_chains.items():
-            if chain:
-                rows = np.flatnonzero(frees & (batch.events["device"] == swap_type))
-                if len(rows):
-                    area = self._areas[swap_type]
-                    self._call(chain, Notification(SwapEvent.SLOT_FREE, area, batch=batch, rows=rows))
+            if chain and frees[swap_type]:
+                self._call(chain, Notification(SwapEvent.SLOT_FREE, self._areas[swap_type], batch=batch))
 
     @staticmethod
     def _call(chain: list[Notifier], notification: Notification) -> None:

@@ -5,13 +5,13 @@ Data flows one way: feed() takes batches in order, whatever their source; finish
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.analysis import mapping
 from swaptrace.analysis.derived import (
     KERNEL_COUNTS,
     UNKNOWN_CONTENT,
@@ -26,8 +26,6 @@ from swaptrace.analysis.derived import (
     trace_result,
 )
 from swaptrace.analysis.doubts import Doubts, doubtful, doubts_of
-from swaptrace.analysis.lazy import check_memory
-from swaptrace.analysis.lifetimes import Count, Lifetimes
 from swaptrace.analysis.results import (
     MOST_LEAKS,
     AreaResult,
@@ -38,16 +36,21 @@ from swaptrace.analysis.results import (
     TraceResult,
     WhatIf,
 )
-from swaptrace.analysis.survey import Survey, survey
-from swaptrace.analysis.worker import Worker
 from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
 from swaptrace.degradation import BLIND, STORED, why_not_modelled
+from swaptrace.engine import mapping, zsmalloc
+from swaptrace.engine.counters import Count, Total
+from swaptrace.engine.lazy import check_memory
+from swaptrace.engine.lifetimes import Lifetimes
+from swaptrace.engine.policies import POLICIES, Quantity
+from swaptrace.engine.records import EventRecords
+from swaptrace.engine.replay import Replay
+from swaptrace.engine.survey import DEVICES, Survey, partition, routes, survey
+from swaptrace.engine.worker import Worker
 from swaptrace.events import EventBatch
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
 from swaptrace.results.catalogue import unknown_figures
 from swaptrace.running import Sink
-from swaptrace.store import zsmalloc
-from swaptrace.store.replay import POLICIES, Quantity, Replay, Total
 from swaptrace.trace.header import FreePath, Header, Trailer, modelled
 
 __all__ = ["Analysis", "Machine", "machine_of"]
@@ -75,32 +78,42 @@ class _StoreModel:
         self._size = pages
         self.areas: list[SwapArea] = []
         self.map = mapping.empty_map(store.id if store else -1, 0, machine.page_size)
+        self._places = mapping.Places(self.map)
         self.lifetimes = Lifetimes(0, machine.page_size)
         geometry = _pool_geometry(store, machine)
         self.replay = Replay(pages, now, geometry, machine.cluster_slots, worker)
         self._notifiers = notifiers
-        self._told: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self._told = np.zeros(DEVICES, np.bool_)  # by swap type, where the slot frees of a batch are delivered
+        self.swap_types: dict[int, int] = {}  # the areas that are on: their numbers, by swap type
+        self._slots_seen: dict[int, int] = {}  # by swap type: room has been made for the slots below that
 
     def swapon(self, area: SwapArea) -> None:
-        self.map = mapping.add_area(self.map, area, len(self.areas))
+        number = len(self.areas)
+        self.swap_types[area.swap_type], self._slots_seen[area.swap_type] = number, 0
+        self.map = mapping.add_area(self.map, area, number)
         self.areas.append(area)
         self.lifetimes.add_area(self.map)
         self.replay.add_area(area.slots, self.map)
+        self._places = mapping.Places(self.map)
         self._notifiers.register(self._slot_free, SwapEvent.SLOT_FREE, area.swap_type)
 
     def swapoff(self, area: SwapArea, now: int) -> None:
         self._notifiers.unregister(self._slot_free, SwapEvent.SLOT_FREE, area.swap_type)
+        del self.swap_types[area.swap_type]
         self.lifetimes.end_area(self.areas.index(area), self.map, now)
         self.map = mapping.remove_area(self.map, area)
+        self._places = mapping.Places(self.map)
 
-    def expect(self, batch: EventBatch, found: Survey) -> None:
-        """Prepare for the notifications of this batch, and for the pages that it is about."""
-        self._told = np.zeros(len(batch), np.bool_)
-        ends = [int(found.ends[self.store.id])] if self.store is not None else [0]
-        for swap_type, area in enumerate(self.map.type_area.tolist()):
-            if area != mapping.NO_AREA and found.slot_ends[swap_type]:
-                ends.append(mapping.end_of(self.map, area, int(found.slot_ends[swap_type])))
-        self._grow(max(ends))
+    def expect(self, found: Survey) -> None:
+        """Prepare for the notifications of a batch, and for the pages that it is about."""
+        self._told[:] = False
+        pages = int(found.ends[self.store.id]) if self.store is not None else 0
+        for swap_type, area in self.swap_types.items():
+            end = int(found.slot_ends[swap_type])
+            if end > self._slots_seen[swap_type]:
+                self._slots_seen[swap_type] = end
+                pages = max(pages, mapping.end_of(self.map, area, end))
+        self._grow(pages)
 
     def _grow(self, pages: int) -> None:
         """Make room for that many pages: for those that something happens to, not for all that a store may have."""
@@ -108,15 +121,23 @@ class _StoreModel:
         if pages > before:
             check_memory(pages)
             self.map = mapping.grow_map(self.map, max(pages, min(2 * before, self._size)))
+            self._places = mapping.Places(self.map)
             self.lifetimes.grow(len(self.map.owner))
             self.replay.grow(len(self.map.owner))
 
     def _slot_free(self, notification: Notification) -> None:
-        self._told[notification.rows] = True
+        self._told[notification.area.swap_type] = True
 
-    def advance(self, batch: EventBatch, found: Survey) -> None:
-        self.lifetimes.advance(batch.events, self.map)
-        self.replay.advance(batch.events, self._told, self.map, found.slots)
+    def advance(self, events: EventRecords, rows: NDArray[np.uint32], slots: int) -> None:
+        """Take in those rows of a batch that are about this store. slots: in all the batch's runs together."""
+        self.lifetimes.advance(events, rows, self._places)
+        self.replay.advance(events, rows, self._told, self._places, slots)
+
+    def copy(self) -> _StoreModel:
+        """The same, as far as it is results: see Lifetimes.copy() and Replay.copy()."""
+        model = copy(self)
+        model.lifetimes, model.replay = self.lifetimes.copy(), self.replay.copy()
+        return model
 
 
 @dataclass(frozen=True)
@@ -194,6 +215,8 @@ class Analysis(Sink):
         self.notifiers.register(self._swapoff, SwapEvent.SWAPOFF)
         self._models: dict[tuple[str, int, int], _StoreModel] = {}
         self._not_modelled: dict[tuple[int, int], str] = {}  # why, by (swap type, generation)
+        self._table: NDArray[np.int32] | None = None  # see _routes()
+        self._moment: Analysis = self
         self._where: list[tuple[_StoreModel, int]] = []  # (model, number of the area in it), in order of appearance
         self._tally = _Tally(last=header.start.time)
         self._tasks: dict[int, str] = {}
@@ -224,13 +247,16 @@ class Analysis(Sink):
             self._models[key] = model
         self._where.append((model, len(model.areas)))
         model.swapon(area)
+        self._table = None
 
     def _swapoff(self, told: Notification) -> None:
         for model in self._models.values():
             if told.area in model.areas:
                 model.swapoff(told.area, told.time)
+        self._table = None
 
     def _new_model(self, store: Store | None, pages: int) -> _StoreModel:
+        self._table = None
         return _StoreModel(store, pages, self._machine, self._start, self.notifiers, self._worker)
 
     def _model_of(self, store: Store) -> _StoreModel:
@@ -268,15 +294,13 @@ class Analysis(Sink):
     def _feed(self, batch: EventBatch) -> None:
         if not len(batch):
             return
-        whole = survey(batch.events)
+        events = EventRecords(batch.events)
+        whole = survey(events)
         self._meet_stores(whole)
         for piece, call in batch.split():
-            found = survey(piece.events) if batch.calls else whole
-            for model in self._models.values():
-                model.expect(piece, found)
-            self.notifiers.slot_frees(piece)
-            for model in self._models.values():
-                model.advance(piece, found)
+            if batch.calls:
+                events = EventRecords(piece.events)
+            self._take_in(piece, events, survey(events) if batch.calls else whole)
             area = made_by(call) if call is not None else None
             if call is not None and call.result == 0 and area is not None:
                 time = int(piece.events["time"][-1])
@@ -286,6 +310,25 @@ class Analysis(Sink):
                     self.notifiers.swapoff(area.swap_type, time)
         self._tally.events += len(batch)
         self._tally.last = max(self._tally.last, whole.last)
+
+    def _take_in(self, batch: EventBatch, events: EventRecords, found: Survey) -> None:
+        """Each event goes to the store that it is about: a store has no work with others' events."""
+        models = list(self._models.values())
+        parts = partition(events, self._routes(models), len(models))
+        busy = [(model, rows) for model, rows in zip(models, parts, strict=True) if len(rows)]
+        for model, _ in busy:
+            model.expect(found)
+        self.notifiers.slot_frees(batch)
+        for model, rows in busy:
+            model.advance(events, rows, found.slots)
+
+    def _routes(self, models: list[_StoreModel]) -> NDArray[np.int32]:
+        """Which of the models an event is about, see routes(). Swapon, swapoff and new models change it."""
+        if self._table is None:
+            stores = {model.store.id: part for part, model in enumerate(models) if model.store is not None}
+            types = {swap_type: part for part, model in enumerate(models) for swap_type in model.swap_types}
+            self._table = routes(stores, types)
+        return self._table
 
     def _meet_stores(self, found: Survey) -> None:
         """Stores that were set up while recording: a model as soon as something happens to them."""
@@ -316,9 +359,9 @@ class Analysis(Sink):
         return next((self._content(model) for model in found), None)
 
     def what_if(self) -> list[WhatIf | None]:
-        """The pools of each area's store, in the order of the result's areas; after finish()."""
+        """The pools of each area's store, in the order of the result's areas; at the moment of the last finish()."""
         found: list[WhatIf | None] = []
-        for model, number in self._where:
+        for model, number in self._moment._where:
             pools, left_out = model.replay.pools, not_predicted(self.header, model.areas[number])
             told = {name: pool for name, pool in _POOL.items() if name not in left_out}
             stale = {name: pools.stale(pool) for name, pool in told.items()} if pools else {}
@@ -329,11 +372,31 @@ class Analysis(Sink):
         """When the recording ended (CLOCK_MONOTONIC, ns): without a trailer, with its last event (up to `until`)."""
         return trailer.end.time if trailer else self._tally.last
 
+    def results(self) -> TraceResult:
+        """The result so far, as if the recording had ended with its last event."""
+        return self.finish(None)
+
     def finish(self, trailer: Trailer | None, path: str = "", damage: str | None = None) -> TraceResult:
         """The result. Without a trailer, the trace counts as incomplete.
 
-        damage: why the trace could not be read to its end, a sentence; None if it was.
+        Of a recording that goes on, too: further batches may follow, and further results, which are what they would be
+        without this one. damage: why the trace could not be read to its end, a sentence; None if it was.
         """
+        self._moment = self._copy()
+        return self._moment._result(trailer, path, damage)
+
+    def _copy(self) -> Analysis:
+        """The same, as far as it is results: what is done to it changes nothing here."""
+        self._worker.wait()
+        moment = copy(self)
+        moment._tally = replace(self._tally)
+        moment._models = {key: model.copy() for key, model in self._models.items()}
+        copies = {id(model): moment._models[key] for key, model in self._models.items()}
+        moment._where = [(copies[id(model)], number) for model, number in self._where]
+        return moment
+
+    def _result(self, trailer: Trailer | None, path: str, damage: str | None) -> TraceResult:
+        """As finish(), once."""
         end = self.recorded_until(trailer)
         if self._until is not None:
             end = self._until if self._over else min(end, self._until)
@@ -434,10 +497,11 @@ class Analysis(Sink):
     def _leaks(self, model: _StoreModel, number: int) -> list[Leak]:
         index, sizes, missed = model.replay.leaks(number)
         since = model.lifetimes.free_since(index)
+        places = mapping.Places(model.map)
         order = np.argsort(since, kind="stable")[:MOST_LEAKS]
         return [
             Leak(
-                slot=int(mapping.slot_of(model.map, number, int(index[row]))),
+                slot=places.slot_of(number, int(index[row])),
                 compr_bytes=int(sizes[row]),
                 since=(int(since[row]) - self._start) / 1e9,
                 why="missed" if missed[row] else "not notified",

@@ -13,8 +13,8 @@ from swaptrace.analysis.bounds import not_understood, with_bounds
 from swaptrace.analysis.results import AreaResult, Content, TraceResult
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.degradation import SLOT_ALLOCATED
+from swaptrace.engine.policies import POLICIES
 from swaptrace.events import SwapCall
-from swaptrace.store.replay import POLICIES
 from swaptrace.trace.header import Header, Trailer
 
 __all__ = [

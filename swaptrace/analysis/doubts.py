@@ -13,7 +13,8 @@ from swaptrace import units
 from swaptrace.analysis.bounds import all_unknown
 from swaptrace.analysis.results import AreaResult
 from swaptrace.areas import Store
-from swaptrace.store.replay import Replay, Total
+from swaptrace.engine.counters import Total
+from swaptrace.engine.replay import Replay
 
 __all__ = ["Doubts", "doubtful", "doubts_of"]
 

@@ -1,6 +1,6 @@
 """audit --trace: record for a while in this process, and tell per area what was freed, notified, and became stale.
 
-This is the only part of the audit that needs bcc and the analysis (which compiles, with numba, when first used).
+This is the only part of the audit that needs bcc and the analysis.
 """
 
 from __future__ import annotations
@@ -10,15 +10,10 @@ from dataclasses import replace
 
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.analysis.results import AreaResult
-from swaptrace.areas import Snapshot, SwapArea
 from swaptrace.audit.evidence import Observed
-from swaptrace.console import Console
-from swaptrace.events import EventBatch, EventKind, empty
 from swaptrace.live.source import LiveSource
-from swaptrace.report.compiling import compiling_shown
 from swaptrace.running import run
 from swaptrace.stopping import Stop, signals
-from swaptrace.trace.header import Header, Trailer
 
 __all__ = ["observe", "observed"]
 
@@ -26,10 +21,8 @@ __all__ = ["observe", "observed"]
 def observe(seconds: float) -> dict[str, Observed]:
     """Trace for that long (or until a signal); what was seen of each area, by path. Raises Problem."""
     with LiveSource(("swaptrace", "audit")) as source:
-        # without the pools' geometry: no finding asks for pool pages, and modelling them takes a while to compile
+        # without the pools' geometry: no finding asks for pool pages
         header = replace(source.header, zsmalloc=None)
-        with compiling_shown(Console(stderr=True)):
-            _warm(header)  # before anything is counted on: events would be lost while numba compiles
         analysis = Analysis(header)
         stop = Stop(seconds)
         with signals(stop):  # which end the tracing, not the audit; from before it is said on
@@ -55,14 +48,3 @@ def observed(area: AreaResult, seconds: float, lost: int, mapped: bool) -> Obser
         discarded=area.discarded if mapped else None,
         lost_events=lost,
     )
-
-
-def _warm(header: Header) -> None:
-    """Have all of the analysis compiled, on a single event."""
-    area = SwapArea("/dev/zram0", 0, 0, 64, backing="zram", store=0, extents=((0, 0, 64),))
-    start = Snapshot(1, (area,))
-    analysis = Analysis(replace(header, start=start))
-    events = empty(1)
-    events["kind"], events["time"], events["run"], events["slot"] = EventKind.FREE, 2, 1, 5
-    analysis.feed(EventBatch(events))
-    analysis.finish(Trailer(start))

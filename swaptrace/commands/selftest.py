@@ -19,10 +19,8 @@ def command() -> int:
     from swaptrace import units
     from swaptrace.console import Console
     from swaptrace.live.selftest import selftest
-    from swaptrace.report.compiling import compiling_shown
 
-    with compiling_shown(Console(stderr=True)):
-        rows = selftest()
+    rows = selftest()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("figure", overflow="fold")
     for heading in ("swaptrace", "kernel", ""):

@@ -260,7 +260,7 @@ def cluster_slots(types: KernelTypes, huge_slots: int, *, splits: bool) -> int:
 
 
 def fullness_rule(types: KernelTypes) -> str:
-    """The name of the kernel's rule in swaptrace.store.zsmalloc.FullnessRule: tenths since 6.4, quarters before."""
+    """The name of the kernel's rule in swaptrace.engine.zsmalloc.FullnessRule: tenths since 6.4, quarters before."""
     return "TENTHS" if "ZS_INUSE_RATIO_0" in _zsmalloc(types).enum("fullness_group") else "QUARTERS"
 
 

@@ -18,8 +18,8 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from swaptrace import units
-from swaptrace.analysis.histogram import Histogram, Survival, bucket_bounds
 from swaptrace.analysis.results import AreaResult
+from swaptrace.histogram import Histogram, Survival, bucket_bounds
 from swaptrace.report import shares, style, words
 
 __all__ = ["CHARTS", "Chart"]

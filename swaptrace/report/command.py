@@ -7,14 +7,15 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rich.progress import Progress
+
 from swaptrace import units
 from swaptrace.analysis.analysis import Analysis, Machine, machine_of
 from swaptrace.analysis.results import TraceResult
-from swaptrace.analysis.worker import ahead, cores
 from swaptrace.console import Console
+from swaptrace.engine import zsmalloc
+from swaptrace.engine.worker import ahead, cores
 from swaptrace.errors import EnvironmentProblem, UsageProblem
-from swaptrace.report.compiling import compiling_shown
-from swaptrace.store import zsmalloc
 from swaptrace.summary.file import SummaryReader, is_summary
 from swaptrace.summary.results import History
 from swaptrace.summary.results import result as summary_result
@@ -65,7 +66,7 @@ def _trace(path: Path, selection: Selection) -> TraceResult:
     analysis = analysis_of(machine_of(reader.header))
     others = {text: analysis_of(_other(reader.header, text)) for text in selection.what_ifs}
     console = Console(stderr=True)
-    with compiling_shown(console) as progress:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("analysing", total=reader.bytes)
         for batch in ahead(iter(reader)) if cores() > 1 else reader:
             for one in (analysis, *others.values()):

@@ -11,8 +11,8 @@ from dataclasses import astuple, dataclass, fields
 import pandas as pd
 
 from swaptrace import units
-from swaptrace.analysis.histogram import Survival
 from swaptrace.analysis.results import AreaResult, Content, Integral, PolicyResult
+from swaptrace.histogram import Survival
 from swaptrace.report import shares, words
 from swaptrace.results.catalogue import Kind, Unit, children, figure_at
 

@@ -10,8 +10,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from swaptrace.analysis.histogram import BUCKETS
 from swaptrace.events import EventKind, FreeReason
+from swaptrace.histogram import BUCKETS
 
 __all__ = [
     "AREA",
@@ -65,7 +65,7 @@ class Bit(IntEnum):
 
 
 class Phase(IntEnum):
-    """Where a slot is in its life, as in swaptrace.analysis.lifetimes."""
+    """Where a slot is in its life, as in swaptrace.engine.lifetimes."""
 
     UNKNOWN = 0
     USED = 1 << 8
@@ -95,7 +95,7 @@ class Count(IntEnum):
 
 
 class Peak(IntEnum):
-    """Quantities whose largest value is kept, by the names of swaptrace.store.replay.Quantity."""
+    """Quantities whose largest value is kept, by the names of swaptrace.engine.replay.Quantity."""
 
     NONE = 0
     NOTIFY = 1

@@ -85,7 +85,7 @@ class Plan:
         return plan
 
     def _add(self, number: int) -> None:
-        """As swaptrace.analysis.mapping.add_area: the area's pages are its own, but for mkswap's."""
+        """As swaptrace.engine.mapping.add_area: the area's pages are its own, but for mkswap's."""
         area, store = self.snapshot.areas[number], self.store_of[number]
         base = int(self.stores["first"][store])
         first = sum(earlier.slots for earlier in self.snapshot.areas[:number])

@@ -26,7 +26,6 @@ from swaptrace.analysis.derived import (
     store_in,
     trace_result,
 )
-from swaptrace.analysis.histogram import Histogram, Survival
 from swaptrace.analysis.results import (
     AreaResult,
     Content,
@@ -38,8 +37,9 @@ from swaptrace.analysis.results import (
     TraceResult,
 )
 from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.engine.policies import POLICIES, Quantity, quantities
 from swaptrace.events import FreeReason
-from swaptrace.store.replay import POLICIES, Quantity, quantities
+from swaptrace.histogram import Histogram, Survival
 from swaptrace.summary.figures import CLASSES, Count, Histograms, Peak
 from swaptrace.summary.plan import places
 from swaptrace.trace.header import Header, Trailer, modelled

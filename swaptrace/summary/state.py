@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.analysis.histogram import BUCKETS, bucket_of
 from swaptrace.analysis.results import MOST_LEAKS, Leak
 from swaptrace.events import EventKind
+from swaptrace.histogram import BUCKETS, bucket_of
 from swaptrace.summary.figures import (
     AREA,
     AREA_PART,

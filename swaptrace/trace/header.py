@@ -41,7 +41,7 @@ class Damaged(ValueError):
 
 
 class Zsmalloc(TypedDict):
-    """How a kernel builds its pools: pages_per_zspage by size class (0: none); swaptrace.store.zsmalloc.FullnessRule.
+    """How a kernel builds its pools: pages_per_zspage by size class (0: none); swaptrace.engine.zsmalloc.FullnessRule.
 
     A zspage has 16 pages at most (CONFIG_ZSMALLOC_CHAIN_SIZE), and a pool 257 classes (ZS_SIZE_CLASSES).
     """

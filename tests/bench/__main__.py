@@ -22,11 +22,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from swaptrace.analysis import mapping
 from swaptrace.analysis.analysis import Analysis, machine_of
-from swaptrace.analysis.lifetimes import Lifetimes
 from swaptrace.analysis.results import TraceResult
-from swaptrace.analysis.worker import ahead
+from swaptrace.engine import mapping
+from swaptrace.engine.lifetimes import Lifetimes
+from swaptrace.engine.records import EventRecords
+from swaptrace.engine.survey import rows_of
+from swaptrace.engine.worker import ahead
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventBatch
 from swaptrace.report.as_json import as_json
@@ -60,8 +62,10 @@ def lifetimes_alone(path: Path) -> int:
     pages = mapping.add_area(mapping.empty_map(store.id, store.pages, reader.header.page_size), area, 0)
     lives = Lifetimes(store.pages, reader.header.page_size)
     lives.add_area(pages)
+    places = mapping.Places(pages)
     for batch in ahead(iter(reader)):
-        lives.advance(batch.events, pages)
+        events = EventRecords(batch.events)
+        lives.advance(events, rows_of(events, pages), places)
     return sum(one.count for one in lives.by_reason(0).values())
 
 

@@ -65,7 +65,7 @@ def figure(
 
 
 def side_by_side(ways: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, list[Took]]:
-    """Run all ways in turn, `rounds` times, after a first round that warms caches and lets numba compile."""
+    """Run all ways in turn, `rounds` times, after a first round that warms caches."""
     took: dict[str, list[Took]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.engine import zsmalloc
 from swaptrace.events import EVENT, REASON_SHIFT, EventBatch, EventFlag, EventKind, FreeReason
-from swaptrace.store import zsmalloc
 from swaptrace.trace.header import Header, Trailer
 from swaptrace.trace.writer import TraceWriter
 

@@ -15,9 +15,8 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -125,32 +124,6 @@ class Guest:
         return Scenario(folder)
 
 
-_COMPILING = Lock()
-
-
-@cache
-def _compiled() -> Path:
-    """A folder with the analysis compiled, for any processor: in an emulated guest that would take minutes."""
-    folder = CHECKOUT / "build" / "kernel-numba"
-    shutil.rmtree(folder, ignore_errors=True)
-    code = "from tests.kernel.warm import compile_all; compile_all()"
-    environment = {**os.environ, **_numba(folder)}
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=CHECKOUT, env=environment)
-    return folder
-
-
-def _numba(folder: Path) -> dict[str, str]:
-    return {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(folder)}
-
-
-def _warm_numba(cache: Path) -> dict[str, str]:
-    """Give a guest a copy, for numba wants to write to it; the environment that makes use of it."""
-    with _COMPILING:
-        compiled = _compiled()
-    shutil.copytree(compiled, cache)
-    return {**os.environ, **_numba(cache), "SWAPTRACE_NUMBA": str(cache)}
-
-
 def run_in_guest(
     kernel: str, folder: Path, script: str, timeout: int, *arguments: str, machine: tuple[str, ...] = ()
 ) -> None:
@@ -164,12 +137,11 @@ def run_in_guest(
         return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    environment = _warm_numba(folder / "numba")
     command = ["tests/vm/run", "--kernel", kernel, "--timeout", str(timeout), "--out", str(folder), *machine, "--"]
     with (folder / "guest.log").open("w") as log:
         status = subprocess.call(
             [*command, sys.executable, script, str(folder), *arguments],
-            cwd=CHECKOUT, env=environment, stdout=log, stderr=subprocess.STDOUT,
+            cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     assert status == 0, f"exit status {status}: {(folder / 'guest.log').read_text()[-2000:]}"
 

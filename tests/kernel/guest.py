@@ -26,7 +26,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 import numpy as np
 from memory import MADV_PAGEOUT
-from scenarios import SWAPTRACE, analysis_environment, in_a_process, recording, run_all, run_logged, says, wait_for
+from scenarios import SWAPTRACE, in_a_process, recording, run_all, run_logged, says, wait_for
 from zram import hot_add, run, zram_swap
 
 from swaptrace import cli
@@ -322,7 +322,7 @@ def signals(folder: Path) -> None:
 def ended(folder: Path, name: str, moment: Callable[[], object]) -> dict[str, object]:
     """End a selftest by a signal at that moment: its status, and what is left of it."""
     log = folder / f"{name}.err"
-    process = mp.get_context("fork").Process(target=logged_selftest, args=(log,))
+    process = mp.get_context("fork").Process(target=run_logged, args=(log, ["selftest"]))
     process.start()
     wait_for(lambda: moment() or not process.is_alive(), what="the selftest did not get that far")
     os.kill(process.pid or 0, signal.Signals[name])
@@ -330,11 +330,6 @@ def ended(folder: Path, name: str, moment: Callable[[], object]) -> dict[str, ob
     devices = [device.name for device in Path("/sys/block").glob("zram*")]
     return {"signal": name, "status": process.exitcode, "devices": devices, "swaps": Path("/proc/swaps").read_text(),
             "said": log.read_text()}  # fmt: skip
-
-
-def logged_selftest(log: Path) -> None:
-    os.environ.update(analysis_environment())  # nothing of the analysis is imported yet
-    run_logged(log, ["selftest"])
 
 
 def has_device(before: int) -> bool:
@@ -450,7 +445,7 @@ def commands(folder: Path) -> None:
     """check and selftest; an output that cannot be written; lost events are counted when the ring is too small."""
     call(folder, "check", *SWAPTRACE, "check")
     call(folder, "unwritable", *SWAPTRACE, "record", "-o", "/proc/trace", "--", "true")
-    call(folder, "selftest", *SWAPTRACE, "selftest", env=analysis_environment())
+    call(folder, "selftest", *SWAPTRACE, "selftest")
     (folder / "swaps").write_text(Path("/proc/swaps").read_text())
 
 

@@ -21,7 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 from guest_advice import FEW, SCENES, play
 from rich.console import Console
-from scenarios import SWAPTRACE, analysis_environment, run_all, wait_for
+from scenarios import SWAPTRACE, run_all, wait_for
 from zram import hot_add, run, swap_on
 
 from swaptrace.audit.as_json import as_json
@@ -247,7 +247,7 @@ def traced(rig: Rig) -> None:
     stem = rig.folder / rig.name
     with stem.with_suffix(".out").open("w") as out, stem.with_suffix(".err").open("w") as err:
         command = [*SWAPTRACE, "audit", "--trace", "240", "--format", "json"]
-        tracer = subprocess.Popen(command, stdout=out, stderr=err, env=analysis_environment())
+        tracer = subprocess.Popen(command, stdout=out, stderr=err)
         wait_for(lambda: "tracing for" in stem.with_suffix(".err").read_text() or tracer.poll() is not None)
         paged_out = workload()
         rest = Process(3001, "random", 7)

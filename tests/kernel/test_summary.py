@@ -17,8 +17,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from swaptrace.analysis.histogram import Survival
 from swaptrace.analysis.results import AreaResult, Integral, TraceResult
+from swaptrace.histogram import Survival
 from swaptrace.report.as_json import as_json
 from swaptrace.report.command import analyse
 from tests.kernel.conftest import CHECKOUT, SUMMARY_KERNELS, Guest, Scenario, run_in_guest

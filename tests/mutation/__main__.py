@@ -31,6 +31,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.mutation import uncompiled
 from tests.mutation.mutants import MODULE, Mutant, mutants_of
 from tests.mutation.session import (
     KILLED,
@@ -52,7 +53,7 @@ ELSEWHERE = "needs the whole module"  # what is made where classes and functions
 # Slow to load; all that swaptrace and its tests need.
 LIBRARIES = (
     "click", "hypothesis", "hypothesis.extra.numpy", "jinja2", "matplotlib.figure", "matplotlib.backends.backend_svg",
-    "matplotlib.backends.backend_agg", "numba", "numpy", "pandas", "pyarrow.parquet", "rich.table",
+    "matplotlib.backends.backend_agg", "numpy", "pandas", "pyarrow.parquet", "rich.table",
 )  # fmt: skip
 
 Settings = dict[str, Any]
@@ -77,7 +78,7 @@ def main() -> None:
         if chosen.fresh:
             folder.log.unlink(missing_ok=True)
         if not chosen.report:
-            # in a process of its own: some are run with numba switched off, and what is loaded stays loaded
+            # in a process of its own: some are run without what is compiled, and what is loaded stays loaded
             _apart(folder.run)
         tried.append(folder)
     report(tried)
@@ -101,11 +102,7 @@ class Folder:
         self.loads_anew: dict[str, bool] = {}  # by test: whether it passes if all is loaded anew
 
     def mutants(self, file: Path) -> list[Mutant]:
-        found = mutants_of(ROOT, str(file.relative_to(ROOT)))
-        if self.settings.get("uncompiled"):
-            return [m for m in found if m.compiled]
-        loops = any(m.compiled for m in found)  # which have the module's values for constants: no change is seen
-        return [m for m in found if not m.compiled and not (loops and m.function == MODULE)]
+        return mutants_of(ROOT, str(file.relative_to(ROOT)))
 
     def results(self) -> dict[str, str]:
         """Verdicts by the mutant's key."""
@@ -132,7 +129,7 @@ class Folder:
     def run(self) -> None:
         """Try what has not been tried."""
         if self.settings.get("uncompiled"):
-            os.environ["NUMBA_DISABLE_JIT"] = "1"
+            uncompiled.switch_on()
         for library in LIBRARIES:
             importlib.import_module(library)
         known = self.results()

@@ -31,7 +31,6 @@ class Mutant:
     was: str
     becomes: str
     count: int  # of equal changes in this function before this one
-    compiled: bool  # numba compiles that function
     nodes: tuple[cst.CSTNode, cst.CSTNode] = field(compare=False, repr=False)
     module: cst.Module = field(compare=False, repr=False)
 
@@ -80,33 +79,30 @@ class _Mutants(cst.CSTVisitor):
         changes = list(_changes(node))
         if not changes:  # most have none, and spelling them takes its time
             return True
-        function, compiled = self._holder(node)
+        function = self._holder(node)
         was = self._code(node)
         line = self.get_metadata(PositionProvider, node).start.line
         for changed in changes:
             becomes = self._code(changed)
-            self.found.append(
-                Mutant(self.path, function, line, was, becomes, 0, compiled, (node, changed), self.module)
-            )
+            self.found.append(Mutant(self.path, function, line, was, becomes, 0, (node, changed), self.module))
         return True
 
     def _code(self, node: cst.CSTNode) -> str:
         return " ".join(self.module.code_for_node(node).split())
 
-    def _holder(self, node: cst.CSTNode) -> tuple[str, bool]:
-        """Qualified name of the outermost function whose body holds a node, and whether numba compiles it."""
+    def _holder(self, node: cst.CSTNode) -> str:
+        """Qualified name of the outermost function whose body holds a node."""
         names: list[str] = []
-        compiled = False
         at: cst.CSTNode | None = node
         while at is not None:
             parent = self.get_metadata(ParentNodeProvider, at, None)
             # Defaults of parameters are made where the function is, not in it.
             if isinstance(parent, cst.FunctionDef) and at is parent.body:
-                names, compiled = [parent.name.value], any(map(_compiles, parent.decorators))
+                names = [parent.name.value]
             elif isinstance(parent, cst.ClassDef) and names:
                 names.append(parent.name.value)
             at = parent
-        return ".".join(reversed(names)) or MODULE, compiled
+        return ".".join(reversed(names)) or MODULE
 
 
 def _changes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
@@ -131,7 +127,3 @@ def _means_nothing(node: cst.CSTNode) -> bool:
         case cst.If(test=cst.Name(value="TYPE_CHECKING")):
             return True
     return isinstance(node, _NOT_MUTATED)
-
-
-def _compiles(decorator: cst.Decorator) -> bool:
-    return isinstance(decorator.decorator, cst.Name) and decorator.decorator.value in ("njit", "_jit")

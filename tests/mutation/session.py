@@ -1,6 +1,6 @@
 """One pytest session that stays at its start: it has collected, and every mutant is tried in a fork of it.
 
-So a mutant costs its tests and nothing else: interpreter, libraries and compiled loops are warm.
+So a mutant costs its tests and nothing else: interpreter and libraries are warm.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from typing import Any
 
 import coverage
 import hypothesis
-import numba
 import pytest
 
 from tests.mutation.mutants import Mutant
@@ -34,7 +33,6 @@ __all__ = [
 
 KILLED, SURVIVED, OUT_OF_TIME = "killed", "survived", "out of time"
 _MEMORY = 6 << 30  # resident bytes a mutant may have; no limit of the kernel's, as large arrays are mapped and not used
-_COMPILING = 300  # CPU seconds that numba may need
 _WALL = 240  # seconds after which one that only waits is ended; more of them as it may work longer
 
 # Which tests run which lines, and CPU seconds of each test.
@@ -80,18 +78,12 @@ class Session:
         return not self.pytest.testsfailed
 
     def cover(self, limit: float, root: Path) -> Coverage:
-        """Run every test; those that fail or need more than `limit` seconds of CPU are left out.
-
-        The first that need a compiled loop wait for numba, which does not bear being interrupted: nothing is compiled
-        any more after that, whatever is called. They get time for it, and are run again.
-        """
+        """Run every test; those that fail or need more than `limit` seconds of CPU are left out."""
         lines: dict[str, dict[int, list[str]]] = {}
         seconds: dict[str, float] = {}
         left_out: dict[str, str] = {}
         for name in self.items:
-            passed, spent, data = self._covered(name, limit + (0 if numba.config.DISABLE_JIT else _COMPILING), root)
-            if passed and spent > limit:
-                passed, spent, data = self._covered(name, limit, root)
+            passed, spent, data = self._covered(name, limit, root)
             if not passed or spent > limit:
                 left_out[name] = "too long" if spent > limit else "fails"
                 continue

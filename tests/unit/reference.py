@@ -1,4 +1,4 @@
-"""What a trace means, computed slowly: an independent check of swaptrace.analysis and swaptrace.store.replay.
+"""What a trace means, computed slowly: an independent check of swaptrace.analysis and swaptrace.engine.replay.
 
 Dictionaries, sets, and one event at a time; after each event, everything is summed anew. Nothing here comes from the
 engine's code: the definitions are those of the documentation, spelled out.
@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from builders import Event
 
 from swaptrace.areas import Store, SwapArea
+from swaptrace.engine import zsmalloc
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
-from swaptrace.store import zsmalloc
 
 POLICIES = ("none", "discard", "discard_once", "notify", "observed")
 Values = dict[int, tuple[dict[str, int], dict[str, int]]]  # slots and bytes by quantity, by area's id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -17,7 +16,6 @@ from swaptrace.audit import observe as module
 from swaptrace.audit.audit import audit
 from swaptrace.audit.evidence import Observed
 from swaptrace.audit.observe import observe
-from swaptrace.console import Console
 from swaptrace.events import EventBatch, EventFlag, EventKind
 from swaptrace.trace.header import Header, Trailer
 from tests.unit.test_stack import Tree
@@ -140,8 +138,8 @@ def test_ctrl_c_may_come_as_soon_as_it_is_said_that_it_traces(monkeypatch: pytes
     assert recording.polled == 0
 
 
-def test_everything_is_compiled_before_anything_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the pools are not modelled: that is what takes long to compile."""
+def test_pools_are_not_modelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No finding asks for their pages, and nothing of the recording is to be kept waiting for them."""
     made: list[Header] = []
     analysis: Any = module.Analysis
 
@@ -152,23 +150,9 @@ def test_everything_is_compiled_before_anything_is_counted(monkeypatch: pytest.M
     recording = Recording([batch(EVENTS)], [])
     recording.header = replace(HEADER, zsmalloc={"pages_per_zspage": [1] * 255, "fullness_rule": "TENTHS"})
     monkeypatch.setattr(module, "Analysis", noted)
-    traced(monkeypatch, recording)
-    assert [header.zsmalloc for header in made] == [None, None]
-    assert made[1].start == HEADER.start
-    assert len(made[0].start.areas) == 1
-
-
-def test_compiling_is_told_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it does no harm to a report that is piped."""
-    consoles: list[Console] = []
-
-    def shown(console: Console) -> contextlib.nullcontext[None]:
-        consoles.append(console)
-        return contextlib.nullcontext()
-
-    monkeypatch.setattr(module, "compiling_shown", shown)
-    traced(monkeypatch, Recording([], []))
-    assert [console.stderr for console in consoles] == [True]
+    seen = traced(monkeypatch, recording)
+    assert seen["/dev/zram0"].frees == 4
+    assert made == [replace(HEADER, zsmalloc=None)]
 
 
 def test_audit_of_what_was_traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

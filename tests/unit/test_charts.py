@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from test_report import BINS, PAGE, SECONDS, SLOTS, disk_area, zram_area
 
 from swaptrace import units
-from swaptrace.analysis.histogram import Survival, bucket_bounds
 from swaptrace.analysis.results import AreaResult, Integral, PolicyResult, Series, SlotMap
+from swaptrace.histogram import Survival, bucket_bounds
 from swaptrace.report import charts, style
 
 POLICIES = ("none", "discard", "discard_once", "notify", "observed")

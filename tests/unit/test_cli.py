@@ -224,7 +224,7 @@ def long_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_report_into_head(long_report: Path, form: str) -> None:
     """`| head -c 10`: the reader has what it wanted before all is written."""
-    whole = run("report", long_report, "--format", form)  # compiles, if need be, and says so
+    whole = run("report", long_report, "--format", form)
     assert len(whole.stdout.encode()) > 1 << 16
     assert into_a_reader_of(10, "report", long_report, "--format", form) == (0, "")
 
@@ -242,7 +242,7 @@ def test_output_that_nobody_reads(trace: Path, tmp_path: Path, arguments: list[s
     """The reader is gone before the first byte, and all fits into one write: at the latest when the process ends."""
     given = [argument.format(trace=trace, folder=tmp_path / "page") for argument in arguments]
     if given[0] == "report":
-        run(*given)  # compiles, if need be, and says so
+        run(*given)
     assert into_a_reader_of(0, *given) == (0, "")
 
 
@@ -311,7 +311,7 @@ def loaded_by(*modules: str) -> set[str]:
     return set(python("-c", f"import sys\n{imports}print(*sys.modules, sep='\\n')").stdout.splitlines())
 
 
-_HEAVY = {"numba", "pandas", "matplotlib", "rich", "jinja2", "swaptrace.analysis.analysis"}
+_HEAVY = {"swaptrace.engine.replay", "pandas", "matplotlib", "rich", "jinja2", "swaptrace.analysis.analysis"}
 
 
 def test_record_loads_no_more_than_it_needs() -> None:
@@ -319,6 +319,7 @@ def test_record_loads_no_more_than_it_needs() -> None:
     loaded = loaded_by("swaptrace.cli", "swaptrace.commands.record", "swaptrace.live.recorder")
     assert "pyarrow" in loaded
     assert not loaded & _HEAVY
+    assert not [name for name in loaded if name.startswith("swaptrace.engine")]  # compiled, for one Python only
 
 
 #: A whole recording, with the sinks of swaptrace.live.recorder, the loop and its end included, from a source that needs
@@ -366,7 +367,7 @@ def test_nothing_more_is_loaded_while_it_records(tmp_path: Path) -> None:
 
 
 def test_help_loads_no_more_than_click() -> None:
-    assert not loaded_by("swaptrace.cli", "swaptrace.commands.record") & {"numpy", "pyarrow", "numba", "bcc"}
+    assert not loaded_by("swaptrace.cli", "swaptrace.commands.record") & {"numpy", "pyarrow", "bcc"}
 
 
 def test_reports_can_be_made_anywhere() -> None:
@@ -374,7 +375,7 @@ def test_reports_can_be_made_anywhere() -> None:
     package = Path(__file__).parents[2] / "swaptrace"
     modules = [
         ".".join(path.relative_to(package.parent).with_suffix("").parts)
-        for folder in ("analysis", "report", "store", "summary", "trace")
+        for folder in ("analysis", "engine", "report", "summary", "trace")
         for path in sorted((package / folder).glob("*.py"))
         if path.name != "__init__.py"
     ]

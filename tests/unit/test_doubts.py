@@ -13,10 +13,10 @@ from rich.console import Console
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.areas import Snapshot, Store
 from swaptrace.degradation import RECOMPRESSION
+from swaptrace.engine import zsmalloc
 from swaptrace.events import EventFlag, EventKind
 from swaptrace.report.as_json import as_json
 from swaptrace.report.text import print_text
-from swaptrace.store import zsmalloc
 from swaptrace.trace.header import Header, Trailer, from_json, to_json
 from tests.unit.builders import START, Event, batch, free, header, store, swap_call, zram_area
 

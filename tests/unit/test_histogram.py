@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swaptrace.analysis import lifetimes
-from swaptrace.analysis.histogram import BUCKETS, Histogram, Survival, bucket_bounds, bucket_of
+from swaptrace.engine import lifetimes
+from swaptrace.histogram import BUCKETS, Histogram, Survival, bucket_bounds, bucket_of
 
 reproducible = settings(max_examples=150, deadline=None, database=None, derandomize=True)
 ANY = st.one_of(

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from swaptrace.areas import Store, SwapArea
+from swaptrace.engine import zsmalloc
 from swaptrace.errors import BadInput
 from swaptrace.events import EVENT, EventBatch, EventKind
 from swaptrace.report.as_json import as_json
 from swaptrace.report.command import Selection, analyse, report
 from swaptrace.report.text import print_text
-from swaptrace.store import zsmalloc
 from swaptrace.trace.header import Notes, to_json
 from swaptrace.trace.messages import END, messages
 from swaptrace.trace.plausible import UNTOLD_PAGES

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from builders import Event, batch, free, store, zram_area
 
-from swaptrace.analysis import mapping
-from swaptrace.analysis.survey import survey
-from swaptrace.analysis.worker import Worker, ahead, cores
 from swaptrace.areas import SwapArea
+from swaptrace.engine import mapping
+from swaptrace.engine.records import EventRecords
+from swaptrace.engine.survey import survey
+from swaptrace.engine.worker import Worker, ahead, cores
 from swaptrace.events import EventKind
 
 # Slots 0 to 3 are pages 10 to 13, slots 4 to 9 are pages 20 to 25, and slots 10 and 11 are page 3 and 4.
@@ -24,11 +25,11 @@ def test_each_slot_has_its_page_and_the_page_its_slot() -> None:
     assert (pages.store, pages.page_size) == (0, 4096)
     for slot, page in PLACES.items():
         last = max(s for s in PLACES if PLACES[s] - s == page - slot and s >= slot)
-        assert mapping.index_of(pages.extents, 7, slot) == (page, last - slot + 1)
-        assert mapping.slot_of(pages, 7, page) == slot
-    assert mapping.index_of(pages.extents, 7, 12) == (-1, 1)
-    assert mapping.index_of(pages.extents, 7, -1) == (-1, 1)
-    assert mapping.index_of(pages.extents, 6, 0) == (-1, 1)
+        assert mapping.Places(pages).index_of(7, slot) == (page, last - slot + 1)
+        assert mapping.Places(pages).slot_of(7, page) == slot
+    assert mapping.Places(pages).index_of(7, 12) == (-1, 1)
+    assert mapping.Places(pages).index_of(7, -1) == (-1, 1)
+    assert mapping.Places(pages).index_of(6, 0) == (-1, 1)
 
 
 def test_a_map_has_no_page_that_there_is_no_room_for() -> None:
@@ -42,7 +43,7 @@ def test_a_map_grows_for_the_area_and_no_other_page_is_its() -> None:
     pages = mapping.grow_map(mapping.add_area(mapping.empty_map(0, 16, 4096), FILE, 7), 26)
     assert owners(pages) == _owners()
     assert len(pages.slot) == 26
-    assert [mapping.slot_of(pages, 7, page) for page in PLACES.values()] == list(PLACES)
+    assert [mapping.Places(pages).slot_of(7, page) for page in PLACES.values()] == list(PLACES)
     assert pages.type_area.tolist() == [7 if number == 3 else mapping.NO_AREA for number in range(32)]
 
 
@@ -101,11 +102,11 @@ def test_the_next_area_takes_the_pages_and_the_one_before_still_knows_its_slots(
     assert (pages.type_area == mapping.NO_AREA).all()
     assert owners(pages)[10] == mapping.HEADER  # mkswap's, until something else is there
     pages = mapping.add_area(pages, zram_area("/dev/zram0", 3, 32, 0), 2)
-    assert mapping.slot_of(pages, 2, 21) == 21
-    assert mapping.slot_of(pages, 7, 21) == 5
-    assert mapping.slot_of(pages, 7, 4) == 11
-    assert mapping.slot_of(pages, 7, 5) == 0  # not one of its pages
-    assert mapping.index_of(pages.extents, 7, 5) == (21, 5)
+    assert mapping.Places(pages).slot_of(2, 21) == 21
+    assert mapping.Places(pages).slot_of(7, 21) == 5
+    assert mapping.Places(pages).slot_of(7, 4) == 11
+    assert mapping.Places(pages).slot_of(7, 5) == 0  # not one of its pages
+    assert mapping.Places(pages).index_of(7, 5) == (21, 5)
     assert pages.extents[:, 0].tolist() == [2, 7, 7, 7]
     assert pages.extents[1:, 1].tolist() == [0, 4, 10]
 
@@ -141,7 +142,7 @@ def test_survey() -> None:
         store(7, 7, 5, 0),
         Event(7, EventKind.RESET, 7, 0, 0),
     ]
-    found = survey(batch(events).events)
+    found = survey(EventRecords(batch(events).events))
     ends = {2: 41, 3: 150, 5: 3, 6: 0, 7: 6, 128: 2, 255: 1}
     assert {number: int(end) for number, end in enumerate(found.ends) if end >= 0} == ends
     assert set(found.ends[[n for n in range(256) if n not in ends]]) == {-1}
@@ -150,7 +151,7 @@ def test_survey() -> None:
 
 
 def test_survey_of_nothing() -> None:
-    found = survey(batch([]).events)
+    found = survey(EventRecords(batch([]).events))
     assert (found.stores, found.slots, found.last, len(found.ends)) == ([], 0, 0, 256)
 
 

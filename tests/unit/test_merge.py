@@ -12,13 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from swaptrace.analysis import mapping
-from swaptrace.analysis.histogram import Histogram, Survival
-from swaptrace.analysis.lifetimes import Count, Lifetimes
-from swaptrace.analysis.worker import Worker
+from swaptrace.engine import clock, mapping
+from swaptrace.engine.lifetimes import Count, Lifetimes
+from swaptrace.engine.mapping import Places
+from swaptrace.engine.policies import Quantity
+from swaptrace.engine.records import EventRecords
+from swaptrace.engine.replay import Replay
+from swaptrace.engine.survey import DEVICES, rows_of
+from swaptrace.engine.worker import Worker
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason, empty
-from swaptrace.store import clock
-from swaptrace.store.replay import Quantity, Replay
+from swaptrace.histogram import Histogram, Survival
 
 SLOTS = 64
 END = 10_000_000
@@ -49,14 +52,17 @@ def ranges(made: NDArray[np.void], cuts: list[int]) -> list[NDArray[np.void]]:
 def lifetimes(made: NDArray[np.void]) -> Lifetimes:
     lives = Lifetimes(SLOTS, PAGE_SIZE)
     lives.add_area(PAGES)
-    lives.advance(made, PAGES)
+    events = EventRecords(made)
+    lives.advance(events, rows_of(events, PAGES), Places(PAGES))
     return lives
 
 
 def replay(made: NDArray[np.void]) -> Replay:
     content = Replay(SLOTS, 0, None, 512, Worker(False))
     content.add_area(SLOTS, PAGES)
-    content.advance(made, np.ones(len(made), np.bool_), PAGES, len(made))
+    events = EventRecords(made)
+    told = np.ones(DEVICES, np.bool_)
+    content.advance(events, rows_of(events, PAGES), told, Places(PAGES), len(made))
     content.finish(END)
     return content
 
@@ -110,7 +116,7 @@ def test_content_of_slot_ranges_adds_up(seed: int, cuts: list[int]) -> None:
 )
 @settings(deadline=None, derandomize=True, database=None)
 def test_integrals_are_exact(parts: list[tuple[int, int, int]]) -> None:
-    total = np.zeros(2, np.int64)
+    total = (0, 0)
     for value, time, moment in parts:
-        clock.add_integral(total, value, time, moment)
-    assert clock.integral_of(total) == sum(value * time - moment for value, time, moment in parts)
+        total = clock.add_integral(*total, value, time, moment)
+    assert clock.integral_of(np.array(total, np.int64)) == sum(value * time - moment for value, time, moment in parts)

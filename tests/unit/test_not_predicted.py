@@ -137,7 +137,7 @@ def test_what_if_leaves_them_out() -> None:
 
 
 def _zsmalloc() -> dict[str, Any]:
-    from swaptrace.store import zsmalloc
+    from swaptrace.engine import zsmalloc
 
     pages = zsmalloc.geometry(4096).arrays.classes["pages_per_zspage"].tolist()
     return {"pages_per_zspage": pages, "fullness_rule": "TENTHS"}

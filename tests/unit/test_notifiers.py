@@ -92,7 +92,6 @@ def test_rows_are_the_areas_frees(notifiers: SwapEventNotifiers) -> None:
     assert notification.event is SwapEvent.SLOT_FREE
     assert notification.area == notifiers.areas[1]
     assert notification.batch is told
-    assert notification.rows is not None
     assert notification.rows.tolist() == [0, 3]
     notifiers.slot_frees(batch([free(START, 0, 8)]))
     assert len(log) == 1  # nothing of its own: not called

@@ -20,12 +20,12 @@ from builders import PAGE_SIZE, START, Event, batch, free, header, store, traile
 from swaptrace.analysis.analysis import Analysis, machine_of
 from swaptrace.areas import Store, SwapArea
 from swaptrace.cli import cli, main
+from swaptrace.engine.zsmalloc import ChainRule, FullnessRule, geometry
 from swaptrace.errors import UsageProblem
 from swaptrace.events import EventFlag, EventKind
 from swaptrace.report import style
 from swaptrace.report.charts import Chart
 from swaptrace.report.command import Selection, _select, analyse
-from swaptrace.store.zsmalloc import ChainRule, FullnessRule, geometry
 from swaptrace.trace.writer import TraceWriter
 
 SECOND = 1_000_000_000
@@ -82,7 +82,7 @@ def run(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> tuple[int, 
 
 def complaint(err: str) -> str:
     """What is said of a mistake: click's usage and one line, or two of our own, and no more."""
-    lines = [line for line in err.splitlines() if not line.startswith("compiling ")]
+    lines = err.splitlines()
     if lines[0].startswith(("Usage: ", "Error: ")):
         assert lines[-1].startswith("Error: ") and len(lines) <= 4, err
     else:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from swaptrace.store import zsmalloc
-from swaptrace.store.pools import OPERATION, Pools
-from swaptrace.store.replay import POLICIES, check_widths
+from swaptrace.engine import zsmalloc
+from swaptrace.engine.policies import POLICIES, check_widths
+from swaptrace.engine.pools import OPERATION, Pools
 
 GEOMETRY = zsmalloc.geometry(4096)
 SETS = 3  # different sets of policies that operations are about

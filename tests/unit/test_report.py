@@ -15,7 +15,6 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from swaptrace.analysis.histogram import BUCKETS, Histogram, Survival, bucket_of
 from swaptrace.analysis.results import (
     AreaResult,
     Content,
@@ -27,6 +26,7 @@ from swaptrace.analysis.results import (
     TraceResult,
     WhatIf,
 )
+from swaptrace.histogram import BUCKETS, Histogram, Survival, bucket_of
 from swaptrace.report.as_json import as_json
 from swaptrace.report.charts import CHARTS
 from swaptrace.report.html import area_names, write_html

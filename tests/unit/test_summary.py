@@ -17,14 +17,14 @@ from hypothesis import given, settings
 from native_summary import NativeSummary
 from test_replay import CATALOG, STORES, Trace, analyse, garbage, plausible, reproducible
 
-from swaptrace.analysis.histogram import Survival
 from swaptrace.analysis.results import AreaResult, Integral, TraceResult
 from swaptrace.areas import SwapArea
+from swaptrace.engine.policies import POLICIES
 from swaptrace.errors import BadInput, UsageProblem
 from swaptrace.events import EventFlag, EventKind, FreeReason
+from swaptrace.histogram import Survival
 from swaptrace.report import command as report
 from swaptrace.report.as_json import as_json
-from swaptrace.store.replay import POLICIES
 from swaptrace.summary.figures import LONGEST_RUN, Bit, Count, Limits
 from swaptrace.summary.file import SummaryWriter, is_summary
 from swaptrace.summary.plan import Plan

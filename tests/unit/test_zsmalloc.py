@@ -19,14 +19,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swaptrace.store import zsmalloc
-from swaptrace.store.zsmalloc import COMPACT, FREE, ChainRule, FullnessRule, Geometry, Pool, Total, geometry
+from swaptrace.engine import zsmalloc
+from swaptrace.engine.zsmalloc import COMPACT, FREE, ChainRule, FullnessRule, Geometry, Pool, Total, geometry
 
 DATA = Path(__file__).parent / "data"
 KERNELS = ("6.1", "6.12", "7.3")
@@ -570,19 +569,15 @@ def test_size_nothing_is_no_object() -> None:
 
 
 def test_compiled_functions_drive_several_pools_at_once() -> None:
-    @numba.njit
-    def drop_late_and_at_once(late: Any, at_once: Any, geo: Any, objects: Any, sizes: Any) -> None:
-        for i in range(len(objects)):
-            if sizes[i]:
-                zsmalloc.malloc(late, geo, objects[i], sizes[i])
-                zsmalloc.malloc(at_once, geo, objects[i], sizes[i])
-            else:
-                zsmalloc.free(at_once, geo, objects[i])
-
     operations = [(obj, max(size, FREE)) for obj, size in stream(3, 2000)]
     late, at_once = Pool(SLOTS, NEW), Pool(SLOTS, NEW)
     objects, sizes = np.array(operations).T
-    drop_late_and_at_once(late.arrays, at_once.arrays, NEW.arrays, objects, sizes)
+    for obj, size in zip(objects.tolist(), sizes.tolist(), strict=True):
+        if size:
+            zsmalloc.malloc(late.arrays, NEW.arrays, obj, size)
+            zsmalloc.malloc(at_once.arrays, NEW.arrays, obj, size)
+        else:
+            zsmalloc.free(at_once.arrays, NEW.arrays, obj)
     assert layout(late) == layout(run_both(NEW, [o for o in operations if o[1] != FREE]))
     assert layout(at_once) == layout(run_both(NEW, operations))
     assert at_once.mem_used_total < late.mem_used_total
@@ -602,7 +597,7 @@ def test_reset_makes_a_pool_as_good_as_new() -> None:
 
 
 def test_calls_leave_reference_counts_alone() -> None:
-    """The functions are compiled without reference counting: they must not keep arrays, nor let go of them."""
+    """Compiled functions must not keep arrays, nor let go of them."""
     pool = Pool(SLOTS, OLD)
     counts = [sys.getrefcount(array) for array in (*pool.arrays, *OLD.arrays[:3])]
     for obj, size in stream(1, 300):

@@ -84,16 +84,6 @@ def says(path: Path, text: str) -> bool:
         return False
 
 
-def analysis_environment() -> dict[str, str]:
-    """For commands that analyse: with code that the host has compiled; in an emulated guest that takes minutes."""
-    return {
-        **os.environ,
-        "NUMBA_CPU_NAME": "generic",
-        "NUMBA_CPU_FEATURES": "",
-        "NUMBA_CACHE_DIR": os.environ["SWAPTRACE_NUMBA"],
-    }
-
-
 def run_all(names: Iterable[str], things: Mapping[str, Callable[[], None]]) -> None:
     """Do the named things (all of them if there are no names), and say how long each took.
 

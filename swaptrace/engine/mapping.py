@@ -1,6 +1,6 @@
 """Slots and store indexes: the one place where the swap map's side and the store's side are joined.
 
-Analysis keeps its state per page of a store (store index). An area without a store of its own (a disk) counts as one
+The engine keeps its state per page of a store (store index). An area without a store of its own (a disk) counts as one
 whose indexes are its offsets.
 """
 
@@ -8,38 +8,36 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cython
 import numpy as np
+from cython.cimports.swaptrace.engine import constants
 from numpy.typing import NDArray
 
-from swaptrace.analysis.jit import Number, njit
-from swaptrace.analysis.lazy import extended, indexes_where, lazy_zeros
 from swaptrace.areas import MAX_TYPES, SwapArea
+from swaptrace.engine.constants import HEADER, NO_AREA, NOBODY
+from swaptrace.engine.lazy import extended, indexes_where, lazy_zeros
 
 __all__ = [
     "HEADER",
     "NOBODY",
     "NO_AREA",
     "PageMap",
+    "Places",
     "add_area",
     "empty_map",
     "end_of",
     "grow_map",
-    "index_of",
     "mark_of",
     "owned",
     "owner_of",
     "remove_area",
-    "slot_of",
 ]
 
-NO_AREA = -1
-NOBODY = 255  # owner of pages that belong to no slot: a filesystem's, for instance
-HEADER = 254  # owner of the page that mkswap wrote
 MAX_AREAS = 250
 
 
 class PageMap(NamedTuple):
-    """What numba needs to know to place an event.
+    """What has to be known to place an event.
 
     store: the store's id, or -1 for a disk area. page_size: bytes. type_area: int64 (32,), this store's area that has
     the swap type, or NO_AREA. extents: int64 (n, 4), rows of (area, first slot, first index, slots). owner: uint8
@@ -119,23 +117,21 @@ def add_area(pages: PageMap, area: SwapArea, number: int) -> PageMap:
 def remove_area(pages: PageMap, area: SwapArea) -> PageMap:
     """The area is off: its type means nothing any more, and what is written to its pages from now on is no slot's.
 
-    What the store still holds of its slots stays its own: see the holder of a page in swaptrace.store.replay.
+    What the store still holds of its slots stays its own: see the holder of a page in swaptrace.engine.replay.
     """
     pages.owner[owned(pages, int(pages.type_area[area.swap_type]))] = mark_of(NOBODY)
     pages.type_area[area.swap_type] = NO_AREA
     return pages
 
 
-@njit
-def mark_of(owner: Number) -> Number:
+def mark_of(owner: int) -> int:
     """What is kept of a page's owner: 0 of NOBODY, so that a page of which nothing is known takes no memory."""
     return NOBODY - owner
 
 
-@njit
-def owner_of(pages: PageMap, page: Number) -> Number:
+def owner_of(pages: PageMap, page: int) -> int:
     """The area that a page belongs to, HEADER, or NOBODY."""
-    return NOBODY - np.int64(pages.owner[page])
+    return NOBODY - int(pages.owner[page])
 
 
 def owned(pages: PageMap, *owners: int) -> NDArray[np.int64]:
@@ -144,23 +140,45 @@ def owned(pages: PageMap, *owners: int) -> NDArray[np.int64]:
     return indexes_where(len(pages.owner), lambda part: np.isin(pages.owner[part], marks))
 
 
-@njit
-def index_of(extents: NDArray[np.int64], area: Number, slot: Number) -> tuple[int, int]:
-    """The store index of a slot, and how many of the following slots lie behind it in the store; (-1, 1) if unknown."""
-    for row in range(len(extents)):
-        offset = slot - extents[row, 1]
-        if extents[row, 0] == area and 0 <= offset < extents[row, 3]:
-            return extents[row, 2] + offset, extents[row, 3] - offset
-    return -1, 1
+class Places:
+    """A map as the loops see it: it shares the map's arrays, and is good for as long as they are."""
 
+    def __init__(self, pages: PageMap) -> None:
+        self.store = pages.store
+        self.type_area = pages.type_area
+        self.extents = pages.extents
+        self.owner = pages.owner
+        self.slot = pages.slot
 
-@njit
-def slot_of(pages: PageMap, area: Number, page: Number) -> Number:
-    """The slot that a page was or is to an area: another area may have the page by now."""
-    if owner_of(pages, page) == area:
-        return np.int64(pages.slot[page])
-    for row in range(len(pages.extents)):
-        offset = page - pages.extents[row, 2]
-        if pages.extents[row, 0] == area and 0 <= offset < pages.extents[row, 3]:
-            return pages.extents[row, 1] + offset
-    return np.int64(0)
+    def area_of(self, swap_type: cython.longlong) -> cython.longlong:
+        """This store's area that has the swap type, or NO_AREA."""
+        area: cython.longlong = self.type_area[swap_type] if swap_type < self.type_area.shape[0] else constants.NO_AREA
+        return area
+
+    def owner_of(self, page: cython.longlong) -> cython.longlong:
+        """As owner_of(), of one of the map's pages."""
+        mark: cython.longlong = self.owner[page]
+        return constants.NOBODY - mark
+
+    def index_of(self, area: cython.longlong, slot: cython.longlong) -> tuple[cython.longlong, cython.longlong]:
+        """The store index of a slot, and how many of the slots from it on lie there in a row; (-1, 1) if unknown."""
+        row: cython.Py_ssize_t
+        for row in range(self.extents.shape[0]):
+            offset: cython.longlong = slot - self.extents[row, 1]
+            if self.extents[row, 0] == area and 0 <= offset < self.extents[row, 3]:
+                return self.extents[row, 2] + offset, self.extents[row, 3] - offset
+        return -1, 1
+
+    def slot_of(self, area: cython.longlong, page: cython.longlong) -> cython.longlong:
+        """The slot that a page was or is to an area: another area may have the page by now."""
+        row: cython.Py_ssize_t
+        found: cython.longlong = 0
+        if page < self.owner.shape[0] and self.owner_of(page) == area:
+            found = self.slot[page]
+        else:
+            for row in range(self.extents.shape[0]):
+                offset: cython.longlong = page - self.extents[row, 2]
+                if self.extents[row, 0] == area and 0 <= offset < self.extents[row, 3]:
+                    found = self.extents[row, 1] + offset
+                    break
+        return found

@@ -7,10 +7,9 @@ object of its zspage goes. This module follows mm/zsmalloc.c object by object.
 * `geometry()` works out the size classes, once, in plain Python. Kernels differ in three rules, each a parameter: the
   longest chain, `ChainRule` and `FullnessRule`.
 * `new_pool()` makes an empty pool: a NamedTuple of arrays.
-* `malloc()`, `free()`, `compact()`, `reset()` and `replay()` are compiled by numba, and may be called from other
-  compiled functions. They raise nothing: an error is a negative errno, and leaves the pool as it was. `malloc` and
-  `free` are O(1).
-* `Pool` wraps all that for plain Python.
+* `Allocator` has `malloc()`, `free()` and `compact()`, which other compiled loops call. They raise nothing: an error is
+  a negative errno, and leaves the pool as it was. `malloc` and `free` are O(1).
+* `Pool` wraps all that for plain Python, as `malloc()`, `free()`, `reset()` and `replay()` do for a pool's arrays.
 
 An object is named by the caller's own number for it: the store's index, `0 <= obj < slots`. Same-filled pages hold no
 object: to the pool, storing one is a `free`.
@@ -31,21 +30,23 @@ Checked against Linux 6.1, 6.12 and 7.3 after every single operation: see tests/
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Final, NamedTuple
 
+import cython
 import numpy as np
+from cython.cimports.swaptrace.engine import constants
 from numpy.typing import NDArray
 
-from swaptrace.analysis.jit import njit
-from swaptrace.analysis.lazy import lazy_zeros
+from swaptrace.engine.lazy import lazy_zeros
+from swaptrace.engine.records import size_classes_of, zspages_of
 
 __all__ = [
     "COMPACT",
     "FREE",
     "MOST_SLOTS",
+    "Allocator",
     "ChainRule",
     "Fragmentation",
     "FullnessRule",
@@ -54,8 +55,6 @@ __all__ = [
     "Pool",
     "PoolArrays",
     "Total",
-    "can_compact",
-    "compact",
     "copy_pool",
     "free",
     "geometry",
@@ -72,12 +71,15 @@ COMPACT: Final = -1
 
 _CLASS_BITS: Final = 8
 _GROUPS: Final = 12  # fullness groups: 12 since 6.4, 4 before
-_INDEX_BITS: Final = 16  # of an object's location: its place in its zspage; the zspage's number is above
-_INDEX_MASK: Final = (1 << _INDEX_BITS) - 1
-_EINVAL: Final = -errno.EINVAL
 
 MOST_SLOTS: Final = 1 << 27
 """Of a pool: 512 GiB of 4K pages."""
+
+#: A size class: the one it was merged into, else itself; bytes; objects and pages of a zspage; log2 of the objects,
+#: rounded up; where its part of `fullness` starts.
+SIZE_CLASS: Final = np.dtype(
+    [(name, "i4") for name in ("index", "size", "objs_per_zspage", "pages_per_zspage", "bucket", "fullness")]
+)
 
 Ints = NDArray[np.int64]
 Records = NDArray[np.void]
@@ -98,11 +100,11 @@ class ChainRule(Enum):
 class FullnessRule(IntEnum):
     """How zspages of a class are grouped, which one of a group is taken first, and how compaction pairs them."""
 
-    QUARTERS = 0
+    QUARTERS = constants.ZS_QUARTERS
     """get_fullness_group up to 6.3: almost full means more than 3/4 of its objects in use. A zspage enters its group
     as the first, or as the second when the first has more objects in use. Compaction empties one source into as many
     destinations as that takes."""
-    TENTHS = 1
+    TENTHS = constants.ZS_TENTHS
     """From 6.4: ten groups by the ratio in use. A zspage enters its group as the first. Compaction fills one
     destination from as many sources as that takes."""
 
@@ -113,9 +115,7 @@ class GeometryArrays(NamedTuple):
     size_class: NDArray[np.int16]
     """[page_size + 1] the class of an object of that many bytes, for which the table adds the handle; [0] is -1"""
     classes: Records
-    """[classes] records of i4: `index` (the class it was merged into, else itself), `size` (bytes), `objs_per_zspage`,
-    `pages_per_zspage`, `bucket` (log2 of objs_per_zspage, rounded up), `fullness` (where its part of `fullness` starts)
-    """
+    """[classes] records, see SIZE_CLASS"""
     fullness: NDArray[np.int8]
     """[classes[c]["fullness"] + inuse] the fullness group of a zspage of class c with so many objects in use"""
     rule: int
@@ -204,8 +204,7 @@ def _classes(
     page_size: int, sizes: list[int], chain_size: int, rule: ChainRule, handle_size: int
 ) -> tuple[Records, int]:
     """zs_create_pool: the classes, merged into the larger neighbour where zspages look the same; huge_class_size."""
-    dtype = [(name, "i4") for name in ("index", "size", "objs_per_zspage", "pages_per_zspage", "bucket", "fullness")]
-    classes = np.zeros(len(sizes), dtype)
+    classes = np.zeros(len(sizes), SIZE_CLASS)
     huge_class_size = 0
     larger = (0, 0, 0)  # class, pages, objects
     fullness = 0
@@ -251,32 +250,21 @@ def _fullness(classes: Records, rule: FullnessRule) -> NDArray[np.int8]:
 class Total(IntEnum):
     """What the fields of `PoolArrays.totals` hold."""
 
-    PAGES = 0
+    PAGES = constants.ZS_PAGES
     """pages in use: mem_used_total / page_size"""
-    PEAK = 1
+    PEAK = constants.ZS_PEAK
     """the most pages right after a malloc: mem_used_max / page_size"""
-    COMPACTED = 2
+    COMPACTED = constants.ZS_COMPACTED
     """pages freed by compaction so far: pages_compacted"""
-    OBJECTS = 3
+    OBJECTS = constants.ZS_OBJECTS
     """objects stored"""
-    ZSPAGES = 4
+    ZSPAGES = constants.ZS_ZSPAGES
     """zspage numbers handed out so far, free ones included (internal)"""
-    CELLS = 5
+    CELLS = constants.ZS_CELLS
     """cells handed out so far (internal)"""
 
 
-# numba wants plain integers for constants.
-_PAGES: Final = int(Total.PAGES)
-_PEAK: Final = int(Total.PEAK)
-_COMPACTED: Final = int(Total.COMPACTED)
-_OBJECTS: Final = int(Total.OBJECTS)
-_ZSPAGES: Final = int(Total.ZSPAGES)
-_CELLS: Final = int(Total.CELLS)
-_ALLOCATED: Final = 0  # of class_stats
-_USED: Final = 1
-_QUARTERS: Final = int(FullnessRule.QUARTERS)
-
-_ZSPAGE: Final = np.dtype(
+ZSPAGE: Final = np.dtype(
     [
         ("next", "i4"),  # in its fullness list, or in the list of free numbers
         ("prev", "i4"),
@@ -299,7 +287,7 @@ class PoolArrays(NamedTuple):
     objects: Ints
     """[slots] where each object is: zspage << 16 | place in it; 0 when it is not stored"""
     zspages: Records
-    """[zspages] records, see _ZSPAGE"""
+    """[zspages] records, see ZSPAGE"""
     cells: NDArray[np.int32]
     """for each place of each zspage: the object there; or, free, -1 - the zspage's `freeobj` when it was freed"""
     lists: NDArray[np.int32]
@@ -327,7 +315,7 @@ def new_pool(slots: int, geo: Geometry) -> PoolArrays:
     cells = (slots + 1) * int((1 << buckets).sum())
     return PoolArrays(
         objects=lazy_zeros(slots, np.int64),
-        zspages=lazy_zeros(zspages, _ZSPAGE),
+        zspages=lazy_zeros(zspages, ZSPAGE),
         cells=lazy_zeros(cells, np.int32),
         lists=np.zeros((len(classes), _GROUPS), np.int32),
         class_stats=np.zeros((len(classes), 2), np.int64),
@@ -341,332 +329,313 @@ def copy_pool(pool: PoolArrays, geo: Geometry) -> PoolArrays:
     copy = new_pool(len(pool.objects), geo)
     stored = np.flatnonzero(pool.objects)
     copy.objects[stored] = pool.objects[stored]
-    for name, used in (("zspages", 1 + int(pool.totals[_ZSPAGES])), ("cells", int(pool.totals[_CELLS]))):
+    for name, used in (("zspages", 1 + int(pool.totals[Total.ZSPAGES])), ("cells", int(pool.totals[Total.CELLS]))):
         getattr(copy, name)[:used] = getattr(pool, name)[:used]
     for name in ("lists", "class_stats", "free_zspages", "totals"):
         getattr(copy, name)[:] = getattr(pool, name)
     return copy
 
 
-# --------------------------------------------------------------------------------------------- zspages and their lists
+# ----------------------------------------------------------------------------------------------------------- allocator
 
 
-@njit
-def _alloc_zspage(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int:
-    """alloc_zspage: an empty zspage, in no list yet. A free number keeps its block of cells for the next one."""
-    bucket = geo.classes[size_class]["bucket"]
-    zspage = pool.free_zspages[bucket]
-    if zspage:
-        pool.free_zspages[bucket] = pool.zspages[zspage]["next"]
-    else:
-        pool.totals[_ZSPAGES] += 1
-        zspage = pool.totals[_ZSPAGES]
-        pool.zspages[zspage]["cells"] = pool.totals[_CELLS]
-        pool.zspages[zspage]["bucket"] = bucket
-        pool.totals[_CELLS] += 1 << bucket
-    z = pool.zspages[zspage]
-    z["inuse"] = 0
-    z["freeobj"] = 0
-    z["carved"] = 0
-    z["size_class"] = size_class
-    pool.totals[_PAGES] += geo.classes[size_class]["pages_per_zspage"]
-    pool.class_stats[size_class, _ALLOCATED] += geo.classes[size_class]["objs_per_zspage"]
-    return int(zspage)
+class Allocator:
+    """The compiled functions on one pool: it shares the pool's arrays, and those of its geometry.
 
-
-@njit
-def _free_zspage(pool: PoolArrays, geo: GeometryArrays, zspage: int) -> int:
-    """free_zspage, of one that is in no list; returns its pages."""
-    z = pool.zspages[zspage]
-    size_class = z["size_class"]
-    z["next"] = pool.free_zspages[z["bucket"]]
-    pool.free_zspages[z["bucket"]] = zspage
-    pages = int(geo.classes[size_class]["pages_per_zspage"])
-    pool.totals[_PAGES] -= pages
-    pool.class_stats[size_class, _ALLOCATED] -= geo.classes[size_class]["objs_per_zspage"]
-    return pages
-
-
-@njit
-def _insert_zspage(pool: PoolArrays, geo: GeometryArrays, zspage: int) -> int:
-    """insert_zspage, into the group that its objects in use call for; returns the group.
-
-    Empty and full zspages are in no list: nothing ever looks for one.
+    An error is a negative errno, and leaves the pool as it was.
     """
-    z = pool.zspages[zspage]
-    size_class = z["size_class"]
-    group = int(geo.fullness[geo.classes[size_class]["fullness"] + z["inuse"]])
-    z["fullness"] = group
-    if group in (0, geo.full):
-        return group
-    head = pool.lists[size_class, group]
-    if head and geo.rule == _QUARTERS and z["inuse"] < pool.zspages[head]["inuse"]:
-        z["prev"] = head
-        z["next"] = pool.zspages[head]["next"]
-        pool.zspages[head]["next"] = zspage
-    else:
-        z["prev"] = 0
-        z["next"] = head
-        pool.lists[size_class, group] = zspage
-    if z["next"]:
-        pool.zspages[z["next"]]["prev"] = zspage
-    return group
 
+    def __init__(self, pool: PoolArrays, geo: GeometryArrays) -> None:
+        self.objects, self.zspages, self.cells = pool.objects, zspages_of(pool.zspages), pool.cells
+        self.lists, self.class_stats, self.free_zspages = pool.lists, pool.class_stats, pool.free_zspages
+        self.totals = pool.totals
+        self.size_class, self.classes, self.fullness = geo.size_class, size_classes_of(geo.classes), geo.fullness
+        self.rule, self.full = geo.rule, geo.full
 
-@njit
-def _remove_zspage(pool: PoolArrays, geo: GeometryArrays, zspage: int) -> None:
-    """remove_zspage, from the group it is in."""
-    z = pool.zspages[zspage]
-    if z["fullness"] == geo.full:
-        return
-    if z["next"]:
-        pool.zspages[z["next"]]["prev"] = z["prev"]
-    if z["prev"]:
-        pool.zspages[z["prev"]]["next"] = z["next"]
-    else:
-        pool.lists[z["size_class"], z["fullness"]] = z["next"]
+    def pages(self) -> cython.longlong:
+        """Pages in use: mem_used_total / page_size."""
+        pages: cython.longlong = self.totals[constants.ZS_PAGES]
+        return pages
 
+    # -- zspages and their lists
 
-@njit
-def _fix_fullness_group(pool: PoolArrays, geo: GeometryArrays, zspage: int) -> int:
-    """fix_fullness_group: after a change in its objects in use; returns the group it is now in."""
-    z = pool.zspages[zspage]
-    group = int(geo.fullness[geo.classes[z["size_class"]]["fullness"] + z["inuse"]])
-    if group == z["fullness"]:
-        return group
-    _remove_zspage(pool, geo, zspage)
-    return _insert_zspage(pool, geo, zspage)
-
-
-@njit
-def _fullest(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int:
-    """find_get_zspage, isolate_dst_zspage: the first zspage of the fullest group but the full ones; 0 for none."""
-    for group in range(geo.full - 1, 0, -1):
-        zspage = int(pool.lists[size_class, group])
+    def _alloc_zspage(self, size_class: cython.longlong) -> cython.longlong:
+        """alloc_zspage: an empty zspage, in no list yet. A free number keeps its block of cells for the next one."""
+        bucket: cython.longlong = self.classes[size_class].bucket
+        zspage: cython.longlong = self.free_zspages[bucket]
         if zspage:
-            return zspage
-    return 0
-
-
-@njit
-def _emptiest(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int:
-    """isolate_src_zspage: the first zspage of the emptiest group; 0 for none."""
-    for group in range(1, geo.full):
-        zspage = int(pool.lists[size_class, group])
-        if zspage:
-            return zspage
-    return 0
-
-
-# ------------------------------------------------------------------------------------------------------------- objects
-
-
-@njit
-def _obj_malloc(pool: PoolArrays, zspage: int, obj: int) -> None:
-    """obj_malloc: the place of `zspage` that was freed last, else the lowest one never used, is now `obj`'s."""
-    z = pool.zspages[zspage]
-    if z["freeobj"]:
-        place = int(z["freeobj"]) - 1
-        z["freeobj"] = -1 - pool.cells[z["cells"] + place]
-    else:
-        place = int(z["carved"])
-        z["carved"] = place + 1
-    pool.cells[z["cells"] + place] = obj
-    z["inuse"] += 1
-    pool.objects[obj] = zspage << _INDEX_BITS | place
-
-
-@njit
-def _obj_free(pool: PoolArrays, zspage: int, place: int) -> None:
-    """obj_free: the place of `zspage` is free, and will be used next."""
-    z = pool.zspages[zspage]
-    pool.cells[z["cells"] + place] = -1 - int(z["freeobj"])
-    z["freeobj"] = place + 1
-    z["inuse"] -= 1
-
-
-@njit
-def _zs_free(pool: PoolArrays, geo: GeometryArrays, location: int) -> int:
-    """zs_free of the object at `location`; returns the pages given back."""
-    zspage = location >> _INDEX_BITS
-    _obj_free(pool, zspage, location & _INDEX_MASK)
-    pool.class_stats[pool.zspages[zspage]["size_class"], _USED] -= 1
-    pool.totals[_OBJECTS] -= 1
-    if _fix_fullness_group(pool, geo, zspage) == 0:
-        return _free_zspage(pool, geo, zspage)
-    return 0
-
-
-@njit
-def malloc(pool: PoolArrays, geo: GeometryArrays, obj: int, size: int) -> int:
-    """Store `obj` in `size` bytes, handle not included; returns its zspage's number, or -EINVAL.
-
-    Mirrors zs_malloc as zram calls it (__zram_bvec_write in 6.1, zram_write_page in 6.12 and 7.3): the new object is
-    allocated first, and only then is the one that the slot held, if any, freed. `size` is the compressed size; whether
-    a huge one comes as it is or as a whole page makes no difference, the class is the same. -EINVAL, with nothing
-    changed, when `obj` is no slot or `size` not 1 to the page size.
-    """
-    if not 0 <= obj < len(pool.objects) or not 0 < size < len(geo.size_class):
-        return _EINVAL
-    old = int(pool.objects[obj])
-    size_class = int(geo.size_class[size])
-    zspage = _fullest(pool, geo, size_class)
-    if zspage:
-        _obj_malloc(pool, zspage, obj)
-        _fix_fullness_group(pool, geo, zspage)
-    else:
-        zspage = _alloc_zspage(pool, geo, size_class)
-        _obj_malloc(pool, zspage, obj)
-        _insert_zspage(pool, geo, zspage)
-        pool.totals[_PEAK] = max(pool.totals[_PEAK], pool.totals[_PAGES])
-    pool.class_stats[size_class, _USED] += 1
-    pool.totals[_OBJECTS] += 1
-    if old:
-        _zs_free(pool, geo, old)
-    return zspage
-
-
-@njit
-def free(pool: PoolArrays, geo: GeometryArrays, obj: int) -> int:
-    """zs_free of `obj`, if it is stored; returns the pages that the pool gives back, or -EINVAL if `obj` is no slot."""
-    if not 0 <= obj < len(pool.objects):
-        return _EINVAL
-    location = int(pool.objects[obj])
-    if location == 0:
-        return 0
-    pool.objects[obj] = 0
-    return _zs_free(pool, geo, location)
-
-
-# ---------------------------------------------------------------------------------------------------------- compaction
-
-
-@njit
-def can_compact(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int:
-    """zs_can_compact: the pages that compaction could free in a class: the zspages that its free places would fill."""
-    c = geo.classes[size_class]
-    unused = pool.class_stats[size_class, _ALLOCATED] - pool.class_stats[size_class, _USED]
-    return int(unused // c["objs_per_zspage"] * c["pages_per_zspage"])
-
-
-@njit
-def _migrate_zspage(pool: PoolArrays, geo: GeometryArrays, src: int, dst: int) -> None:
-    """migrate_zspage: move objects of `src`, lowest place first, until it is empty or `dst` is full."""
-    source = pool.zspages[src]
-    destination = pool.zspages[dst]
-    room = geo.classes[destination["size_class"]]["objs_per_zspage"]
-    place = 0
-    while source["inuse"] and destination["inuse"] < room:
-        obj = int(pool.cells[source["cells"] + place])
-        if obj >= 0:
-            _obj_malloc(pool, dst, obj)
-            _obj_free(pool, src, place)
-        place += 1
-
-
-@njit
-def _compact_class_quarters(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int:
-    """__zs_compact up to 6.3: take a source, empty it into one destination after the other. Returns the pages freed.
-
-    A source is taken out and put back even when there is nothing to gain, which can change its place in its list.
-    """
-    pages_freed = 0
-    while True:
-        src = _emptiest(pool, geo, size_class)
-        if src == 0:
-            return pages_freed
-        _remove_zspage(pool, geo, src)
-        if can_compact(pool, geo, size_class) == 0:
-            _insert_zspage(pool, geo, src)
-            return pages_freed
-        while pool.zspages[src]["inuse"]:
-            dst = _fullest(pool, geo, size_class)
-            if dst == 0:
-                _insert_zspage(pool, geo, src)
-                return pages_freed
-            _remove_zspage(pool, geo, dst)
-            _migrate_zspage(pool, geo, src, dst)
-            _insert_zspage(pool, geo, dst)
-        pages_freed += _free_zspage(pool, geo, src)
-
-
-@njit
-def _compact_class_tenths(pool: PoolArrays, geo: GeometryArrays, size_class: int) -> int:
-    """__zs_compact from 6.4: take a destination, fill it from one source after the other. Returns the pages freed."""
-    pages_freed = 0
-    dst = 0
-    while can_compact(pool, geo, size_class):
-        if dst == 0:
-            dst = _fullest(pool, geo, size_class)
-            if dst == 0:
-                return pages_freed
-            _remove_zspage(pool, geo, dst)
-        src = _emptiest(pool, geo, size_class)
-        if src == 0:
-            break
-        _remove_zspage(pool, geo, src)
-        _migrate_zspage(pool, geo, src, dst)
-        if _insert_zspage(pool, geo, src) == 0:
-            pages_freed += _free_zspage(pool, geo, src)
-        if pool.zspages[dst]["inuse"] == geo.classes[size_class]["objs_per_zspage"]:
-            _insert_zspage(pool, geo, dst)
-            dst = 0
-    if dst:
-        _insert_zspage(pool, geo, dst)
-    return pages_freed
-
-
-@njit
-def compact(pool: PoolArrays, geo: GeometryArrays) -> int:
-    """zs_compact: pack the objects of each class into fewer zspages; returns the pages freed.
-
-    What writing to zram's `compact` attribute does, and the pool's shrinker. Afterwards no class has as many free
-    places as a zspage. O(classes + objects moved).
-    """
-    pages_freed = 0
-    for size_class in range(len(geo.classes) - 1, -1, -1):
-        if geo.classes[size_class]["index"] != size_class:
-            continue
-        if geo.rule == _QUARTERS:
-            pages_freed += _compact_class_quarters(pool, geo, size_class)
+            self.free_zspages[bucket] = self.zspages[zspage].next
         else:
-            pages_freed += _compact_class_tenths(pool, geo, size_class)
-    pool.totals[_COMPACTED] += pages_freed
-    return pages_freed
+            self.totals[constants.ZS_ZSPAGES] += 1
+            zspage = self.totals[constants.ZS_ZSPAGES]
+            self.zspages[zspage].cells = self.totals[constants.ZS_CELLS]
+            self.zspages[zspage].bucket = bucket
+            self.totals[constants.ZS_CELLS] += 1 << bucket
+        self.zspages[zspage].inuse = 0
+        self.zspages[zspage].freeobj = 0
+        self.zspages[zspage].carved = 0
+        self.zspages[zspage].size_class = size_class
+        self.totals[constants.ZS_PAGES] += self.classes[size_class].pages_per_zspage
+        self.class_stats[size_class, constants.CLASS_ALLOCATED] += self.classes[size_class].objs_per_zspage
+        return zspage
+
+    def _free_zspage(self, zspage: cython.longlong) -> cython.longlong:
+        """free_zspage, of one that is in no list; returns its pages."""
+        size_class: cython.longlong = self.zspages[zspage].size_class
+        self.zspages[zspage].next = self.free_zspages[self.zspages[zspage].bucket]
+        self.free_zspages[self.zspages[zspage].bucket] = zspage
+        pages: cython.longlong = self.classes[size_class].pages_per_zspage
+        self.totals[constants.ZS_PAGES] -= pages
+        self.class_stats[size_class, constants.CLASS_ALLOCATED] -= self.classes[size_class].objs_per_zspage
+        return pages
+
+    def _insert_zspage(self, zspage: cython.longlong) -> cython.longlong:
+        """insert_zspage, into the group that its objects in use call for; returns the group.
+
+        Empty and full zspages are in no list: nothing ever looks for one.
+        """
+        size_class: cython.longlong = self.zspages[zspage].size_class
+        group: cython.longlong = self.fullness[self.classes[size_class].fullness + self.zspages[zspage].inuse]
+        self.zspages[zspage].fullness = group
+        if group in (0, self.full):
+            return group
+        head: cython.longlong = self.lists[size_class, group]
+        if head and self.rule == constants.ZS_QUARTERS and self.zspages[zspage].inuse < self.zspages[head].inuse:
+            self.zspages[zspage].prev = head
+            self.zspages[zspage].next = self.zspages[head].next
+            self.zspages[head].next = zspage
+        else:
+            self.zspages[zspage].prev = 0
+            self.zspages[zspage].next = head
+            self.lists[size_class, group] = zspage
+        if self.zspages[zspage].next:
+            self.zspages[self.zspages[zspage].next].prev = zspage
+        return group
+
+    def _remove_zspage(self, zspage: cython.longlong) -> None:
+        """remove_zspage, from the group it is in."""
+        if self.zspages[zspage].fullness == self.full:
+            return
+        if self.zspages[zspage].next:
+            self.zspages[self.zspages[zspage].next].prev = self.zspages[zspage].prev
+        if self.zspages[zspage].prev:
+            self.zspages[self.zspages[zspage].prev].next = self.zspages[zspage].next
+        else:
+            self.lists[self.zspages[zspage].size_class, self.zspages[zspage].fullness] = self.zspages[zspage].next
+
+    def _fix_fullness_group(self, zspage: cython.longlong) -> cython.longlong:
+        """fix_fullness_group: after a change in its objects in use; returns the group it is now in."""
+        size_class: cython.longlong = self.zspages[zspage].size_class
+        group: cython.longlong = self.fullness[self.classes[size_class].fullness + self.zspages[zspage].inuse]
+        if group == self.zspages[zspage].fullness:
+            return group
+        self._remove_zspage(zspage)
+        return self._insert_zspage(zspage)
+
+    def _fullest(self, size_class: cython.longlong) -> cython.longlong:
+        """find_get_zspage, isolate_dst_zspage: the first zspage of the fullest group but the full ones; 0 for none."""
+        group: cython.longlong
+        for group in range(self.full - 1, 0, -1):
+            zspage: cython.longlong = self.lists[size_class, group]
+            if zspage:
+                return zspage
+        return 0
+
+    def _emptiest(self, size_class: cython.longlong) -> cython.longlong:
+        """isolate_src_zspage: the first zspage of the emptiest group; 0 for none."""
+        group: cython.longlong
+        for group in range(1, self.full):
+            zspage: cython.longlong = self.lists[size_class, group]
+            if zspage:
+                return zspage
+        return 0
+
+    def _obj_malloc(self, zspage: cython.longlong, obj: cython.longlong) -> None:
+        """obj_malloc: the place of `zspage` that was freed last, else the lowest one never used, is now `obj`'s."""
+        if self.zspages[zspage].freeobj:
+            place: cython.longlong = self.zspages[zspage].freeobj - 1
+            self.zspages[zspage].freeobj = -1 - self.cells[self.zspages[zspage].cells + place]
+        else:
+            place = self.zspages[zspage].carved
+            self.zspages[zspage].carved = place + 1
+        self.cells[self.zspages[zspage].cells + place] = obj
+        self.zspages[zspage].inuse += 1
+        self.objects[obj] = zspage << constants.INDEX_BITS | place
+
+    def _obj_free(self, zspage: cython.longlong, place: cython.longlong) -> None:
+        """obj_free: the place of `zspage` is free, and will be used next."""
+        self.cells[self.zspages[zspage].cells + place] = -1 - self.zspages[zspage].freeobj
+        self.zspages[zspage].freeobj = place + 1
+        self.zspages[zspage].inuse -= 1
+
+    def _zs_free(self, location: cython.longlong) -> cython.longlong:
+        """zs_free of the object at `location`; returns the pages given back."""
+        zspage: cython.longlong = location >> constants.INDEX_BITS
+        self._obj_free(zspage, location & constants.INDEX_MASK)
+        self.class_stats[self.zspages[zspage].size_class, constants.CLASS_USED] -= 1
+        self.totals[constants.ZS_OBJECTS] -= 1
+        if self._fix_fullness_group(zspage) == 0:
+            return self._free_zspage(zspage)
+        return 0
+
+    def malloc(self, obj: cython.longlong, size: cython.longlong) -> cython.longlong:
+        """Store `obj` in `size` bytes, handle not included; returns its zspage's number, or -EINVAL.
+
+        Mirrors zs_malloc as zram calls it (__zram_bvec_write in 6.1, zram_write_page in 6.12 and 7.3): the new object
+        is allocated first, and only then is the one that the slot held, if any, freed. `size` is the compressed size;
+        whether a huge one comes as it is or as a whole page makes no difference, the class is the same. -EINVAL, with
+        nothing changed, when `obj` is no slot or `size` not 1 to the page size.
+        """
+        if not 0 <= obj < self.objects.shape[0] or not 0 < size < self.size_class.shape[0]:
+            return -constants.EINVAL
+        old: cython.longlong = self.objects[obj]
+        size_class: cython.longlong = self.size_class[size]
+        zspage: cython.longlong = self._fullest(size_class)
+        if zspage:
+            self._obj_malloc(zspage, obj)
+            self._fix_fullness_group(zspage)
+        else:
+            zspage = self._alloc_zspage(size_class)
+            self._obj_malloc(zspage, obj)
+            self._insert_zspage(zspage)
+            self.totals[constants.ZS_PEAK] = max(self.totals[constants.ZS_PEAK], self.totals[constants.ZS_PAGES])
+        self.class_stats[size_class, constants.CLASS_USED] += 1
+        self.totals[constants.ZS_OBJECTS] += 1
+        if old:
+            self._zs_free(old)
+        return zspage
+
+    def free(self, obj: cython.longlong) -> cython.longlong:
+        """zs_free of `obj`, if it is stored; returns the pages given back, or -EINVAL if `obj` is no slot."""
+        if not 0 <= obj < self.objects.shape[0]:
+            return -constants.EINVAL
+        location: cython.longlong = self.objects[obj]
+        if location == 0:
+            return 0
+        self.objects[obj] = 0
+        return self._zs_free(location)
+
+    def can_compact(self, size_class: cython.longlong) -> cython.longlong:
+        """zs_can_compact: the pages that compaction could free in a class: zspages that its free places would fill."""
+        unused: cython.longlong = self.class_stats[size_class, constants.CLASS_ALLOCATED]
+        unused -= self.class_stats[size_class, constants.CLASS_USED]
+        return unused // self.classes[size_class].objs_per_zspage * self.classes[size_class].pages_per_zspage
+
+    def _migrate_zspage(self, src: cython.longlong, dst: cython.longlong) -> None:
+        """migrate_zspage: move objects of `src`, lowest place first, until it is empty or `dst` is full."""
+        room: cython.longlong = self.classes[self.zspages[dst].size_class].objs_per_zspage
+        place: cython.longlong = 0
+        while self.zspages[src].inuse and self.zspages[dst].inuse < room:
+            obj: cython.longlong = self.cells[self.zspages[src].cells + place]
+            if obj >= 0:
+                self._obj_malloc(dst, obj)
+                self._obj_free(src, place)
+            place += 1
+
+    def _compact_class_quarters(self, size_class: cython.longlong) -> cython.longlong:
+        """__zs_compact up to 6.3: take a source, empty it into one destination after the other; the pages freed.
+
+        A source is taken out and put back even when there is nothing to gain, which can change its place in its list.
+        """
+        pages_freed: cython.longlong = 0
+        while True:
+            src: cython.longlong = self._emptiest(size_class)
+            if src == 0:
+                return pages_freed
+            self._remove_zspage(src)
+            if self.can_compact(size_class) == 0:
+                self._insert_zspage(src)
+                return pages_freed
+            while self.zspages[src].inuse:
+                dst: cython.longlong = self._fullest(size_class)
+                if dst == 0:
+                    self._insert_zspage(src)
+                    return pages_freed
+                self._remove_zspage(dst)
+                self._migrate_zspage(src, dst)
+                self._insert_zspage(dst)
+            pages_freed += self._free_zspage(src)
+
+    def _compact_class_tenths(self, size_class: cython.longlong) -> cython.longlong:
+        """__zs_compact from 6.4: take a destination, fill it from one source after the other; the pages freed."""
+        pages_freed: cython.longlong = 0
+        dst: cython.longlong = 0
+        while self.can_compact(size_class):
+            if dst == 0:
+                dst = self._fullest(size_class)
+                if dst == 0:
+                    return pages_freed
+                self._remove_zspage(dst)
+            src: cython.longlong = self._emptiest(size_class)
+            if src == 0:
+                break
+            self._remove_zspage(src)
+            self._migrate_zspage(src, dst)
+            if self._insert_zspage(src) == 0:
+                pages_freed += self._free_zspage(src)
+            if self.zspages[dst].inuse == self.classes[size_class].objs_per_zspage:
+                self._insert_zspage(dst)
+                dst = 0
+        if dst:
+            self._insert_zspage(dst)
+        return pages_freed
+
+    def compact(self) -> cython.longlong:
+        """zs_compact: pack the objects of each class into fewer zspages; returns the pages freed.
+
+        What writing to zram's `compact` attribute does, and the pool's shrinker. Afterwards no class has as many free
+        places as a zspage. O(classes + objects moved).
+        """
+        pages_freed: cython.longlong = 0
+        size_class: cython.longlong
+        for size_class in range(self.classes.shape[0] - 1, -1, -1):
+            if self.classes[size_class].index != size_class:
+                continue
+            if self.rule == constants.ZS_QUARTERS:
+                pages_freed += self._compact_class_quarters(size_class)
+            else:
+                pages_freed += self._compact_class_tenths(size_class)
+        self.totals[constants.ZS_COMPACTED] += pages_freed
+        return pages_freed
 
 
 # ----------------------------------------------------------------------------------------------------------- whole pool
 
 
-@njit
+def malloc(pool: PoolArrays, geo: GeometryArrays, obj: int, size: int) -> int:
+    """Allocator.malloc, once."""
+    return Allocator(pool, geo).malloc(obj, size)
+
+
+def free(pool: PoolArrays, geo: GeometryArrays, obj: int) -> int:
+    """Allocator.free, once."""
+    return Allocator(pool, geo).free(obj)
+
+
 def reset(pool: PoolArrays) -> None:
     """Empty the pool and zero its totals, as writing to zram's `reset` attribute does. O(slots)."""
-    for obj in range(len(pool.objects)):
-        if pool.objects[obj]:  # a page that was never written to stays untouched
-            pool.objects[obj] = 0
-    pool.lists[:] = 0
-    pool.class_stats[:] = 0
-    pool.free_zspages[:] = 0
-    pool.totals[:] = 0
+    pool.objects[np.flatnonzero(pool.objects)] = 0  # a page that was never written to stays untouched
+    for array in (pool.lists, pool.class_stats, pool.free_zspages, pool.totals):
+        array[:] = 0
 
 
-@njit
 def replay(pool: PoolArrays, geo: GeometryArrays, objects: Ints, sizes: Ints, pages: Ints) -> int:
     """Carry out the operations (objects[i], sizes[i]) and note in pages[i] the pages in use after each.
 
     A size is bytes to store, FREE or COMPACT. The three arrays are equally long. Returns how many were carried out: it
     stops at the first that is not valid.
     """
-    for i in range(len(objects)):
-        if sizes[i] == COMPACT:
-            result = compact(pool, geo)
-        elif sizes[i] == FREE:
-            result = free(pool, geo, objects[i])
+    allocator = Allocator(pool, geo)
+    for number, (obj, size) in enumerate(zip(objects.tolist(), sizes.tolist(), strict=True)):
+        if size == COMPACT:
+            result = allocator.compact()
+        elif size == FREE:
+            result = allocator.free(obj)
         else:
-            result = malloc(pool, geo, objects[i], sizes[i])
+            result = allocator.malloc(obj, size)
         if result < 0:
-            return i
-        pages[i] = pool.totals[_PAGES]
+            return number
+        pages[number] = allocator.pages()
     return len(objects)
 
 
@@ -695,18 +664,19 @@ class Pool:
         """`slots` as for new_pool."""
         self.geometry = geo
         self.arrays = new_pool(slots, geo)
+        self._allocator = Allocator(self.arrays, geo.arrays)
         self._sizes = np.zeros(slots, np.int64)
         self._compr_data_size = 0
 
     def malloc(self, obj: int, size: int) -> None:
         """Store a page that compresses to `size` bytes, replacing what `obj` held. ValueError if out of range."""
-        if malloc(self.arrays, self.geometry.arrays, obj, size) < 0:
+        if self._allocator.malloc(obj, size) < 0:
             raise ValueError(f"no slot {obj}, or no size of 1 to {self.geometry.page_size} bytes: {size}")
         self._account(obj, self.geometry.stored_size(size))
 
     def free(self, obj: int) -> int:
         """Free `obj`, if it is stored; returns the bytes that the pool gives back. ValueError when it is no slot."""
-        pages = free(self.arrays, self.geometry.arrays, obj)
+        pages = self._allocator.free(obj)
         if pages < 0:
             raise ValueError(f"no slot {obj}")
         self._account(obj, 0)
@@ -714,7 +684,7 @@ class Pool:
 
     def compact(self) -> int:
         """Compact; returns the bytes freed."""
-        return compact(self.arrays, self.geometry.arrays) * self.geometry.page_size
+        return self._allocator.compact() * self.geometry.page_size
 
     def _account(self, obj: int, size: int) -> None:
         self._compr_data_size += size - int(self._sizes[obj])
@@ -760,5 +730,5 @@ class Pool:
             unused=int(((room - used) * size).sum()),
             tails=self.mem_used_total - int((room * size).sum()),
             mem_used_total=self.mem_used_total,
-            freeable=sum(can_compact(self.arrays, self.geometry.arrays, c) for c in range(len(classes))) * page_size,
+            freeable=sum(self._allocator.can_compact(c) for c in range(len(classes))) * page_size,
         )

@@ -1,7 +1,7 @@
 """Work beside the caller's: tasks that run one after the other in a thread of their own.
 
-numba's loops let other threads run meanwhile. Nothing depends on how fast either thread is: a task touches nothing that
-its caller touches before wait().
+The engine's loops let other threads run meanwhile. Nothing depends on how fast either thread is: a task touches nothing
+that its caller touches before wait().
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+from swaptrace.engine.levels import Levels as Levels

@@ -1,0 +1,1 @@
+from swaptrace.engine.mapping import Places as Places

@@ -1,0 +1,1 @@
+from swaptrace.engine.records import EventRecords as EventRecords

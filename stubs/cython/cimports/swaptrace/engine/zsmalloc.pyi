@@ -1,0 +1,1 @@
+from swaptrace.engine.zsmalloc import Allocator as Allocator

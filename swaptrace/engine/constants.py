@@ -1,0 +1,123 @@
+"""Numbers that the loops compare with and count by.
+
+Cython takes them from constants.pxd, where they are C's and known when it compiles; mypy, from stubs. A test holds the
+three together, and `python -m swaptrace.engine.constants` writes the other two anew.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from swaptrace.areas import MAX_TYPES
+from swaptrace.engine.counters import Count, Total
+from swaptrace.engine.policies import (
+    ALL_POOLS,
+    HELD,
+    IN_USE,
+    LOADED,
+    MISSED,
+    POLICIES,
+    POOL,
+    UNSIZED,
+    WAS_HUGE,
+    WAS_SAME,
+)
+from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
+
+__all__ = ["BINS", "CONSTANTS", "HEADER", "MAP_ROWS", "NOBODY", "NO_AREA"]
+
+NO_AREA = -1
+NOBODY = 255  # owner of pages that belong to no slot: a filesystem's, for instance
+HEADER = 254  # owner of the page that mkswap wrote
+BINS = 1024  # time bins of a series; when they are used up, they are folded into half as many
+MAP_ROWS = 256  # of the slot map
+
+_WORD = 30  # bits of an integral's lower word
+
+#: By the names that the loops have for them.
+CONSTANTS: dict[str, int] = {
+    **{kind.name: int(kind) for kind in EventKind},
+    **{f"FLAG_{flag.name}": int(flag) for flag in EventFlag},
+    **{f"REASON_{reason.name}": int(reason) for reason in FreeReason},
+    **{f"COUNT_{count.name}": int(count) for count in Count},
+    **{f"TOTAL_{total.name}": int(total) for total in Total},
+    **{f"HELD_{name.upper()}": policy.bit for name, policy in POLICIES.items()},
+    **{f"POOL_{name.upper()}": mask for name, mask in POOL.items()},
+    "HELD": HELD,
+    "ALL_POOLS": ALL_POOLS,
+    "IN_USE": IN_USE,
+    "LOADED": LOADED,
+    "UNSIZED": UNSIZED,
+    "WAS_SAME": WAS_SAME,
+    "WAS_HUGE": WAS_HUGE,
+    "MISSED": MISSED,
+    "REASONS": len(FreeReason),
+    "REASON_SHIFT": REASON_SHIFT,
+    "MAX_TYPES": MAX_TYPES,
+    "NO_AREA": NO_AREA,
+    "HEADER": HEADER,
+    "NOBODY": NOBODY,
+    "BINS": BINS,
+    "MAP_ROWS": MAP_ROWS,
+    # of clocks: ns of the first bin; ns between two settlements (a moment has room in 64 bits if no more than 32 GiB
+    # change meanwhile); of integrals
+    "FIRST_WIDTH": 1000,
+    "LONGEST": 1 << 28,
+    "WORD_BITS": _WORD,
+    "WORD_MASK": (1 << _WORD) - 1,
+    # phases of a slot's life
+    "PHASE_UNKNOWN": 0,
+    "PHASE_USED": 1,
+    "PHASE_USED_BEFORE": 2,
+    "PHASE_FREE": 3,
+    # columns of what pages add up to, by class; by quantity, the last two are peaks instead
+    "SLOTS": 0,
+    "BYTES": 1,
+    "MOMENT": 2,
+    "PEAK_SLOTS": 2,
+    "PEAK_BYTES": 3,
+    # of zsmalloc: its totals, the rules of fullness, and columns of a class' statistics
+    "ZS_PAGES": 0,
+    "ZS_PEAK": 1,
+    "ZS_COMPACTED": 2,
+    "ZS_OBJECTS": 3,
+    "ZS_ZSPAGES": 4,
+    "ZS_CELLS": 5,
+    "ZS_QUARTERS": 0,
+    "ZS_TENTHS": 1,
+    "CLASS_ALLOCATED": 0,
+    "CLASS_USED": 1,
+    # an object's location is the place in its zspage, with the zspage's number above
+    "INDEX_BITS": 16,
+    "INDEX_MASK": (1 << 16) - 1,
+    "EINVAL": errno.EINVAL,
+}
+
+
+def __getattr__(name: str) -> int:
+    """A number by its name, for loops that run as plain Python."""
+    try:
+        return CONSTANTS[name]
+    except KeyError:
+        raise AttributeError(name) from None
+
+
+def as_pxd() -> str:
+    """What constants.pxd has to say of them."""
+    lines = ["# swaptrace.engine.constants, for the C compiler.", "", "cdef enum:"]
+    return "\n".join([*lines, *(f"    {name} = {value}" for name, value in CONSTANTS.items()), ""])
+
+
+def as_stub() -> str:
+    """What mypy has to know of them."""
+    return "\n".join(
+        ['"""swaptrace/engine/constants.pxd, for mypy."""', "", *(f"{name}: int" for name in CONSTANTS), ""]
+    )
+
+
+if __name__ == "__main__":
+    package = Path(__file__).parent
+    package.joinpath("constants.pxd").write_text(as_pxd())
+    stubs = package.parents[1] / "stubs/cython/cimports/swaptrace/engine"
+    stubs.joinpath("constants.pyi").write_text(as_stub())

@@ -1,0 +1,49 @@
+"""Figures over time, as the engine gives them: plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Integral", "Series", "SlotMap"]
+
+
+@dataclass(frozen=True)
+class Integral:
+    """A quantity in bytes over the recording: at its end, at its peak, time-weighted mean, and byte-seconds."""
+
+    end: int
+    peak: int
+    mean: float
+    byte_seconds: float
+
+
+@dataclass(frozen=True)
+class Series:
+    """Values at the end of each time bin, at most 1024 of them, however long the recording.
+
+    time: ends of the bins, ns since the recording began, shape (bins,). slots and bytes: int64, shape (bins,), by
+    name: `live`, and the policies' names for what is stale under each. pool_bytes: what the whole pool takes under each
+    policy; empty where the pool is not modelled.
+    """
+
+    time: NDArray[np.int64]
+    slots: dict[str, NDArray[np.int64]]
+    bytes: dict[str, NDArray[np.int64]]
+    pool_bytes: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SlotMap:
+    """The swap area over time, under the policy `none`.
+
+    live and stale: int32, shape (bins, rows): slots in that state, at the end of the time bin (the bins of Series),
+    among the `slots_per_row` slots of that row. A slot that is neither is empty.
+    """
+
+    live: NDArray[np.int32]
+    stale: NDArray[np.int32]
+    slots_per_row: int
+    slots: int

@@ -1,0 +1,7 @@
+cimport cython
+
+from swaptrace.engine.arrays cimport Events
+
+@cython.final
+cdef class EventRecords:
+    cdef Events records
