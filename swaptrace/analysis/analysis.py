@@ -128,10 +128,10 @@ class _StoreModel:
     def _slot_free(self, notification: Notification) -> None:
         self._told[notification.area.swap_type] = True
 
-    def advance(self, events: EventRecords, rows: NDArray[np.uint32], slots: int) -> None:
-        """Take in those rows of a batch that are about this store. slots: in all the batch's runs together."""
-        self.lifetimes.advance(events, rows, self._places)
-        self.replay.advance(events, rows, self._told, self._places, slots)
+    def advance(self, events: EventRecords, slots: int) -> None:
+        """Take in those events of a batch that are about this store. slots: in all the batch's runs together."""
+        self.lifetimes.advance(events, self._places)
+        self.replay.advance(events, self._told, self._places, slots)
 
     def copy(self) -> _StoreModel:
         """The same, as far as it is results: see Lifetimes.copy() and Replay.copy()."""
@@ -315,12 +315,12 @@ class Analysis(Sink):
         """Each event goes to the store that it is about: a store has no work with others' events."""
         models = list(self._models.values())
         parts = partition(events, self._routes(models), len(models))
-        busy = [(model, rows) for model, rows in zip(models, parts, strict=True) if len(rows)]
+        busy = [(model, part) for model, part in zip(models, parts, strict=True) if len(part)]
         for model, _ in busy:
             model.expect(found)
         self.notifiers.slot_frees(batch)
-        for model, rows in busy:
-            model.advance(events, rows, found.slots)
+        for model, part in busy:
+            model.advance(part, found.slots)
 
     def _routes(self, models: list[_StoreModel]) -> NDArray[np.int32]:
         """Which of the models an event is about, see routes(). Swapon, swapoff and new models change it."""

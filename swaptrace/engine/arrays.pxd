@@ -49,6 +49,7 @@ cdef struct Zspage:  # swaptrace.engine.zsmalloc.ZSPAGE
     unsigned int reserved
 
 ctypedef const Event[::1] Events
+ctypedef Event[::1] MutableEvents
 ctypedef Page[::1] Pages
 ctypedef Operation[::1] Operations
 ctypedef const SizeClass[::1] SizeClasses

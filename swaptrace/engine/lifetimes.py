@@ -13,7 +13,6 @@ from cython.cimports.swaptrace.engine import constants
 from cython.cimports.swaptrace.engine.arrays import (
     Event,
     Events,
-    const_uint32_1d,
     int64_1d,
     int64_2d,
     int64_3d,
@@ -88,20 +87,17 @@ class Lifetimes:
 
     # -- events
 
-    def advance(self, events: EventRecords, rows: NDArray[np.uint32], places: Places) -> None:
-        """Take in the next events, in the ring's order.
-
-        rows: uint32, increasing, those that are about this store, see survey.partition(). places: of its map.
-        """
+    def advance(self, events: EventRecords, places: Places) -> None:
+        """Take in the next events that are about this store, in the ring's order. places: of its map."""
         self._places = places
-        self._advance(events.records, rows)
+        self._advance(events.records)
 
     @cython.cfunc
-    def _advance(self, events: Events, rows: const_uint32_1d) -> None:
+    def _advance(self, events: Events) -> None:
         number: cython.Py_ssize_t
         with cython.nogil:
-            for number in range(rows.shape[0]):
-                event: Event = events[rows[number]]
+            for number in range(events.shape[0]):
+                event: Event = events[number]
                 if event.kind in (constants.FREE, constants.ALLOC):
                     self._of_area(event)
                 elif event.slot < self._phase.shape[0]:

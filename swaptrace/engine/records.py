@@ -39,7 +39,11 @@ def zspages_of(array: NDArray[np.void]) -> Zspages:
 
 
 class EventRecords:
-    """A batch's events (array of EVENT), made ready for all loops at once."""
+    """A batch's events, made ready for all loops at once. array: of EVENT, the same memory."""
 
-    def __init__(self, events: NDArray[np.void]) -> None:
-        self.records = events_of(events)
+    def __init__(self, array: NDArray[np.void]) -> None:
+        self.array = array
+        self.records = events_of(array)
+
+    def __len__(self) -> int:
+        return len(self.array)

@@ -19,7 +19,6 @@ from cython.cimports.swaptrace.engine.arrays import (
     Operations,
     Pages,
     const_uint8_1d,
-    const_uint32_1d,
     int32_1d,
     int64_1d,
     int64_2d,
@@ -174,20 +173,19 @@ class Replay:
     def advance(
         self,
         events: EventRecords,
-        rows: NDArray[np.uint32],
         told: NDArray[np.bool_],
         places: Places,
         slots: int,
     ) -> None:
-        """Take in the next events, with `slots` in all their runs together.
+        """Take in the next events that are about this store, with at most `slots` in all their runs together.
 
-        rows: uint32, increasing, those that are about this store, see survey.partition(). told: bool (256,), by swap
+        told: bool (256,), by swap
         type, whether the store was notified of the slot frees under `notify`. places: of its map.
         """
         # at most an operation for each slot of a free's run, and one for each page that a discard or a reset drops
-        self._make_room(slots + len(rows) + len(self._page))
+        self._make_room(slots + len(events) + len(self._page))
         self._places = places
-        self._advance(events.records, rows, told.view(np.uint8))
+        self._advance(events.records, told.view(np.uint8))
         self._work_pools()
 
     def _make_room(self, operations: int) -> None:
@@ -204,11 +202,11 @@ class Replay:
             self._worker.start(self._pools.advance, self._buffers[0][: self._operation_count])
 
     @cython.cfunc
-    def _advance(self, events: Events, rows: const_uint32_1d, told: const_uint8_1d) -> None:
+    def _advance(self, events: Events, told: const_uint8_1d) -> None:
         number: cython.Py_ssize_t
         with cython.nogil:
-            for number in range(rows.shape[0]):
-                event: Event = events[rows[number]]
+            for number in range(events.shape[0]):
+                event: Event = events[number]
                 if event.kind in (constants.FREE, constants.ALLOC):
                     self._of_area(event, told[event.device])
                 else:

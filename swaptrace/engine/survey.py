@@ -8,14 +8,15 @@ from typing import NamedTuple
 import cython
 import numpy as np
 from cython.cimports.swaptrace.engine import constants
-from cython.cimports.swaptrace.engine.arrays import Event, Events, const_int32_2d, int64_1d, uint32_1d
+from cython.cimports.swaptrace.engine.arrays import Event, Events, MutableEvents, const_int32_2d, int64_1d
 from cython.cimports.swaptrace.engine.records import EventRecords
 from numpy.typing import NDArray
 
 from swaptrace.engine.mapping import NO_AREA, PageMap
-from swaptrace.events import EventKind
+from swaptrace.engine.records import events_of
+from swaptrace.events import EVENT, EventKind
 
-__all__ = ["DEVICES", "NO_PART", "Survey", "partition", "routes", "rows_of", "survey"]
+__all__ = ["DEVICES", "NO_PART", "Survey", "of_store", "partition", "routes", "survey"]
 
 DEVICES = 256  # an event's `device` has 8 bits, as has its `kind`
 NO_PART = -1
@@ -95,10 +96,11 @@ def routes(by_store: dict[int, int], by_type: dict[int, int]) -> NDArray[np.int3
     return table
 
 
-def partition(events: EventRecords, table: NDArray[np.int32], parts: int) -> list[NDArray[np.uint32]]:
-    """The rows of a batch that belong to each part, increasing: `parts` arrays of uint32.
+def partition(events: EventRecords, table: NDArray[np.int32], parts: int) -> list[EventRecords]:
+    """The events of a batch that belong to each part, in their order, one after the other in memory.
 
-    table: see routes(). Two passes over the batch, however many parts there are.
+    table: see routes(). Two passes over the batch, however many parts there are: a loop that jumped from one of its own
+    events to the next would wait for each of them.
     """
     records: Events = events.records
     part_of: const_int32_2d = table
@@ -108,19 +110,23 @@ def partition(events: EventRecords, table: NDArray[np.int32], parts: int) -> lis
     with cython.nogil:
         for row in range(records.shape[0]):
             begins[part_of[records[row].kind, records[row].device] + 2] += 1
+    counts = np.asarray(begins)[2:].tolist()
+    if len(events) in counts:  # all are of one part: they are in order already
+        none = EventRecords(np.empty(0, EVENT))
+        return [events if count and count == len(events) else none for count in counts]
     ends = np.cumsum(begins).tolist()
     begins = np.array(ends, np.int64)
-    rows: uint32_1d = np.empty(records.shape[0], np.uint32)
+    sorted_events = np.empty(len(events), EVENT)
+    moved: MutableEvents = events_of(sorted_events)
     with cython.nogil:
         for row in range(records.shape[0]):
             part = part_of[records[row].kind, records[row].device] + 1
-            rows[begins[part]] = cython.cast(cython.uint, row)
+            moved[begins[part]] = records[row]
             begins[part] += 1
-    found = np.asarray(rows)
-    return [found[begin:end] for begin, end in pairwise(ends[1:])]
+    return [EventRecords(sorted_events[begin:end]) for begin, end in pairwise(ends[1:])]
 
 
-def rows_of(events: EventRecords, pages: PageMap) -> NDArray[np.uint32]:
-    """The rows of a batch that are about one store, or its areas, as its map has them now."""
+def of_store(events: EventRecords, pages: PageMap) -> EventRecords:
+    """The events of a batch that are about one store, or its areas, as its map has them now."""
     types = {swap_type: 0 for swap_type, area in enumerate(pages.type_area.tolist()) if area != NO_AREA}
     return partition(events, routes({pages.store: 0} if pages.store >= 0 else {}, types), 1)[0]

@@ -27,7 +27,7 @@ from swaptrace.analysis.results import TraceResult
 from swaptrace.engine import mapping
 from swaptrace.engine.lifetimes import Lifetimes
 from swaptrace.engine.records import EventRecords
-from swaptrace.engine.survey import rows_of
+from swaptrace.engine.survey import of_store
 from swaptrace.engine.worker import ahead
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventBatch
@@ -65,7 +65,7 @@ def lifetimes_alone(path: Path) -> int:
     places = mapping.Places(pages)
     for batch in ahead(iter(reader)):
         events = EventRecords(batch.events)
-        lives.advance(events, rows_of(events, pages), places)
+        lives.advance(of_store(events, pages), places)
     return sum(one.count for one in lives.by_reason(0).values())
 
 

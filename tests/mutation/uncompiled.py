@@ -62,6 +62,9 @@ class _Records:
     def __getitem__(self, index: int) -> _Row:
         return _Row(self.array[index])
 
+    def __setitem__(self, index: int, row: _Row) -> None:
+        self.array[index] = row.__dict__[" record"]
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.void]:
         return self.array
 

@@ -28,7 +28,7 @@ def test_constants_of_the_c_compiler_are_those_of_the_enums() -> None:
     assert stubs.joinpath("constants.pyi").read_text() == as_stub()
 
 
-def test_each_row_goes_to_the_store_that_it_is_about() -> None:
+def test_each_event_goes_to_the_store_that_it_is_about() -> None:
     """By store, or by swap type, which are different numbers; some are about neither."""
     events = batch(
         [
@@ -42,11 +42,21 @@ def test_each_row_goes_to_the_store_that_it_is_about() -> None:
             Event(8, EventKind.DISCARD, 1, 7),
         ]
     ).events
-    records = EventRecords(events)
-    parts = partition(records, routes({1: 0, 3: 2}, {0: 0, 1: 1}), 4)
-    assert [rows.tolist() for rows in parts] == [[0, 2], [1, 6], [5], []]
-    assert [rows.tolist() for rows in partition(EventRecords(events[:0]), routes({}, {}), 1)] == [[]]
-    assert [rows.dtype for rows in partition(records, routes({}, {}), 1)] == [np.uint32]
+    parts = partition(EventRecords(events), routes({1: 0, 3: 2}, {0: 0, 1: 1}), 4)
+    assert [times(part) for part in parts] == [[1, 3], [2, 7], [6], []]
+    assert [times(part) for part in partition(EventRecords(events[:0]), routes({}, {}), 1)] == [[]]
+
+
+def test_a_batch_of_one_store_is_not_copied() -> None:
+    events = batch([store(1, 1, 5, 100), free(2, 1, 5)]).events
+    none, all_of_it = partition(EventRecords(events), routes({1: 1}, {1: 1}), 2)
+    assert (times(none), times(all_of_it)) == ([], [1, 2])
+    assert np.shares_memory(all_of_it.array, events)
+
+
+def times(events: EventRecords) -> list[int]:
+    time: list[int] = events.array["time"].tolist()
+    return time
 
 
 def churn(stores: int, rounds: int) -> list[Event]:

@@ -18,7 +18,7 @@ from swaptrace.engine.mapping import Places
 from swaptrace.engine.policies import Quantity
 from swaptrace.engine.records import EventRecords
 from swaptrace.engine.replay import Replay
-from swaptrace.engine.survey import DEVICES, rows_of
+from swaptrace.engine.survey import DEVICES, of_store
 from swaptrace.engine.worker import Worker
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason, empty
 from swaptrace.histogram import Histogram, Survival
@@ -53,7 +53,7 @@ def lifetimes(made: NDArray[np.void]) -> Lifetimes:
     lives = Lifetimes(SLOTS, PAGE_SIZE)
     lives.add_area(PAGES)
     events = EventRecords(made)
-    lives.advance(events, rows_of(events, PAGES), Places(PAGES))
+    lives.advance(of_store(events, PAGES), Places(PAGES))
     return lives
 
 
@@ -62,7 +62,7 @@ def replay(made: NDArray[np.void]) -> Replay:
     content.add_area(SLOTS, PAGES)
     events = EventRecords(made)
     told = np.ones(DEVICES, np.bool_)
-    content.advance(events, rows_of(events, PAGES), told, Places(PAGES), len(made))
+    content.advance(of_store(events, PAGES), told, Places(PAGES), len(made))
     content.finish(END)
     return content
 

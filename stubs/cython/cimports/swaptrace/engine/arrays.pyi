@@ -55,6 +55,7 @@ class _Records(NDArray[np.void], Generic[R]):
     def __getitem__(self, index: int) -> R: ...  # type: ignore[override]
 
 Events: TypeAlias = _Records[Event]
+MutableEvents: TypeAlias = _Records[Event]
 Pages: TypeAlias = _Records[Page]
 Operations: TypeAlias = _Records[Operation]
 SizeClasses: TypeAlias = _Records[SizeClass]
