@@ -491,7 +491,8 @@ class Replay:
         for page in range(self._page.shape[0]):
             if self._page[page].bits & constants.HELD:
                 self._operate(constants.ALL_POOLS, page, 0)
-            self._change(page, 0, 0, self._holder(page))
+            if self._page[page].bits or self._page[page].size:  # the others are not to be written to: memory
+                self._change(page, 0, 0, self._holder(page))
         self._totals[constants.TOTAL_FAILED] = 0  # as the store's own counters
         self._totals[constants.TOTAL_RESETS] += 1
 
