@@ -131,7 +131,7 @@ def unpreempted() -> Iterator[None]:
     """What is started from here, and kswapd, gives the processor up only where it asks to.
 
     One processor is not enough for that: a kernel that preempts itself may do so between an object's allocation and
-    its store, and let another process allocate one. (Seen on 7.3: the pool was 1 to 4 pages of 7,100 apart in 4 of 5
+    its store, and let another process allocate one. (Seen on 7.3: the pool was 1 to 4 pages of 7,100 apart in 3 of 4
     runs.) Tasks of SCHED_FIFO are preempted by those of a higher priority only; unless they leave none of the processor
     to all others (real-time throttling, and the fair server of 6.12 on), which was seen as well: 2 of 6 runs.
     """
