@@ -183,9 +183,10 @@ def report(trace: Path, form: str, output: Path | None, selection: Selection) ->
     except BrokenPipeError:
         raise
     except OSError as error:
+        if output is None:  # stdout: see swaptrace.cli
+            raise
         raise EnvironmentProblem(
-            f"cannot write the report: {error.strerror}: {error.filename or output or 'stdout'}",
-            "choose another place with -o",
+            f"cannot write the report: {error.strerror}: {error.filename or output}", "choose another place with -o"
         ) from None
     if page is not None:
         print(page)

@@ -24,7 +24,6 @@ from swaptrace.results import losses
 from swaptrace.results.losses import ANY, ENTRY, GONE, NONE, SIZE, STATE, Kinds, Per, Rule, either, more
 
 __all__ = [
-    "CONTENT",
     "FIGURES",
     "INTEGRAL_PARTS",
     "Better",
@@ -34,6 +33,7 @@ __all__ = [
     "bounded_figures",
     "children",
     "figure_at",
+    "inside",
     "lost_with",
     "rule_of",
     "unknown_figures",
@@ -604,10 +604,18 @@ def _places() -> dict[str, dict[str, str]]:
 _PLACES = _places()
 
 
+def inside(group: str = "") -> dict[str, Figure | None]:
+    """What is directly inside of a group, by the last parts of names; None is a group without a row of its own.
+
+    Without a group: what an area's object has.
+    """
+    return {part: _ROWS.get(name) for part, name in _PLACES.get(group, {}).items()}
+
+
 def _place(group: str, part: str) -> str:
     """The name of what is in a group under that key; empty if there is no such row."""
-    inside = _PLACES.get(group, {})
-    return inside.get(part) or next((name for key, name in inside.items() if key.isupper()), "")
+    places = _PLACES.get(group, {})
+    return places.get(part) or next((name for key, name in places.items() if key.isupper()), "")
 
 
 def children(group: str = "") -> list[Figure]:
@@ -619,10 +627,10 @@ def figure_at(name: str) -> Figure | None:
     """The row of a figure by its name in an area (`policies.none.stale_slots_end`); an integral's for its parts."""
     place = ""
     for part in name.split("."):
-        inside = _place(place, part)
-        if not inside:
+        there = _place(place, part)
+        if not there:
             break
-        place = inside
+        place = there
     return _ROWS.get(place)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from swaptrace.results.catalogue import FIGURES, INTEGRAL_PARTS, Better, Figure, Kind, Unit, children
+from swaptrace.results.catalogue import FIGURES, INTEGRAL_PARTS, Better, Figure, Kind, Unit, children, inside
 
 __all__ = ["schema", "written"]
 
@@ -94,30 +94,16 @@ def schema(version: int) -> dict[str, Any]:
 
 def _object(group: str) -> dict[str, Any]:
     """Of a group of figures; every field is there unless its keys differ, or the group may be empty."""
-    inside = children(group) or _groups(group)
-    keys = {row.name.rpartition(".")[2]: row for row in inside}
-    wild = [row for key, row in keys.items() if key.isupper()]
-    if wild:
-        return {"type": ["object", "null"], "additionalProperties": _property(wild[0])}
-    found: dict[str, Any] = {
-        "type": ["object", "null"] if group else "object",
-        "properties": {key: _property(row) for key, row in keys.items()},
-    }
-    return found if group in _OPEN else {**found, "required": list(keys)}
+    fields = {key: _object(f"{group}.{key}") if row is None else _property(row) for key, row in inside(group).items()}
+    if any(key.isupper() for key in fields):
+        (of_any_key,) = fields.values()
+        return {"type": ["object", "null"], "additionalProperties": of_any_key}
+    found: dict[str, Any] = {"type": ["object", "null"] if group else "object", "properties": fields}
+    return found if group in _OPEN else {**found, "required": list(fields)}
 
 
 #: Groups that may lack some of their fields.
 _OPEN = {"kernel", "ramzswap", "swap_header"}
-
-
-def _groups(group: str) -> list[Figure]:
-    """What stands for keys that differ, where that has no row of its own."""
-    names = {row.name[: len(group) + 1 + len(_key(row, group))] for row in FIGURES if row.name.startswith(f"{group}.")}
-    return [Figure(name, Kind.GROUP, Unit.NO, "") for name in sorted(names)]
-
-
-def _key(row: Figure, group: str) -> str:
-    return row.name[len(group) + 1 :].partition(".")[0]
 
 
 def _property(row: Figure) -> dict[str, Any]:

@@ -250,14 +250,12 @@ def test_output_that_nobody_reads(trace: Path, tmp_path: Path, arguments: list[s
 def test_output_that_has_no_room(trace: Path, tmp_path: Path, arguments: list[str]) -> None:
     """A full disk behind stdout: said in two lines, and no traceback, at the end of the process either."""
     given = [argument.format(trace=trace, folder=tmp_path / "page") for argument in arguments]
-    if given[0] == "report":
-        run(*given)  # compiles, if need be, and says so
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "swaptrace", *given]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     assert done.returncode == 3
     what, remedy = done.stderr.splitlines()
-    assert re.fullmatch(r"swaptrace: cannot write the (output|report): No space left on device(: stdout)?", what)
+    assert re.fullmatch(r"swaptrace: cannot write the output: No space left on device", what)
     assert remedy
 
 

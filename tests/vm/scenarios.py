@@ -1,4 +1,4 @@
-"""What all programs that run in a guest share: recordings, waiting, the compiled analysis, one thing after another."""
+"""What all programs that run in a guest share: recordings, waiting, one thing after another."""
 
 from __future__ import annotations
 
