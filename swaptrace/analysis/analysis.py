@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace import units
 from swaptrace.analysis.derived import (
     KERNEL_COUNTS,
     UNKNOWN_CONTENT,
@@ -36,6 +37,7 @@ from swaptrace.analysis.results import (
     TraceResult,
     WhatIf,
 )
+from swaptrace.analysis.underway import Completion, under_way
 from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
 from swaptrace.degradation import BLIND, STORED, why_not_modelled
 from swaptrace.engine import mapping, zsmalloc
@@ -193,8 +195,9 @@ class _Tally:
 class Analysis(Sink):
     """Everything that a report needs, from a stream of batches. Memory is bounded by slots, not by events.
 
-    since and until: CLOCK_MONOTONIC, ns; events before `since` change states, but are not counted. machine: another one
-    than that of the trace, for a what-if. threads: 2 follows the pools in a thread of its own, for the same result.
+    since and until: CLOCK_MONOTONIC, ns; events before `since` change states, but are not counted. A slot's free is cut
+    in two by neither: its notifications belong to the part in which it began. machine: another one than that of the
+    trace, for a what-if. threads: 2 follows the pools in a thread of its own, for the same result.
     """
 
     def __init__(
@@ -223,7 +226,9 @@ class Analysis(Sink):
         self._since, self._until = since, until
         self._part = since is not None or until is not None
         self._free_path: FreePath | None = None
-        self._over = False  # an event after `until` was seen
+        self._after_until: Completion | None = None  # an event after `until` was seen
+        self._after_since: Completion | None = None  # an event after `since` was seen, and frees are under way
+        self._held: list[EventBatch] = []  # what came after `since`, until these frees are over
         self._start = header.start.time
         self._stores = {store.id: store for store in header.start.stores}
         for area in header.start.areas:
@@ -274,15 +279,69 @@ class Analysis(Sink):
     def feed(self, batch: EventBatch) -> None:
         """Take in the next batch."""
         self._tasks |= batch.tasks
-        if self._until is not None:
-            whole, batch = batch, EventBatch(batch.events[:0]) if self._over else _before(batch, self._until)
-            self._over = self._over or len(batch) < len(whole)
-        if self._since is not None and (batch.events["time"] >= self._since).any():
+        if self._until is None:
+            self._feed_since(batch)
+            return
+        if self._after_until is None:
+            early = _before(batch, self._until)
+            self._feed_since(early)
+            if len(early) == len(batch):
+                return
+            self._count_from_since()
+            batch, self._after_until = _after(batch, len(early)), Completion(self._until, self._under_way())
+        if not self._after_until.over:
+            self._feed(self._after_until.split(batch)[0])
+
+    def _feed_since(self, batch: EventBatch) -> None:
+        """Take in the next batch, whose events are counted from `since` on."""
+        if self._since is not None and self._after_since is None and (batch.events["time"] >= self._since).any():
             early = _before(batch, self._since)
             self._feed(early)
-            self._measure_from(self._since)
-            batch = _after(batch, len(early))
-        self._feed(batch)
+            batch, self._after_since = _after(batch, len(early)), Completion(self._since, self._under_way())
+        if self._after_since is None:
+            self._feed(batch)
+            return
+        before, batch = self._after_since.split(batch)
+        self._feed(before)
+        self._held.append(batch)
+        self._tally.last = max(self._tally.last, int(batch.events["time"].max(initial=0)))
+        if self._after_since.over:
+            self._count_from_since()
+
+    def _count_from_since(self) -> None:
+        """All that began before `since` is over, or as good as over."""
+        if self._after_since is None:
+            return
+        assert self._since is not None
+        self._measure_from(self._since)
+        held, self._held, self._after_since = self._held, [], None
+        for batch in held:
+            self._feed(batch)
+
+    def _under_way(self) -> dict[int, NDArray[np.int64]]:
+        """By store: the entries of slots whose free is under way now."""
+        found: dict[int, list[NDArray[np.int64]]] = {}
+        for model, number in self._where:
+            if model.store is not None:
+                index, _, missed = model.replay.leaks(number)
+                waits = self._may_be_under_way(model, number, index, missed)
+                found.setdefault(model.store.id, []).append(index[waits])
+        return {store: np.concatenate(index) for store, index in found.items()}
+
+    def _may_be_under_way(
+        self, model: _StoreModel, number: int, index: NDArray[np.int64], missed: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Of leaked entries: whether their slots' free may not be over. bool, one each."""
+        area, notified = model.areas[number], model.lifetimes.count(number, Count.NOTIFY_FREE) > 0
+        told = notified or is_notified(area, model.store, 0, 0)  # else the kernel tells this store of nothing
+        if not told or number not in model.swap_types.values() or missed.all():
+            return np.zeros(len(index), np.bool_)
+        pages, cluster = mapping.owned(model.map, number), self.header.cluster_slots
+        freed, clusters = model.lifetimes.free_since(pages), model.map.slot[pages] // cluster
+        latest = np.zeros(area.slots // cluster + 1, np.int64)
+        np.maximum.at(latest, clusters, freed)
+        of_leaks = latest[model.map.slot[index] // cluster]
+        return under_way(model.lifetimes.free_since(index), of_leaks, missed, notified=notified)
 
     def _measure_from(self, time: int) -> None:
         for model in self._models.values():
@@ -382,6 +441,7 @@ class Analysis(Sink):
         Of a recording that goes on, too: further batches may follow, and further results, which are what they would be
         without this one. damage: why the trace could not be read to its end, a sentence; None if it was.
         """
+        self._count_from_since()
         self._moment = self._copy()
         return self._moment._result(trailer, path, damage)
 
@@ -399,7 +459,7 @@ class Analysis(Sink):
         """As finish(), once."""
         end = self.recorded_until(trailer)
         if self._until is not None:
-            end = self._until if self._over else min(end, self._until)
+            end = self._until if self._after_until else min(end, self._until)
         if self._since is not None:  # nothing has happened since then
             end = max(end, self._since)
             self._measure_from(self._since)
@@ -412,7 +472,9 @@ class Analysis(Sink):
         for model in self._models.values():
             if doubts[id(model)].compacted:
                 model.replay.forget_pools()
-        areas = [doubtful(self._area(model, n, end, kernel), doubts[id(model)]) for model, n in self._where]
+        # of frees that are under way then, nothing shows that their notifications will come
+        cut = trailer is None and (self._after_until is None or not self._after_until.over)
+        areas = [doubtful(self._area(model, n, end, kernel, cut), doubts[id(model)]) for model, n in self._where]
         return trace_result(
             self.header,
             trailer,
@@ -425,12 +487,14 @@ class Analysis(Sink):
             events=self._tally.events,
         )
 
-    def _area(self, model: _StoreModel, number: int, end: int, kernel: Snapshot | None) -> AreaResult:
+    def _area(self, model: _StoreModel, number: int, end: int, kernel: Snapshot | None, cut: bool) -> AreaResult:
+        """cut: the end may be in the middle of slots' frees."""
         area, lives, replay = model.areas[number], model.lifetimes, model.replay
         notifications = lives.count(number, Count.NOTIFY_FREE)
         stores, frees = lives.count(number, Count.STORES), lives.count(number, Count.FREES)
         content = self._content(model)
         why = self._not_modelled.get((area.swap_type, area.generation), "")
+        leaks, waiting = self._leaks(model, number, cut)
         failed = lives.count(number, Count.FAILED_WRITES) if model.store and not model.store.is_zswap else None
         return AreaResult(
             device=area.path,
@@ -442,7 +506,7 @@ class Analysis(Sink):
             store=model.store.name if model.store else None,
             table_bytes=model.store.table_bytes if model.store else None,
             slots=area.slots,
-            notified=is_notified(area, model.store, notifications, frees),
+            notified=is_notified(area, model.store, notifications, frees - waiting),
             stores=stores,
             loads=lives.count(number, Count.LOADS),
             frees=frees,
@@ -468,7 +532,8 @@ class Analysis(Sink):
             kernel_counts=self._kernel_counts(model, area, kernel),
             policies={name: _policy(replay, number, name) for name in POLICIES},
             recovered=_both(replay, number, Quantity.RECOVERED, "none"),
-            leaked=_both(replay, number, Quantity.LEAKED, "observed"),
+            leaked={} if waiting else _both(replay, number, Quantity.LEAKED, "observed"),
+            under_way=waiting,
             duplicate_slots_end=replay.slots(number, Quantity.DUPLICATE)[0],
             duplicate_compr_bytes=replay.integral(number, Quantity.DUPLICATE),
             pool=replay.pools.held(_POOL["observed"]) if replay.pools else None,
@@ -482,24 +547,27 @@ class Analysis(Sink):
             sizes=lives.sizes(number),
             series=replay.series(number),
             slot_map=replay.slot_map(number, area.slots),
-            leaks=self._leaks(model, number),
+            leaks=leaks,
             free_path=self._free_path,
             what_if={},
             left_censored=lives.count(number, Count.LEFT_CENSORED),
             moved=lives.count(number, Count.MOVED),
             failed_writes=failed,
             used_slots=area.used + lives.given_out(number) if allocations_told(self.header) else None,
-            not_told=dict.fromkeys(unknown_figures({STORED}), why) if why else {},
+            not_told=(dict.fromkeys(unknown_figures({STORED}), why) if why else {}) | _why_no_leaked(waiting),
             discards=area.discards,
             not_predicted=not_predicted(self.header, area),
         )
 
-    def _leaks(self, model: _StoreModel, number: int) -> list[Leak]:
+    def _leaks(self, model: _StoreModel, number: int, cut: bool) -> tuple[list[Leak], int]:
+        """(the first leaks; how many other slots may be under way, at a cut)."""
         index, sizes, missed = model.replay.leaks(number)
+        waits = self._may_be_under_way(model, number, index, missed) if cut else np.zeros(len(index), np.bool_)
+        index, sizes, missed = index[~waits], sizes[~waits], missed[~waits]
         since = model.lifetimes.free_since(index)
         places = mapping.Places(model.map)
         order = np.argsort(since, kind="stable")[:MOST_LEAKS]
-        return [
+        leaks = [
             Leak(
                 slot=places.slot_of(number, int(index[row])),
                 compr_bytes=int(sizes[row]),
@@ -508,6 +576,7 @@ class Analysis(Sink):
             )
             for row in order
         ]
+        return leaks, int(waits.sum())
 
     def _content(self, model: _StoreModel) -> Content:
         """What the store holds at the end: what the kernel said at the start, and every change since."""
@@ -552,6 +621,17 @@ def _both(replay: Replay, area: int, quantity: Quantity, policy: str) -> dict[st
     """What is stale under a policy and not under `notify`: compressed bytes of the area, pool bytes of its store."""
     pool = replay.pools.stale(_POOL[policy]) if replay.pools else None
     return {"compr_bytes": replay.integral(area, quantity), "pool_bytes": pool}
+
+
+def _why_no_leaked(waiting: int) -> dict[str, str]:
+    """Why it is not told what leaked, if the end is in the middle of the free of that many slots."""
+    if not waiting:
+        return {}
+    why = (
+        f"what was recorded ends while {units.count(waiting)} slots were being freed, whose notifications may have "
+        "come a moment later: what leaked is not known"
+    )
+    return dict.fromkeys(("leaked.compr_bytes", "leaked.pool_bytes"), why)
 
 
 def _before(batch: EventBatch, time: int) -> EventBatch:

@@ -173,7 +173,8 @@ def recovered_table(area: AreaResult, duration_s: float | None) -> Table | None:
 def _leaks_note(area: AreaResult) -> str:
     if not area.leaks:
         return ""
-    first, number = area.leaks[0], area.policies["observed"].stale_slots_end if "observed" in area.policies else 0
+    number = area.policies["observed"].stale_slots_end - area.under_way if "observed" in area.policies else 0
+    first = area.leaks[0]
     missed = sum(leak.why == "missed" for leak in area.leaks)
     return (
         f"{_plural(number, 'slots')} leaked at the end; of the first {units.count(len(area.leaks))}, "
