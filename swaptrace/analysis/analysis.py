@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace import units
+from swaptrace.analysis.absent import absent_figures, why_no_pool, why_no_store
 from swaptrace.analysis.derived import (
     KERNEL_COUNTS,
     UNKNOWN_CONTENT,
@@ -534,6 +535,7 @@ class Analysis(Sink):
             recovered=_both(replay, number, Quantity.RECOVERED, "none"),
             leaked={} if waiting else _both(replay, number, Quantity.LEAKED, "observed"),
             under_way=waiting,
+            absent=self._absent(model, area),
             duplicate_slots_end=replay.slots(number, Quantity.DUPLICATE)[0],
             duplicate_compr_bytes=replay.integral(number, Quantity.DUPLICATE),
             pool=replay.pools.held(_POOL["observed"]) if replay.pools else None,
@@ -558,6 +560,28 @@ class Analysis(Sink):
             discards=area.discards,
             not_predicted=not_predicted(self.header, area),
         )
+
+    def _absent(self, model: _StoreModel, area: SwapArea) -> dict[str, str]:
+        """The figures that an area does not have, and why."""
+        store, left_out = model.store, not_predicted(self.header, area)
+        policies = [name for name in POLICIES if name not in left_out]
+        if store is None:
+            blind = "the kernel does not tell what stores do" if self._blind else ""
+            why = self._not_modelled.get((area.swap_type, area.generation), "") or blind
+            return absent_figures(
+                policies, no_store=why_no_store(area, why if area.store is not None else ""), no_pool=""
+            )
+        if model.replay.pools is not None:
+            return {}
+        others = [other for other in self._models.values() if other.store is not None and other.store.is_zswap]
+        why = why_no_pool(
+            store,
+            known=self._machine.geometry is not None,
+            unsized=model.replay.total(Total.UNSIZED),
+            shared=store.is_zswap and len(others) > 1,
+        )
+        found = absent_figures(policies, no_store="", no_pool=why)
+        return found if self._content(model).compr_data_size is not None else found | {"compr_data_size": why}
 
     def _leaks(self, model: _StoreModel, number: int, cut: bool) -> tuple[list[Leak], int]:
         """(the first leaks; how many other slots may be under way, at a cut)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from swaptrace import units
+from swaptrace.analysis.absent import POOL_FIGURES
 from swaptrace.analysis.bounds import all_unknown
 from swaptrace.analysis.results import AreaResult
 from swaptrace.areas import Store
@@ -17,8 +18,6 @@ from swaptrace.engine.counters import Total
 from swaptrace.engine.replay import Replay
 
 __all__ = ["Doubts", "doubtful", "doubts_of"]
-
-_POOL = ("mem_used_total", "pool", "recovered.pool_bytes", "leaked.pool_bytes")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def doubtful(area: AreaResult, doubts: Doubts) -> AreaResult:
             f"the kernel compacted the pool meanwhile (it gave back {units.count(doubts.compacted)} pages), which no "
             "event tells: how large it was, and would have been, is not known"
         )
-        names = (*_POOL, *(f"policies.{name}.stale_pool_bytes" for name in area.policies))
+        names = (*POOL_FIGURES, *(f"policies.{name}.stale_pool_bytes" for name in area.policies))
         not_told |= dict.fromkeys(names, why)
     if doubts.refused:
         why = f"the kernel counted {units.count(doubts.refused)} failed writes that no event tells of"
@@ -63,4 +62,5 @@ def doubtful(area: AreaResult, doubts: Doubts) -> AreaResult:
         area = replace(area, failed_writes=None, ramzswap=driver)
         if doubts.suspects:
             unknown = all_unknown(area, f"{why}; they are among those that were stored")
-    return replace(area, not_told=area.not_told | not_told, unknown=area.unknown | unknown)
+    absent = {name: reason for name, reason in area.absent.items() if name not in not_told}
+    return replace(area, absent=absent, not_told=area.not_told | not_told, unknown=area.unknown | unknown)

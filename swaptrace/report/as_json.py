@@ -31,7 +31,11 @@ _TRACE = (
 
 def as_json(result: TraceResult) -> dict[str, Any]:
     """The whole report, ready for json.dumps(..., allow_nan=False)."""
-    not_told = unknown_figures(result.header.get("missing", ()))
+    not_told = {
+        name: f"the kernel does not tell of: {event}"
+        for event in reversed(result.header.get("missing", ()))
+        for name in unknown_figures([event])
+    }
     report = {
         "schema_version": SCHEMA_VERSION,
         "trace": {**dict.fromkeys(_TRACE), "summary": False, "areas_left_out": 0, **result.trace},
@@ -44,7 +48,7 @@ def as_json(result: TraceResult) -> dict[str, Any]:
     return plain
 
 
-def _area(area: AreaResult, not_told: frozenset[str]) -> dict[str, Any]:
+def _area(area: AreaResult, not_told: dict[str, str]) -> dict[str, Any]:
     """Every row of the catalogue, but null for what is not known exactly, as events were lost, the kernel does not tell
     or would have done otherwise; `bounds` and `unknown` say what is known, and why no more."""
     hidden = _Hidden({*area.ranges, *area.unknown, *area.not_told})
@@ -53,7 +57,9 @@ def _area(area: AreaResult, not_told: frozenset[str]) -> dict[str, Any]:
     }
     bounds = {figure: [found.low, found.high] for figure, found in area.ranges.items() if figure in hidden.found}
     unknown = {figure: why for figure, why in area.unknown.items() if figure in hidden.found and figure not in bounds}
-    return report | {"bounds": bounds, "unknown": unknown | _not_predicted(area) | area.not_told}
+    absent = {figure: why for figure, why in area.absent.items() if figure not in bounds}
+    reasons = {**absent, **unknown, **_not_predicted(area), **area.not_told, **not_told}
+    return report | {"bounds": bounds, "unknown": {name: why for name, why in reasons.items() if _is_shown(area, name)}}
 
 
 class _Hidden:
@@ -73,9 +79,14 @@ class _Hidden:
         return value
 
 
+def _is_shown(area: AreaResult, figure: str) -> bool:
+    group, _, rest = figure.partition(".")
+    return group != "policies" or not rest or area.shows(rest.partition(".")[0])
+
+
 def _not_predicted(area: AreaResult) -> dict[str, str]:
     """By figure, what is null as other slots would have been used."""
-    found = {f"policies.{name}": why for name, why in area.not_predicted.items() if area.shows(name)}
+    found = {f"policies.{name}": why for name, why in area.not_predicted.items()}
     if "none" in area.not_predicted:
         found |= {f"recovered.{what}": area.not_predicted["none"] for what in ("compr_bytes", "pool_bytes")}
     return found

@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from swaptrace import units
 from swaptrace.analysis.analysis import Analysis, Machine, machine_of
-from swaptrace.analysis.results import TraceResult
+from swaptrace.analysis.results import AreaResult, TraceResult, WhatIf
 from swaptrace.console import Console
 from swaptrace.engine import zsmalloc
 from swaptrace.engine.worker import ahead, cores
@@ -83,10 +83,16 @@ def _trace(path: Path, selection: Selection) -> TraceResult:
         other.finish(reader.trailer)
     pools = {text: other.what_if() for text, other in others.items()}
     areas = [
-        replace(area, what_if={text: found for text, each in pools.items() if (found := each[number]) is not None})
+        _with_what_ifs(area, {text: found for text, each in pools.items() if (found := each[number]) is not None})
         for number, area in enumerate(result.areas)
     ]
-    return replace(result, areas=areas)
+    return replace(result, areas=areas) if pools else result
+
+
+def _with_what_ifs(area: AreaResult, found: dict[str, WhatIf]) -> AreaResult:
+    """An area with the what-ifs that were asked for; if there are none, with the reason."""
+    why = area.not_told.get("pool") or area.absent.get("pool")
+    return replace(area, what_if=found, absent=area.absent if found or not why else area.absent | {"what_if": why})
 
 
 def _summary(path: Path, selection: Selection) -> TraceResult:
@@ -118,9 +124,9 @@ def _select(result: TraceResult, selection: Selection) -> TraceResult:
             raise UsageProblem(f"the recording does not tell what the policy {policy} does", f"it tells of: {known}")
     for text in selection.what_ifs:
         if areas and not any(text in area.what_if for area in areas):
+            reasons = {f"{area.device}: {area.absent['what_if']}": None for area in areas if "what_if" in area.absent}
             raise UsageProblem(
-                f"--what-if {text}: no swap area here has a pool that can be replayed, for that takes zram, or zswap "
-                "with zsmalloc, from its first entry on",
+                f"--what-if {text}: no swap area here has a pool that can be replayed ({'; '.join(reasons)})",
                 "leave out --what-if, or choose another area with --device",
             )
     return replace(result, areas=areas)

@@ -6,7 +6,7 @@ Adding a table is adding a function to AREA_TABLES.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 
 import pandas as pd
 
@@ -148,7 +148,10 @@ def slots_table(area: AreaResult, duration_s: float | None) -> Table | None:
 
 def compressed_table(area: AreaResult, duration_s: float | None) -> Table | None:
     """Stale compressed bytes under each policy."""
-    return _stale(area, "Stale compressed bytes, by policy", "compressed", lambda policy: policy.stale_compr_bytes)
+    table = _stale(area, "Stale compressed bytes, by policy", "compressed", lambda policy: policy.stale_compr_bytes)
+    if table is None or "pool" not in area.absent:
+        return table
+    return replace(table, note=f"What that is in pages of memory is not known: {area.absent['pool']}.")
 
 
 def pool_table(area: AreaResult, duration_s: float | None) -> Table | None:

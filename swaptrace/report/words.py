@@ -79,7 +79,8 @@ def area_line(area: AreaResult) -> str:
         told = "whether slot-free notifications reach it is not known, for events were lost"
     behind = f" ({area.zram})" if area.zram and area.zram not in area.device else ""
     line = f"{units.count(area.slots)} slots on {BACKINGS.get(area.backing, area.backing)}{behind}; {told}."
-    return f"{line} {not_predicted(area)}".rstrip()
+    no_what_if = f"--what-if tells nothing of it: {area.absent['what_if']}." if "what_if" in area.absent else ""
+    return " ".join(filter(None, (line, not_predicted(area), no_what_if)))
 
 
 def heading(trace: dict[str, Any]) -> list[tuple[str, str]]:

@@ -266,7 +266,7 @@ CONTENT = (
     _content("orig_data_size", Unit.BYTES, "uncompressed", Rule(GONE, losses.STORED, Per.PAGE)),
     _content("compr_data_size", Unit.BYTES, "compressed", either(ENTRY, Per.PAGE)),
     _content("mem_used_total", Unit.BYTES, "of the pool", None, ANY),
-    _content("bd_count", Unit.PAGES, "on zram's backing device", either(ENTRY)),
+    _content("bd_count", Unit.PAGES, "on zram's backing device; null for zswap", either(ENTRY)),
 )
 
 
@@ -277,7 +277,10 @@ def _kernel(area: AreaResult) -> dict[str, Any]:
 _MOVED = "how far that counter moved while recording"
 _OF_CONTENT = (
     Figure(
-        "kernel", Kind.GROUP, Unit.NO, "what the kernel's own counters said when the recording ended, below", _kernel,
+        "kernel", Kind.GROUP, Unit.NO,
+        "what the kernel's own counters said when the recording ended, below; null where it has no such counter, or "
+        "the recording has no end (`complete`, `--until`), or the store was gone by then",
+        _kernel,
         section=_CONTENT,
     ),
     *(Figure(f"kernel.{row.name}", row.kind, row.unit, "the same, read from the kernel") for row in CONTENT),
@@ -304,16 +307,19 @@ _RAMZSWAP = (
     Figure("ramzswap.num_reads", Kind.COUNT, Unit.PAGES, "pages read", words="pages read"),
     Figure("ramzswap.num_writes", Kind.COUNT, Unit.PAGES, "pages written (or tried to)", words="pages written"),
     Figure(
-        "ramzswap.failed_reads", Kind.COUNT, Unit.EVENTS, "how far the kernel's counter of that name moved",
+        "ramzswap.failed_reads", Kind.COUNT, Unit.EVENTS,
+        "how far the kernel's counter of that name moved; null where `kernel` has none",
         words="reads that failed",
     ),
     Figure(
         "ramzswap.failed_writes", Kind.COUNT, Unit.EVENTS,
-        "writes that the store refused, as events tell of them; where they do not, how far the kernel's counter moved",
+        "writes that the store refused, as events tell of them; where they do not, how far the kernel's counter moved; "
+        "null for zswap",
         words="writes that failed",
     ),
     Figure(
-        "ramzswap.invalid_io", Kind.COUNT, Unit.EVENTS, "how far the kernel's counter of that name moved",
+        "ramzswap.invalid_io", Kind.COUNT, Unit.EVENTS,
+        "how far the kernel's counter of that name moved; null where `kernel` has none",
         words="requests out of bounds",
     ),
     Figure(
@@ -326,11 +332,11 @@ _RAMZSWAP = (
     ),
     Figure(
         "ramzswap.good_compress_pct", Kind.RATIO, Unit.PERCENT,
-        "of the pages that were stored, those that compress to half a page or less",
+        "of the pages that were stored, those that compress to half a page or less; null if none was stored",
         words="pages at half their size or less", better=_MORE,
     ),
     Figure(
-        "ramzswap.pages_expand_pct", Kind.RATIO, Unit.PERCENT, "those that do not compress",
+        "ramzswap.pages_expand_pct", Kind.RATIO, Unit.PERCENT, "those that do not compress; or null",
         words="pages that do not compress", better=_LESS,
     ),
 )  # fmt: skip
@@ -389,7 +395,8 @@ _POLICIES = (
     ),
     _integral(
         "policies.POLICY.stale_pool_bytes",
-        "an integral: whole pages of the allocator; null where the pool is not modelled", lost_with=ANY, better=_LESS,
+        "an integral: whole pages of the allocator; where the pool is not modelled, `unknown` has the reason",
+        lost_with=ANY, better=_LESS,
     ),
 )  # fmt: skip
 
@@ -413,8 +420,8 @@ _DUPLICATE = (
 _POOL = (
     _integral(
         "pool",
-        "the whole store's pool as observed, an integral: its `end` is `mem_used_total`; null where the pool is not "
-        "modelled",
+        "the whole store's pool as observed, an integral: its `end` is `mem_used_total`; where the pool is not "
+        "modelled, `unknown` has the reason",
         of=lambda area: _bytes(area.pool), lost_with=ANY, needs=_STORES | {WRITTEN_BACK}, section=_STALE,
     ),
     Figure(
@@ -429,7 +436,9 @@ _POOL = (
     ),
     Figure(
         "what_if", Kind.GROUP, Unit.NO,
-        "by specification (`report --what-if`): the pools of a store that is built by other rules, below", _what_if,
+        "by specification (`report --what-if`): the pools of a store that is built by other rules, below; if the area "
+        "has none, `unknown` has the reason",
+        _what_if,
         lost_with=ANY, section=_STALE,
     ),
     _integral("what_if.SPECIFICATION.mem_used_total", "an integral: the whole pool, as observed"),
@@ -458,7 +467,8 @@ def _difference(name: str, sentence: str, better: Better) -> tuple[Figure, ...]:
         ),
         _integral(f"{name}.compr_bytes", "an integral", rule=losses.stale, better=better),
         _integral(
-            f"{name}.pool_bytes", "an integral; null where the pool is not modelled", lost_with=ANY, better=better
+            f"{name}.pool_bytes", "an integral; where the pool is not modelled, `unknown` has the reason",
+            lost_with=ANY, better=better,
         ),
     )  # fmt: skip
 
@@ -479,9 +489,9 @@ _QUANTILE = (
 _TIMES = {
     "count": (Kind.COUNT, Unit.NUMBER, "how many ended"),
     "p50": (Kind.QUANTILE, Unit.NS, _QUANTILE),
-    "p90": (Kind.QUANTILE, Unit.NS, "likewise"),
-    "p99": (Kind.QUANTILE, Unit.NS, "likewise"),
-    "max": (Kind.QUANTILE, Unit.NS, "the longest of those that ended"),
+    "p90": (Kind.QUANTILE, Unit.NS, "likewise, or null"),
+    "p99": (Kind.QUANTILE, Unit.NS, "likewise, or null"),
+    "max": (Kind.QUANTILE, Unit.NS, "the longest of those that ended; null if none did"),
     "total": (Kind.COUNT, Unit.NS, "all together"),
 }
 

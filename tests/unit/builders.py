@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.engine import zsmalloc
 from swaptrace.events import REASON_SHIFT, EventBatch, EventKind, FreeReason, SwapCall, empty
 from swaptrace.trace.header import Header, Trailer
 
@@ -69,6 +70,12 @@ def zram_area(
 ) -> SwapArea:
     """An area on a zram device: the whole of it, unless extents are given."""
     return SwapArea(path, swap_type, -2, slots, 0, "zram", store, extents or ((0, 0, slots),))
+
+
+def told_zsmalloc() -> dict[str, Any]:
+    """A header's `zsmalloc`, of a kernel with chains of 8 pages: with it, pools can be followed."""
+    geometry = zsmalloc.geometry(PAGE_SIZE, 8, zsmalloc.ChainRule.LEAST_WASTE, zsmalloc.FullnessRule.TENTHS)
+    return {"pages_per_zspage": geometry.arrays.classes["pages_per_zspage"].tolist(), "fullness_rule": "TENTHS"}
 
 
 CLUSTER_SLOTS = 4  # so that areas of a few slots have whole clusters

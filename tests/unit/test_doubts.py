@@ -13,12 +13,11 @@ from rich.console import Console
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.areas import Snapshot, Store
 from swaptrace.degradation import RECOMPRESSION
-from swaptrace.engine import zsmalloc
 from swaptrace.events import EventFlag, EventKind
 from swaptrace.report.as_json import as_json
 from swaptrace.report.text import print_text
 from swaptrace.trace.header import Header, Trailer, from_json, to_json
-from tests.unit.builders import START, Event, batch, free, header, store, swap_call, zram_area
+from tests.unit.builders import START, Event, batch, free, header, store, swap_call, told_zsmalloc, zram_area
 
 BEFORE = {"pages_stored": 0, "compr_data_size": 0, "failed_writes": 5, "pages_compacted": 7}
 ZRAM = Store(0, "zram0", 64, counters=BEFORE)
@@ -46,7 +45,7 @@ def reported(events: list[Event], failed: int, compacted: int = 0, **how: Any) -
 
 
 def test_failed_writes_are_no_pages() -> None:
-    area, text = reported(REFUSED, 9)
+    area, text = reported(REFUSED, 9, zsmalloc=told_zsmalloc())
     assert (area["pages_stored"], area["compr_data_size"], area["stores"], area["rewrites"]) == (3, 450, 3, 0)
     assert area["live_slots_end"] == 2 and area["policies"]["none"]["stale_slots_end"] == 1
     assert area["failed_writes"] == area["kernel"]["failed_writes"] == area["ramzswap"]["failed_writes"] == 9
@@ -83,7 +82,7 @@ def test_so_does_one_over_an_entry() -> None:
 
 def test_a_reset_begins_the_counters_anew() -> None:
     events = [Event(START + 10, EventKind.FAILED, 0, 1), Event(START + 11, EventKind.RESET, 0, 0, 0), *REFUSED[1:2]]
-    analysis = Analysis(header([AREA], [ZRAM], missing=()))
+    analysis = Analysis(header([AREA], [ZRAM], missing=(), zsmalloc=told_zsmalloc()))
     analysis.feed(batch(events))
     after = replace(ZRAM, counters={"failed_writes": 1, "pages_compacted": 0})
     area = as_json(analysis.finish(Trailer(Snapshot(START + 100, (), (after,)))))["areas"][0]
@@ -92,20 +91,14 @@ def test_a_reset_begins_the_counters_anew() -> None:
 
 
 def test_compaction_makes_pool_bytes_unknown() -> None:
-    area, _ = reported(REFUSED, 9, zsmalloc=_zsmalloc())
+    area, _ = reported(REFUSED, 9, zsmalloc=told_zsmalloc())
     assert area["pool"] is not None and area["mem_used_total"] > 0
-    area, text = reported(REFUSED, 9, 76, zsmalloc=_zsmalloc())
+    area, text = reported(REFUSED, 9, 76, zsmalloc=told_zsmalloc())
     assert area["pool"] is area["mem_used_total"] is area["recovered"]["pool_bytes"] is None
     assert area["policies"]["none"]["stale_pool_bytes"] is None
     assert area["pages_stored"] == 3 and area["kernel"]["pages_compacted"] == 76
     assert set(area["unknown"]) >= {"pool", "mem_used_total", "policies.none.stale_pool_bytes"}
     assert "the kernel compacted the pool meanwhile (it gave back 76 pages)" in text
-
-
-def _zsmalloc() -> dict[str, Any]:
-    """As a kernel with chains of 8 pages says."""
-    geometry = zsmalloc.geometry(4096, 8, zsmalloc.ChainRule.LEAST_WASTE, zsmalloc.FullnessRule.TENTHS)
-    return {"pages_per_zspage": geometry.arrays.classes["pages_per_zspage"].tolist(), "fullness_rule": "TENTHS"}
 
 
 @pytest.mark.parametrize("when", ["before", "meanwhile"])

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from builders import START, Event, batch, free, header, store, swap_call, trailer, zram_area
+from builders import START, Event, batch, free, header, store, swap_call, told_zsmalloc, trailer, zram_area
 from rich.console import Console
 
 from swaptrace.analysis.analysis import Analysis
@@ -39,7 +39,7 @@ PLAIN, DISCARDING = {"none", "discard_once"}, {"discard"}  # what other areas do
 def record(*, by: bool | None, discards: bool | None, area: SwapArea = AREA, **changes: Any) -> Analysis:
     """Two pages go out, one slot is freed; a kernel that chooses slots by the area's flag, or not (None: not told)."""
     area = dataclasses.replace(area, discards=discards)
-    analysis = Analysis(header([area], [STORE], slots_by_discard=by, **changes))
+    analysis = Analysis(header([area], [STORE], slots_by_discard=by, **{"zsmalloc": told_zsmalloc(), **changes}))
     gone = Event(START + 30, EventKind.NOTIFY, 0, 5, size=1000, flags=EventFlag.DROPPED, arg=9)
     analysis.feed(batch([store(START + 10, 0, 5, 1000), store(START + 20, 0, 6, 700), free(START + 30, 0, 5), gone]))
     return analysis
