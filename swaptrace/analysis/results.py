@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from swaptrace.histogram import Histogram, Survival
 from swaptrace.trace.header import FreePath
 
 __all__ = [
+    "COMPARISONS",
     "MOST_LEAKS",
     "AreaResult",
     "Content",
@@ -27,6 +28,11 @@ __all__ = [
 ]
 
 MOST_LEAKS = 1000
+
+#: What says by how much two policies differ: which ones.
+COMPARISONS = {"recovered": ("none", "notify"), "leaked": ("observed", "notify"), "leaks": ("observed", "notify")}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -144,22 +150,49 @@ class AreaResult:
 
     @property
     def shown_policies(self) -> dict[str, PolicyResult]:
-        """Those of `policies` that reports are to show. Headlines and comparisons of policies know them all."""
+        """Those of `policies` that reports are to show."""
         return {name: policy for name, policy in self.policies.items() if self.shows(name)}
 
     @property
     def as_shown(self) -> AreaResult:
-        """The same with the policies that reports are to show, and no others."""
+        """The same with the policies that reports are to show, and no others: nor what compares one with another."""
+        gone = {name: pair for name, pair in COMPARISONS.items() if not all(map(self.shows, pair))}
+
+        def kept(named: dict[str, T]) -> dict[str, T]:
+            parts = {name: [*name.split("."), ""] for name in named}
+            return {
+                name: value
+                for name, value in named.items()
+                if parts[name][0] not in gone and (parts[name][0] != "policies" or self.shows(parts[name][1]))
+            }
+
+        why = {name: f"it compares {' with '.join(pair)}, and --policy leaves one out" for name, pair in gone.items()}
         stale = {
             name: replace(found, stale_pool_bytes={p: v for p, v in found.stale_pool_bytes.items() if self.shows(p)})
             for name, found in self.what_if.items()
         }
-        not_predicted = {name: why for name, why in self.not_predicted.items() if self.shows(name)}
-        return replace(self, policies=self.shown_policies, not_predicted=not_predicted, what_if=stale)
+        return replace(
+            self,
+            policies=self.shown_policies,
+            not_predicted={name: reason for name, reason in self.not_predicted.items() if self.shows(name)},
+            what_if=stale,
+            recovered={} if "recovered" in gone else self.recovered,
+            leaked={} if "leaked" in gone else self.leaked,
+            leaks=[] if "leaks" in gone else self.leaks,
+            ranges=kept(self.ranges),
+            unknown=kept(self.unknown),
+            not_told=kept(self.not_told),
+            absent=kept(self.absent) | why,
+        )
 
     def shows(self, policy: str) -> bool:
         """Whether reports are to show this policy."""
-        return not self.shown or policy in self.shown
+        return not self.shown or not policy or policy in self.shown
+
+    @property
+    def compares(self) -> bool:
+        """Whether reports are to show what notifications make of it: `none` beside `notify`."""
+        return self.shows("none") and self.shows("notify")
 
     @property
     def exact(self) -> bool:

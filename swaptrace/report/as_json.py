@@ -51,15 +51,14 @@ def as_json(result: TraceResult) -> dict[str, Any]:
 def _area(area: AreaResult, not_told: dict[str, str]) -> dict[str, Any]:
     """Every row of the catalogue, but null for what is not known exactly, as events were lost, the kernel does not tell
     or would have done otherwise; `bounds` and `unknown` say what is known, and why no more."""
-    hidden = _Hidden({*area.ranges, *area.unknown, *area.not_told})
-    report = {
-        name: None if name in not_told else hidden.without(value, name) for name, value in values(area.as_shown).items()
-    }
+    area = area.as_shown
+    hidden = _Hidden({*area.ranges, *area.unknown, *area.not_told, *(area.absent.keys() - {"what_if"})})
+    report = {name: None if name in not_told else hidden.without(value, name) for name, value in values(area).items()}
     bounds = {figure: [found.low, found.high] for figure, found in area.ranges.items() if figure in hidden.found}
     unknown = {figure: why for figure, why in area.unknown.items() if figure in hidden.found and figure not in bounds}
     absent = {figure: why for figure, why in area.absent.items() if figure not in bounds}
     reasons = {**absent, **unknown, **_not_predicted(area), **area.not_told, **not_told}
-    return report | {"bounds": bounds, "unknown": {name: why for name, why in reasons.items() if _is_shown(area, name)}}
+    return report | {"bounds": bounds, "unknown": reasons}
 
 
 class _Hidden:
@@ -77,11 +76,6 @@ class _Hidden:
         if isinstance(value, dict):
             return {key: self.without(inside, f"{name}.{key}") for key, inside in value.items()}
         return value
-
-
-def _is_shown(area: AreaResult, figure: str) -> bool:
-    group, _, rest = figure.partition(".")
-    return group != "policies" or not rest or area.shows(rest.partition(".")[0])
 
 
 def _not_predicted(area: AreaResult) -> dict[str, str]:

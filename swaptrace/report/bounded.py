@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 from swaptrace import units
-from swaptrace.analysis.results import AreaResult, Range
+from swaptrace.analysis.results import COMPARISONS, AreaResult, Range
 from swaptrace.report import tables, words
 from swaptrace.report.tables import Table
 from swaptrace.results.catalogue import bounded_figures
@@ -91,6 +91,8 @@ def _stale_figures(area: AreaResult) -> Iterator[tuple[str, str]]:
             yield f"{policy}: slots, {end}", f"policies.{policy}.stale_slots_{end}"
             yield f"{policy}: bytes, {end}", f"policies.{policy}.stale_compr_bytes.{end}"
     for what in ("recovered", "leaked", "duplicate"):
+        if not all(map(area.shows, COMPARISONS.get(what, ()))):
+            continue
         for end in ("end", "peak"):
             yield f"{what}: bytes, {end}", f"{what}.compr_bytes.{end}"
 

@@ -37,8 +37,12 @@ class Chart:
     name: str
     title: str
     draw: Callable[[AreaResult], Figure]
-    caption: str
+    caption: str | Callable[[AreaResult], str]
     has_data: Callable[[AreaResult], bool]
+
+    def caption_of(self, area: AreaResult) -> str:
+        """The caption, where it depends on what is drawn of the area."""
+        return self.caption if isinstance(self.caption, str) else self.caption(area)
 
 
 def _subject(area: AreaResult, what: str) -> str:
@@ -130,13 +134,15 @@ def content(area: AreaResult) -> Figure:
 
 
 def _content_finding(area: AreaResult) -> str:
-    none, recovered = area.policies.get("none"), area.recovered.get("compr_bytes")
+    none, recovered = area.policies.get("none"), area.recovered.get("compr_bytes") if area.compares else None
     live = f"{units.count(area.live_slots_end)} slots were live at the end"
     if not area.shows("none") or "none" in area.not_predicted:
         return live
-    if none is None or recovered is None or none.stale_slots_peak == 0:
+    if none is None or none.stale_slots_peak == 0 or (recovered is None and area.compares):
         return f"{live}, and no stale one took memory"
-    if not area.notified:
+    if recovered is None:
+        return f"Without notifications the store would hold up to {units.size(none.stale_compr_bytes.peak)} for nothing"
+    if not area.notified and area.shows("observed"):
         return f"Nobody told the store of freed slots: up to {units.size(none.stale_compr_bytes.peak)} were stale"
     return f"Without notifications the store would hold up to {units.size(recovered.peak)} more"
 
@@ -218,7 +224,7 @@ def pool(area: AreaResult) -> Figure:
 
 def _pool_finding(area: AreaResult) -> str:
     none = area.shown_policies.get("none")
-    if none is None or none.stale_pool_bytes is None or not none.stale_pool_bytes.peak:
+    if not area.compares or none is None or none.stale_pool_bytes is None or not none.stale_pool_bytes.peak:
         return "Memory of the pool, by policy"
     keep = "keep" if area.notified else "would keep"
     return f"Notifications {keep} up to {units.size(none.stale_pool_bytes.peak)} of RAM free"
@@ -453,19 +459,33 @@ def _has_map(area: AreaResult) -> bool:
     return bool(used and told and area.series.time[-1:].any())
 
 
+def _content_caption(area: AreaResult) -> str:
+    """Of the layers that are shown."""
+    layers = ["orange is stale and still held"] if area.shows("observed") else []
+    if area.shows("none"):
+        as_well = " as well" if layers else ""
+        layers.append(f"the hatched part would be held{as_well} without notifications")
+    return f"{'; '.join(('Blue is in use', *layers))}."
+
+
+def _policies_caption(area: AreaResult) -> str:
+    gap = ": the gap between none and notify is what notifications give back" if area.compares else ""
+    return f"The same swapping under each policy{gap}."
+
+
 CHARTS: tuple[Chart, ...] = (
     Chart(
         "content",
         "What the store holds over time",
         content,
-        "Blue is in use; orange is stale and still held; the hatched part would be held as well without notifications.",
+        _content_caption,
         lambda area: _timeline(area) is not None,
     ),
     Chart(
         "policies",
         "Stale entries over time, by policy",
         policies,
-        "The same swapping under each policy: the gap between none and notify is what notifications give back.",
+        _policies_caption,
         lambda area: _timeline(area, stale_only=True) is not None,
     ),
     Chart(

@@ -122,6 +122,7 @@ def _select(result: TraceResult, selection: Selection) -> TraceResult:
         if areas and not any(policy in area.policies or policy in area.not_predicted for area in areas):
             known = ", ".join(dict.fromkeys(name for area in areas for name in area.policies)) or "none"
             raise UsageProblem(f"the recording does not tell what the policy {policy} does", f"it tells of: {known}")
+    areas = [area.as_shown for area in areas]
     for text in selection.what_ifs:
         if areas and not any(text in area.what_if for area in areas):
             reasons = {f"{area.device}: {area.absent['what_if']}": None for area in areas if "what_if" in area.absent}

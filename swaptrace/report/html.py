@@ -79,7 +79,7 @@ def _pictures(area: AreaResult, name: str, folder: Path) -> list[_Picture]:
             (folder / f"{name}-{chart.name}.png").write_bytes(png)
             kind, data = ("svg+xml", svg) if len(svg) < len(png) else ("png", png)
             source = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
-            pictures.append(_Picture(chart.title, chart.caption, source))
+            pictures.append(_Picture(chart.title, chart.caption_of(area), source))
     return pictures
 
 

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, fields, replace
 import pandas as pd
 
 from swaptrace import units
-from swaptrace.analysis.results import AreaResult, Content, Integral, PolicyResult
+from swaptrace.analysis.results import COMPARISONS, AreaResult, Content, Integral, PolicyResult
 from swaptrace.histogram import Survival
 from swaptrace.report import shares, words
 from swaptrace.results.catalogue import Kind, Unit, children, figure_at
@@ -166,6 +166,7 @@ def recovered_table(area: AreaResult, duration_s: float | None) -> Table | None:
     rows = {
         f"{name}, {label}": _integral_cells(found[f"{what}_bytes"])
         for name, found in (("recovered", area.recovered), ("leaked", area.leaked))
+        if all(map(area.shows, COMPARISONS[name]))
         for what, label in (("compr", "compressed"), ("pool", "pool"))
         if found.get(f"{what}_bytes") is not None
     }
@@ -174,7 +175,7 @@ def recovered_table(area: AreaResult, duration_s: float | None) -> Table | None:
 
 
 def _leaks_note(area: AreaResult) -> str:
-    if not area.leaks:
+    if not area.leaks or not all(map(area.shows, COMPARISONS["leaks"])):
         return ""
     number = area.policies["observed"].stale_slots_end - area.under_way if "observed" in area.policies else 0
     first = area.leaks[0]

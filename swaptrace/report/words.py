@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from swaptrace import units
-from swaptrace.analysis.results import AreaResult, TraceResult
+from swaptrace.analysis.results import AreaResult, Integral, TraceResult
 from swaptrace.degradation import WITHOUT
 from swaptrace.report import shares
 
@@ -107,7 +107,8 @@ def lead(result: TraceResult) -> AreaResult | None:
 
     def weight(area: AreaResult) -> tuple[int, int]:
         recovered = area.recovered.get("compr_bytes")
-        return (recovered.peak if recovered else 0, area.stores)
+        held = max((policy.stale_compr_bytes.peak for policy in area.shown_policies.values()), default=0)
+        return (recovered.peak if recovered else 0 if area.compares else held, area.stores)
 
     return max(result.areas, key=weight, default=None)
 
@@ -137,6 +138,8 @@ def headline(area: AreaResult) -> str:
         return "What stale slots cost here is not known."
     if not area.exact and holds_memory(area):
         return _within_bounds(area)
+    if holds_memory(area) and (not area.compares or ("none" in area.not_predicted and not area.shows("observed"))):
+        return _of_policies(area)
     none, recovered = area.policies.get("none"), area.recovered.get("compr_bytes")
     if "none" in area.not_predicted and holds_memory(area):
         return _without_prediction(area)
@@ -145,17 +148,33 @@ def headline(area: AreaResult) -> str:
         return f"Stale slots cost no memory that is known of: this area is on {where}."
     if none.stale_slots_peak == 0:
         return "No slot was ever stale, with notifications or without them."
-    if not area.notified:
+    if not area.notified and area.shows("observed"):
         return _without(area)
     stale = _of_the_store(area, "none")
+    return f"Stale slots would hold {stale} at the end without slot-free notifications; {_given_back(area, recovered)}"
+
+
+def _given_back(area: AreaResult, recovered: Integral) -> str:
+    """What notifications give back, as half a sentence; what they missed, if the observed policy is shown."""
     leaked = area.leaked.get("compr_bytes")
     back, peak = units.size(recovered.end), units.size(recovered.peak)
+    if not area.shows("observed"):
+        return f"notifications can give back {back} of it, and {peak} at the peak."
     if leaked is None or (leaked.end == 0 and area.miss_free == 0):  # a free and its notification are a moment apart
-        gave = f"notifications gave back {back} of it, and {peak} at the peak."
-    else:
-        missed = f"{units.size(leaked.end)} ({units.size(leaked.peak)} at the peak)"
-        gave = f"notifications can give back {back} of it, and {peak} at the peak, but missed {missed}."
-    return f"Stale slots would hold {stale} at the end without slot-free notifications; {gave}"
+        return f"notifications gave back {back} of it, and {peak} at the peak."
+    missed = f"{units.size(leaked.end)} ({units.size(leaked.peak)} at the peak)"
+    return f"notifications can give back {back} of it, and {peak} at the peak, but missed {missed}."
+
+
+def _of_policies(area: AreaResult) -> str:
+    """The headline if policies were asked for that do not show what notifications give back: each by itself."""
+    held = [
+        f"{_of_the_store(area, name)} under {name}, and {units.size(policy.stale_compr_bytes.peak)} at the peak"
+        for name, policy in area.shown_policies.items()
+    ]
+    if not held:
+        return f"What stale slots hold is not known. {not_predicted(area)}".rstrip()
+    return f"Stale slots hold at the end {'; '.join(held)}."
 
 
 def not_predicted(area: AreaResult) -> str:
@@ -173,16 +192,18 @@ def _without_prediction(area: AreaResult) -> str:
 
 
 def _within_bounds(area: AreaResult) -> str:
-    """The headline if events were lost."""
-    found = area.ranges.get("policies.none.stale_compr_bytes.end")
+    """The headline if events were lost: of what would be stale without notifications, or the first that is shown."""
+    policy = "none" if area.shows("none") else next(iter(area.shown_policies), "none")
+    figure = f"policies.{policy}.stale_compr_bytes.end"
+    found = area.ranges.get(figure)
     if found is not None and found.high is not None:
         held = f"between {units.size(found.low)} and {units.size(found.high)}"
-    elif "none" in area.policies and "policies.none.stale_compr_bytes.end" not in area.unknown:
-        held = units.size(area.policies["none"].stale_compr_bytes.end)
+    elif policy in area.policies and figure not in area.unknown:
+        held = units.size(area.policies[policy].stale_compr_bytes.end)
     else:
-        why = area.unknown.get("policies.none.stale_compr_bytes.end", "events were lost")
-        return f"What stale slots hold is not known: {why}."
-    return f"Stale slots would hold {held} at the end without slot-free notifications; events were lost."
+        return f"What stale slots hold is not known: {area.unknown.get(figure, 'events were lost')}."
+    how = "without slot-free notifications" if policy == "none" else f"under {policy}"
+    return f"Stale slots would hold {held} at the end {how}; events were lost."
 
 
 def _of_the_store(area: AreaResult, policy: str) -> str:

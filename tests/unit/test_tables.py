@@ -270,6 +270,7 @@ def test_only_the_policies_that_were_asked_for(area: AreaResult, tmp_path: Path,
     chosen = dataclasses.replace(area, shown=shown)
     order = tuple(name for name in area.policies if name in shown)
     wanted = expected(area, order)
+    del wanted["What notifications can recover, and what leaked"]  # which compares two policies
     if "none" not in shown:  # whose columns these are
         table = wanted["What if the pool were built otherwise"]
         wanted["What if the pool were built otherwise"] = {name: row[:2] for name, row in table.items()}
@@ -290,7 +291,7 @@ def test_only_the_policies_that_were_asked_for_of_those_with_losses(area: AreaRe
     title = "Stale slots and compressed bytes, by policy"
     rows = in_text(text_of(result(lossy)), {title: {}})[title]
     assert rows["notify: slots, end"] == ["3", "53"] and rows["discard: slots, end"] == ["1", "51"]
-    assert {name.split(":")[0] for name in rows if name} == {"notify", "discard", "recovered", "leaked", "duplicate"}
+    assert {name.split(":")[0] for name in rows if name} == {"notify", "discard", "duplicate"}
 
 
 # ------------------------------------------------------------------------------------------------------------ sentences
@@ -326,12 +327,6 @@ def test_headlines(area: AreaResult) -> None:
         f"Stale slots hold {size(observed.end)} ({share} of the store) at the end, for this area gets no slot-free "
         f"notifications; they would give back {size(leaked.end)} of it, and {size(leaked.peak)} at the peak."
     ) in untold
-
-
-@pytest.mark.parametrize("shown", [("notify",), ("none",), ("observed", "discard")])
-def test_the_headline_is_the_same_whatever_is_shown(area: AreaResult, shown: tuple[str, ...]) -> None:
-    headline = re.search(r"Stale slots would hold .*? at the peak\)\.", sentences(result(area)))
-    assert headline and headline[0] in sentences(result(dataclasses.replace(area, shown=shown)))
 
 
 def test_notes(area: AreaResult) -> None:
