@@ -98,6 +98,16 @@ def cli() -> None:
     """How much memory do stale swap slots hold, and how much of it do slot-free notifications give back?"""
 
 
+def _no_memory() -> int:
+    """Says so on stderr. Returns the exit status: the machine cannot do it."""
+    print(
+        "swaptrace: this machine has too little memory for that\n"
+        "free some, or raise the limit (ulimit -v, the memory cgroup's)",
+        file=sys.stderr,
+    )
+    return EnvironmentProblem.exit_status
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; the only place that prints errors and chooses exit statuses."""
     try:
@@ -113,6 +123,12 @@ def main(arguments: list[str] | None = None) -> Any:
     except Problem as problem:
         print(f"swaptrace: {problem.what}\n{problem.remedy}", file=sys.stderr)
         status = problem.exit_status
+    except MemoryError:
+        status = _no_memory()
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        status = _no_memory()
     except _ReaderGone:  # it has what it wanted
         _print_nothing_more()
         status = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from dataclasses import dataclass, replace
@@ -190,7 +191,7 @@ def report(trace: Path, form: str, output: Path | None, selection: Selection) ->
     except BrokenPipeError:
         raise
     except OSError as error:
-        if output is None:  # stdout: see swaptrace.cli
+        if output is None or error.errno == errno.ENOMEM:  # stdout, memory: see swaptrace.cli
             raise
         raise EnvironmentProblem(
             f"cannot write the report: {error.strerror}: {error.filename or output}", "choose another place with -o"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,6 +38,12 @@ _CHECKSUM = "its checksum is another"
 _WANTED = "name a file that swaptrace record wrote"
 
 
+def _raise_if_no_memory(error: Exception) -> None:
+    """Raises MemoryError if that is what is wrong, and not the file."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        raise MemoryError from None
+
+
 class TraceReader:
     """Opens a trace. Iterating yields its batches; afterwards `trailer` is there if the trace is complete.
 
@@ -56,6 +63,7 @@ class TraceReader:
         try:
             self._file = path.open("rb")  # not mapped: what was read would stay in memory
         except OSError as error:
+            _raise_if_no_memory(error)
             raise BadInput(f"cannot read {path}: {error.strerror or error}", _WANTED) from None
         self.bytes = os.fstat(self._file.fileno()).st_size  # the file's size
         self._messages = messages(self._file, self.bytes)
@@ -82,7 +90,8 @@ class TraceReader:
             if told not in (None, right):
                 raise self._damaged_header(_CHECKSUM)
             schema = pa.ipc.open_stream(pa.BufferReader(raw)).schema
-        except (pa.ArrowException, ValueError, OSError):
+        except (pa.ArrowException, ValueError, OSError) as error:
+            _raise_if_no_memory(error)
             raise self._no_trace() from None
         self._checked, self._checksum = told is not None, right
         if HEADER_KEY not in (schema.metadata or {}):
@@ -101,6 +110,7 @@ class TraceReader:
                     yield from self._batch(raw)
                 place = self._file.tell()
         except (Bad, Implausible, pa.ArrowException, OSError) as error:
+            _raise_if_no_memory(error)
             self.damage = f"what the file has from byte {place:,} on is damaged ({error})"
         if self.trailer is not None and self.bytes - place not in range(len(END)):
             self.damage = self.damage or f"what the file has from byte {place:,} on is no part of it"
