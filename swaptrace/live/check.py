@@ -73,6 +73,13 @@ def print_check(result: Check, console: Console) -> None:
 
 
 def _probe_table(choices: list[Choice]) -> Table:
+    """Why there is no function, and what is lost without it, is there once: at the first event of several."""
+    said: dict[str, str] = {}
+
+    def once(event: str, reason: str) -> str:
+        first = said.setdefault(reason, event)
+        return reason if first == event else f"as for: {first}"
+
     probes = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("event", "kernel function", "otherwise"):
         probes.add_column(heading, overflow="fold")
@@ -81,8 +88,11 @@ def _probe_table(choices: list[Choice]) -> Table:
         if functions:
             probes.add_row(choice.probe.event, functions, "")
         elif choice.off:
-            probes.add_row(choice.probe.event, Text("not now", "dim"), "; ".join(choice.problems))
+            probes.add_row(
+                choice.probe.event, Text("not now", "dim"), once(choice.probe.event, "; ".join(choice.problems))
+            )
         else:
-            why = Text("; ".join(choice.problems)).append(f"\nwithout it, {choice.probe.without}", style="bold")
+            why = Text(once(choice.probe.event, "; ".join(choice.problems)))
+            why.append(f"\n{once(choice.probe.event, f'without it, {choice.probe.without}')}", style="bold")
             probes.add_row(choice.probe.event, Text("none", "red"), why)
     return probes

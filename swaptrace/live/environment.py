@@ -105,6 +105,12 @@ def bcc() -> str:
     return f"BCC {getattr(import_bcc(), '__version__', '?')}"
 
 
+def _has_zram(root: Path) -> bool:
+    """A driver that is built in has no folder among the modules, for zram has no parameters that were to be there."""
+    places = ("sys/module/zram", "sys/class/zram-control")
+    return any((root / place).exists() for place in places) or any((root / "sys/block").glob("zram*"))
+
+
 def features_off(root: Path = _ROOT) -> dict[str, str]:
     """What of the table of probes is of no use now, with the reason: nothing is attached for it.
 
@@ -114,7 +120,7 @@ def features_off(root: Path = _ROOT) -> dict[str, str]:
     zswap, off = read_zswap(Machine(root)), {}
     if not zswap.in_use:
         off[ZSWAP] = zswap.why_off
-    elif not (root / "sys/module/zram").exists():
+    elif not _has_zram(root):
         off |= dict.fromkeys((ZRAM, ZRAM_WRITEBACK), "the zram module is not loaded")
     devices = list((root / "sys/block").glob("zram*"))
     if devices and not any((device / "backing_dev").exists() for device in devices):
@@ -129,7 +135,7 @@ def missing_views(root: Path = _ROOT) -> list[str]:
         for device in sorted((root / "sys/block").glob("zram*"))
         for feature in features_of(device)
     ]
-    zram = (root / "sys/module/zram").exists()
+    zram = _has_zram(root)
     if not zram and read_zswap(Machine(root)).why_off:
         missing.append(
             "the zram module is not loaded and zswap is off: only slot frees can be seen "

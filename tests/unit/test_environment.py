@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 from test_probes import NEW, ZRAM, FakeSymbols, FakeTypes
 
 from swaptrace.cli import main
@@ -14,10 +17,11 @@ from swaptrace.degradation import MEMORY_CGROUPS, WITHOUT
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.live import environment, ground, kernel, programs
 from swaptrace.live.btf import Field
-from swaptrace.live.check import check
+from swaptrace.live.check import Check, check, print_check
 from swaptrace.live.environment import features_off, missing_views
 from swaptrace.live.ground import QUESTIONS, Ground, requirements
 from swaptrace.live.layout import MissingLayout, cluster_slots
+from swaptrace.live.probes import PROBES, Choice
 from swaptrace.live.source import LiveSource
 from swaptrace.live.trampolines import preempts_itself
 
@@ -346,3 +350,29 @@ def test_recompression_is_said_where_it_is_set_up(machine: Path) -> None:
     assert missing_views(machine) == []
     (device / "recomp_algorithm").write_text("#1: lzo lzo-rle lz4 [zstd]\n")
     assert [sentence.split(" (")[0] for sentence in missing_views(machine)] == ["zram3: it recompresses pages"]
+
+
+@pytest.mark.parametrize("place", ["module/zram", "class/zram-control", "block/zram0", ""])
+def test_a_zram_that_is_built_in_is_there(tmp_path: Path, place: str) -> None:
+    """It has no folder of a module; zram-control is there from its start, a device as soon as there is one."""
+    if place:
+        (tmp_path / "sys" / place).mkdir(parents=True)
+    zswap = tmp_path / "sys/module/zswap/parameters"
+    zswap.mkdir(parents=True)
+    (zswap / "enabled").write_text("Y\n")
+    off = {feature for feature, why in features_off(tmp_path).items() if why == "the zram module is not loaded"}
+    assert off == (set() if place else {"zram", "zram writeback"})
+    (zswap / "enabled").write_text("N\n")
+    assert any("the zram module is not loaded" in said for said in missing_views(tmp_path)) == (not place)
+
+
+def test_check_says_each_reason_once() -> None:
+    """Several events may want for the same reason."""
+    choices = [Choice(probe, (), ("there is no zram",), off=number < 3) for number, probe in enumerate(PROBES)]
+    out = io.StringIO()
+    print_check(Check([], choices, []), Console(file=out, width=400))
+    said = out.getvalue()
+    assert said.count("there is no zram") == 1 and said.count(f"as for: {PROBES[0].event}") == len(PROBES) - 1
+    lost = {choice.probe.without for choice in choices[3:]}
+    assert all(len(re.findall(rf"without it, {re.escape(sentence)} *$", said, re.MULTILINE)) == 1 for sentence in lost)
+    assert all(choice.probe.event in said for choice in choices)
