@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -193,7 +194,8 @@ def trace_result(
     part: only a part of the recording was counted. trace: what else there is to say of it, by name.
     """
     lost, missed = (trailer.losses(), dict(trailer.missed)) if trailer else ({}, {})
-    areas = [_only_predicted(area) for area in areas]
+    stores = Counter(area.store for area in areas)
+    areas = [replace(area, sharers=stores[area.store] - 1 if area.store else 0) for area in map(_only_predicted, areas)]
     if lost:
         page, cluster = header.page_size, header.cluster_slots
         areas = [with_bounds(area, lost, missed, page_size=page, cluster_slots=cluster, part=part) for area in areas]

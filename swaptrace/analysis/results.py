@@ -145,6 +145,7 @@ class AreaResult:
     shown: tuple[str, ...] = ()  # the policies that reports are to show; all if empty
     discards: bool | None = None  # clusters that become free (SWP_PAGE_DISCARD); None if the trace does not tell
     absent: dict[str, str] = field(default_factory=dict)  # figures that it does not have, and why; see absent_figures()
+    sharers: int = 0  # other areas of the recording whose pages the same store held, earlier ones included
     under_way: int = 0  # slots that are in no leak, as the end is in the middle of their free
     not_predicted: dict[str, str] = field(default_factory=dict)  # policies that are not in `policies`, and why
 

@@ -156,7 +156,9 @@ def compressed_table(area: AreaResult, duration_s: float | None) -> Table | None
 
 def pool_table(area: AreaResult, duration_s: float | None) -> Table | None:
     """Stale pool bytes under each policy: whole pages of memory."""
-    return _stale(area, "Stale pool bytes (pages of memory), by policy", "pool", lambda policy: policy.stale_pool_bytes)
+    title = "Stale pool bytes (pages of memory), by policy"
+    table = _stale(area, title, "pool", lambda policy: policy.stale_pool_bytes)
+    return table and replace(table, note=words.of_the_whole_store(area))
 
 
 def recovered_table(area: AreaResult, duration_s: float | None) -> Table | None:
@@ -171,7 +173,8 @@ def recovered_table(area: AreaResult, duration_s: float | None) -> Table | None:
         if found.get(f"{what}_bytes") is not None
     }
     title = "What notifications can recover, and what leaked"
-    return Table("recovered", title, frame(rows, _INTEGRAL), _leaks_note(area))
+    pool = words.of_the_whole_store(area) if any(row.endswith("pool") for row in rows) else ""
+    return Table("recovered", title, frame(rows, _INTEGRAL), " ".join(filter(None, (pool, _leaks_note(area)))))
 
 
 def _leaks_note(area: AreaResult) -> str:
@@ -207,7 +210,9 @@ def what_if_table(area: AreaResult, duration_s: float | None) -> Table | None:
     for name, found in area.what_if.items():
         rows[name] = row(found.mem_used_total, found.stale_pool_bytes.get("none"))
     columns = ["mem_used_total", "its peak", *(["stale (none)", "its peak "] if stale else [])]
-    return Table("what-if", "What if the pool were built otherwise", frame(rows, columns))
+    return Table(
+        "what-if", "What if the pool were built otherwise", frame(rows, columns), words.of_the_whole_store(area)
+    )
 
 
 def _quantiles(survival: Survival) -> list[str]:

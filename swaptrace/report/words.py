@@ -127,6 +127,14 @@ def trace_headline(result: TraceResult) -> str:
     return headline(area) if len(result.areas) == 1 else f"{area.device}: {headline(area)}"
 
 
+def of_the_whole_store(area: AreaResult) -> str:
+    """What pool bytes are about, if the area has its store not for itself: a sentence."""
+    if not area.sharers:
+        return ""
+    others = "another swap area" if area.sharers == 1 else f"{units.count(area.sharers)} other swap areas"
+    return f"Pool bytes are those of the whole store, {area.store}, which {others} of this recording used as well."
+
+
 def holds_memory(area: AreaResult) -> bool:
     """Whether there is anything to say about stale entries: a compressed store, or one that was seen to hold some."""
     return area.backing in ("zram", "zswap") or any(policy.stale_slots_peak for policy in area.policies.values())
@@ -147,7 +155,8 @@ def headline(area: AreaResult) -> str:
         where = BACKINGS.get(area.backing, area.backing)
         return f"Stale slots cost no memory that is known of: this area is on {where}."
     if none.stale_slots_peak == 0:
-        return "No slot was ever stale, with notifications or without them."
+        of_it = " of this area" if area.sharers else ""
+        return f"No slot{of_it} was ever stale, with notifications or without them."
     if not area.notified and area.shows("observed"):
         return _without(area)
     stale = _of_the_store(area, "none")
