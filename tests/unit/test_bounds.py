@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import CLUSTER_SLOTS, PAGE_SIZE, START, Event, batch, free, header, store, zram_area
+from builders import CLUSTER_SLOTS, PAGE_SIZE, START, Event, batch, free, header, store, told_zsmalloc, zram_area
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -140,7 +140,7 @@ def by_hand(lost: dict[str, int], missed: dict[str, int] | None = None, **how: A
 
 def analysed(events: list[Event], lost: dict[str, int], missed: dict[str, int], **how: Any) -> TraceResult:
     """The kernel's counters at the end say what the events say, but for one page."""
-    analysis = Analysis(header([AREA], [ZRAM], missing=()), **how)
+    analysis = Analysis(header([AREA], [ZRAM], missing=(), zsmalloc=told_zsmalloc()), **how)
     analysis.feed(batch(events))
     kernel = {"pages_stored": 2, "compr_data_size": 400, "huge_pages": 7}
     return analysis.finish(Trailer(Snapshot(START + 100, (), (replace(ZRAM, counters=kernel),)), lost, missed=missed))
