@@ -65,15 +65,19 @@ def fold(bins: NDArray[np.int64] | NDArray[np.int32]) -> None:
 def add_integral(
     low: cython.longlong, high: cython.longlong, value: cython.longlong, time: cython.longlong, moment: cython.longlong
 ) -> tuple[cython.longlong, cython.longlong]:
-    """A number of two words (low, high), and value * time - moment to it."""
-    lower: cython.longlong = (value & constants.WORD_MASK) * (time & constants.WORD_MASK)
-    middle: cython.longlong = (value >> constants.WORD_BITS) * (time & constants.WORD_MASK) + (
-        value & constants.WORD_MASK
-    ) * (time >> constants.WORD_BITS)
-    upper: cython.longlong = (value >> constants.WORD_BITS) * (time >> constants.WORD_BITS)
-    low += (lower & constants.WORD_MASK) - (moment & constants.WORD_MASK)
-    high += (upper << constants.WORD_BITS) + middle + (lower >> constants.WORD_BITS)
-    high += (low >> constants.WORD_BITS) - (moment >> constants.WORD_BITS)
+    """A number of two words, high * 2**62 + low, and value * time - moment to it. value and time: less than 2**62."""
+    lower: cython.longlong = (value & constants.HALF_MASK) * (time & constants.HALF_MASK)
+    middle: cython.longlong = (value >> constants.HALF_BITS) * (time & constants.HALF_MASK) + (
+        value & constants.HALF_MASK
+    ) * (time >> constants.HALF_BITS)
+    upper: cython.longlong = (value >> constants.HALF_BITS) * (time >> constants.HALF_BITS)
+    high += upper + (middle >> constants.HALF_BITS) - (moment >> constants.WORD_BITS)
+    low += lower  # one after the other: no sum of two words is more than 64 bits hold
+    high += low >> constants.WORD_BITS
+    low = (low & constants.WORD_MASK) + ((middle & constants.HALF_MASK) << constants.HALF_BITS)
+    high += low >> constants.WORD_BITS
+    low = (low & constants.WORD_MASK) - (moment & constants.WORD_MASK)
+    high += low >> constants.WORD_BITS
     return low & constants.WORD_MASK, high
 
 

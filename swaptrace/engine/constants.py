@@ -33,7 +33,7 @@ HEADER = 254  # owner of the page that mkswap wrote
 BINS = 1024  # time bins of a series; when they are used up, they are folded into half as many
 MAP_ROWS = 256  # of the slot map
 
-_WORD = 30  # bits of an integral's lower word
+_WORD = 62  # bits of an integral's lower word: two signs less than it has room for
 
 #: By the names that the loops have for them.
 CONSTANTS: dict[str, int] = {
@@ -66,6 +66,8 @@ CONSTANTS: dict[str, int] = {
     "LONGEST": 1 << 28,
     "WORD_BITS": _WORD,
     "WORD_MASK": (1 << _WORD) - 1,
+    "HALF_BITS": _WORD // 2,
+    "HALF_MASK": (1 << _WORD // 2) - 1,
     # phases of a slot's life
     "PHASE_UNKNOWN": 0,
     "PHASE_USED": 1,
