@@ -93,18 +93,6 @@ static inline void count_lost(u32 kind, u32 pages)
 
 static inline void emit(struct event *event, u32 pages)
 {
-#ifdef SUMMARY
-	/* A copy that nobody else sees: if the kind was set just before, the compiler knows it, and leaves out all that
-	 * is of other kinds. */
-	struct event copy = *event;
-	struct figures *figures = summarising();
-
-	if (figures) {
-		if (copy.tgid != RECORDER || copy.kind > EVENT_SWAPOFF)
-			summarise(figures, &copy, copy.kind);
-		return;
-	}
-#endif
 	/* The reader looks at the ring by itself, often enough: a wake-up for every event would cost the most of all.
 	 */
 	if (ring.ringbuf_output(event, sizeof(*event), BPF_RB_NO_WAKEUP))
@@ -152,9 +140,6 @@ static inline u32 process_of(u64 thread)
 	struct processor *here = this_processor();
 	struct event event = {};
 
-#ifdef SUMMARY
-	return tgid; /* nobody asks for names */
-#endif
 	if (here && here->last_tgid == tgid)
 		return tgid;
 	if (here)

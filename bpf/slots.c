@@ -281,21 +281,10 @@ static inline void single_slots_allocated(u64 entries, u32 number)
 	u32 run = 0;
 	volatile u32 count = number; /* or the compiler makes one bound of two, which the verifier does not see */
 
-#ifdef SUMMARY
-	READ(first, entries);
-	if (!asks_which_slots(ENTRY_TYPE(first))) {
-		slots_allocated(ENTRY_TYPE(first), ENTRY_OFFSET(first), number);
-		return;
-	}
-#endif
 	for (u32 i = 0; i < SLOT_BATCH; i++) {
 		if (i >= count)
 			break;
 		READ(entry, entries + 8 * i);
-#ifdef SUMMARY
-		/* a run is a loop there: the verifier would walk through all of it for each entry */
-		slots_allocated(ENTRY_TYPE(entry), ENTRY_OFFSET(entry), 1);
-#else
 		if (run && entry != first + run) {
 			slots_allocated(ENTRY_TYPE(first), ENTRY_OFFSET(first), run);
 			run = 0;
@@ -303,7 +292,6 @@ static inline void single_slots_allocated(u64 entries, u32 number)
 		if (!run)
 			first = entry;
 		run++;
-#endif
 	}
 	if (run)
 		slots_allocated(ENTRY_TYPE(first), ENTRY_OFFSET(first), run);

@@ -129,9 +129,7 @@ static inline void emit_call(u64 thread, u8 kind, u32 type, u32 slots, s32 resul
 	READ(path, registers + REGS_SYSCALL_ARG0);
 	if (kind == EVENT_SWAPON)
 		READ(flags, registers + REGS_SYSCALL_ARG1);
-#ifndef SUMMARY
 	emit_path(path, thread);
-#endif
 	event.tgid = process_of(thread);
 	event.time = bpf_ktime_get_ns();
 	event.slot = thread;

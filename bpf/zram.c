@@ -30,7 +30,7 @@ static inline u32 read_entry(u64 table, u64 index, struct event *event)
 	/* neither a same-filled page nor one on the backing device has an object in memory */
 	event->size = (flags & ((1U << ZRAM_FLAG_SHIFT) - 1)) * !(same | written_back);
 	any = handle | -handle;
-	asm volatile("" : "+r"(any)); /* or the compiler would make a branch of it, see summary.c */
+	asm volatile("" : "+r"(any)); /* or the compiler would make a branch of it */
 	return any >> 63 | same | written_back;
 }
 

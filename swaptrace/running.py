@@ -1,7 +1,7 @@
 """The one loop: events from a source go to sinks, until it is time to stop.
 
-Whatever follows a running kernel is this: `record` (to a trace and a status line), `audit --trace` and `selftest` (to
-an analysis).
+Whatever follows a running kernel is this: `record` (to a trace, to results, to a status line), `audit --trace` and
+`selftest` (to an analysis).
 """
 
 from __future__ import annotations
@@ -9,15 +9,26 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from swaptrace.events import EventBatch
 from swaptrace.stopping import Stop
 from swaptrace.trace.header import Trailer
 
-__all__ = ["Sink", "Source", "due", "end_of", "run"]
+__all__ = ["Moment", "Sink", "Source", "run"]
 
 _TICK = 1.0  # seconds: what a killed recorder may lose
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How far a source is: all that happened until `time` (CLOCK_MONOTONIC, ns) has been handed over, but for what was
+    lost, or missed (as in Trailer)."""
+
+    time: int
+    lost: dict[str, int] = field(default_factory=dict)
+    missed: dict[str, int] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -29,6 +40,9 @@ class Source(Protocol):
     def lost(self) -> int:
         """Slots whose events were lost so far."""
 
+    def moment(self) -> Moment:
+        """How far it is. May take a few tenths of a second."""
+
     def finish(self, exit_status: int | None, reason: str) -> tuple[list[EventBatch], Trailer]:
         """What happened until now, and what is said of the whole. Called once, at the end."""
 
@@ -39,8 +53,8 @@ class Sink:
     def feed(self, batch: EventBatch) -> None:
         """The next batch."""
 
-    def tick(self, lost: int) -> None:
-        """Called about once a second. lost: slots whose events were lost so far."""
+    def tick(self, source: Source) -> None:
+        """Called about once a second, between two batches."""
 
     def close(self, trailer: Trailer) -> None:
         """There are no more batches."""
@@ -51,16 +65,16 @@ def run(source: Source, sinks: Sequence[Sink], stop: Stop, command: tuple[str, .
     child = subprocess.Popen(command) if command else None
     ticked = time.monotonic()
     try:
-        while not due(stop, child):
+        while not _due(stop, child):
             batch = source.poll()
             for sink in sinks:
                 sink.feed(batch)
             if time.monotonic() - ticked >= _TICK:
-                lost, ticked = source.lost(), time.monotonic()
+                ticked = time.monotonic()
                 for sink in sinks:
-                    sink.tick(lost)
+                    sink.tick(source)
     finally:
-        exit_status = end_of(child, stop.reason)
+        exit_status = _end_of(child, stop.reason)
     batches, trailer = source.finish(exit_status, stop.reason or "end")
     for sink in sinks:
         for batch in batches:
@@ -69,14 +83,14 @@ def run(source: Source, sinks: Sequence[Sink], stop: Stop, command: tuple[str, .
     return trailer
 
 
-def due(stop: Stop, child: subprocess.Popen[bytes] | None) -> str | None:
+def _due(stop: Stop, child: subprocess.Popen[bytes] | None) -> str | None:
     """The reason to stop now, or None."""
     if stop.reason is None and child is not None and child.poll() is not None:
         stop.reason = "command ended"
     return stop.due()
 
 
-def end_of(child: subprocess.Popen[bytes] | None, reason: str | None) -> int | None:
+def _end_of(child: subprocess.Popen[bytes] | None, reason: str | None) -> int | None:
     """The command's exit status, as a shell gives it; 0 if the recording, not the command, came to its end first."""
     if child is None:
         return None

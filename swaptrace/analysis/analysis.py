@@ -8,6 +8,7 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +54,8 @@ from swaptrace.engine.worker import Worker
 from swaptrace.events import EventBatch
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
 from swaptrace.results.catalogue import unknown_figures
-from swaptrace.running import Sink
-from swaptrace.trace.header import FreePath, Header, Trailer, modelled
+from swaptrace.running import Moment, Sink
+from swaptrace.trace.header import FreePath, Header, Trailer, both, modelled
 
 __all__ = ["Analysis", "Machine", "machine_of"]
 
@@ -432,9 +433,17 @@ class Analysis(Sink):
         """When the recording ended (CLOCK_MONOTONIC, ns): without a trailer, with its last event (up to `until`)."""
         return trailer.end.time if trailer else self._tally.last
 
-    def results(self) -> TraceResult:
-        """The result so far, as if the recording had ended with its last event."""
-        return self.finish(None)
+    def results(self, moment: Moment | None = None) -> TraceResult:
+        """The result so far, as if the recording had ended at that moment; without one, with its last event.
+
+        It is that of events before a time (`duration_s` says which), as `until` gives it.
+        """
+        if moment is None:
+            return self.finish(None)
+        self._count_from_since()
+        end = max(moment.time, self._tally.last + 1 if self._tally.events else 0)
+        lost = both(moment.lost, moment.missed)
+        return self._copied()._result(end, None, lost, moment.missed)
 
     def finish(self, trailer: Trailer | None, path: str = "", damage: str | None = None) -> TraceResult:
         """The result. Without a trailer, the trace counts as incomplete.
@@ -443,10 +452,11 @@ class Analysis(Sink):
         without this one. damage: why the trace could not be read to its end, a sentence; None if it was.
         """
         self._count_from_since()
-        self._moment = self._copy()
-        return self._moment._result(trailer, path, damage)
+        lost, missed = (trailer.losses(), trailer.missed) if trailer else ({}, {})
+        end = self.recorded_until(trailer)
+        return self._copied()._result(end, trailer, lost, missed, path=path, damage=damage)
 
-    def _copy(self) -> Analysis:
+    def _copied(self) -> Analysis:
         """The same, as far as it is results: what is done to it changes nothing here."""
         self._worker.wait()
         moment = copy(self)
@@ -454,11 +464,13 @@ class Analysis(Sink):
         moment._models = {key: model.copy() for key, model in self._models.items()}
         copies = {id(model): moment._models[key] for key, model in self._models.items()}
         moment._where = [(copies[id(model)], number) for model, number in self._where]
+        self._moment = moment
         return moment
 
-    def _result(self, trailer: Trailer | None, path: str, damage: str | None) -> TraceResult:
-        """As finish(), once."""
-        end = self.recorded_until(trailer)
+    def _result(
+        self, end: int, trailer: Trailer | None, lost: dict[str, int], missed: dict[str, int], **trace: Any
+    ) -> TraceResult:
+        """Of a recording that ended then, once. trace: what else there is to say of it, by name."""
         if self._until is not None:
             end = self._until if self._after_until else min(end, self._until)
         if self._since is not None:  # nothing has happened since then
@@ -478,14 +490,15 @@ class Analysis(Sink):
         areas = [doubtful(self._area(model, n, end, kernel, cut), doubts[id(model)]) for model, n in self._where]
         return trace_result(
             self.header,
-            trailer,
             areas,
-            self._tasks,
+            dict(self._tasks),
+            lost,
+            missed,
             part=self._part,
-            path=path,
-            damage=damage,
+            complete=trailer is not None,
             duration_s=(end - self._start) / 1e9,
             events=self._tally.events,
+            **trace,
         )
 
     def _area(self, model: _StoreModel, number: int, end: int, kernel: Snapshot | None, cut: bool) -> AreaResult:

@@ -1,4 +1,4 @@
-"""What follows from counts in the same way whoever has counted: the analysis of a trace, or the kernel in a summary."""
+"""What follows from counts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.degradation import SLOT_ALLOCATED
 from swaptrace.engine.policies import POLICIES
 from swaptrace.events import SwapCall
-from swaptrace.trace.header import Header, Trailer
+from swaptrace.trace.header import Header
 
 __all__ = [
     "KERNEL_COUNTS",
     "UNKNOWN_CONTENT",
+    "about",
     "allocations_told",
     "content_of",
     "content_told",
@@ -181,9 +182,10 @@ def ramzswap(
 
 def trace_result(
     header: Header,
-    trailer: Trailer | None,
     areas: list[AreaResult],
     tasks: dict[int, str],
+    lost: dict[str, int],
+    missed: dict[str, int],
     *,
     part: bool = False,
     **trace: Any,
@@ -191,22 +193,27 @@ def trace_result(
     """The whole result, without policies that are not predicted; of areas with ranges instead of figures if events
     were lost, or with what is known of them.
 
-    part: only a part of the recording was counted. trace: what else there is to say of it, by name.
+    lost: all that were, those of `missed` among them. part: only a part of the recording was counted. trace: what else
+    there is to say of it, by name.
     """
-    lost, missed = (trailer.losses(), dict(trailer.missed)) if trailer else ({}, {})
     stores = Counter(area.store for area in areas)
     areas = [replace(area, sharers=stores[area.store] - 1 if area.store else 0) for area in map(_only_predicted, areas)]
     if lost:
         page, cluster = header.page_size, header.cluster_slots
         areas = [with_bounds(area, lost, missed, page_size=page, cluster_slots=cluster, part=part) for area in areas]
     areas = [not_understood(area) if area.not_understood else area for area in areas]
-    about = {
+    return TraceResult(about(header, lost, **trace), {**header.__dict__, "start": None}, areas, lost, tasks, missed)
+
+
+def about(header: Header, lost: dict[str, int], **trace: Any) -> dict[str, Any]:
+    """What there is to say of a recording as a whole: what its header and its losses tell, and `trace`."""
+    return {
         "format_version": header.format_version,
         "kernel": header.kernel,
         "host": header.host,
         "start_realtime": header.start_realtime / 1e9,
         "lost_events": sum(lost.values()),
-        "complete": trailer is not None,
+        "complete": False,
         "damage": None,
+        **trace,
     }
-    return TraceResult(about | trace, {**header.__dict__, "start": None}, areas, lost, tasks, missed)

@@ -15,8 +15,6 @@ from swaptrace.live.arch import Architecture
 from swaptrace.live.btf import KernelTypes
 from swaptrace.live.ground import memory_subsystem, swap_info, told_layout
 from swaptrace.live.probes import ZSWAP, Choice, Symbols
-from swaptrace.summary.figures import Limits
-from swaptrace.summary.figures import c_definitions as summary_definitions
 
 __all__ = ["Assembly", "Options", "assemble"]
 
@@ -31,13 +29,11 @@ class Options:
     """What a recording asks of the programs.
 
     time_frees: time the slot-free function, too. zswap_in_zsmalloc: zswap's pools are zsmalloc's, and are looked at.
-    summary: work the events out in the kernel, once its switch is on, instead of handing them over.
     """
 
     ring_bytes: int
     time_frees: bool = False
     zswap_in_zsmalloc: bool = False
-    summary: Limits | None = None
 
 
 @dataclass(frozen=True)
@@ -95,17 +91,14 @@ def assemble(
         **({"ZRAM_TRIES_ALL_PAGES": 1} if symbols.alike({_EACH_PAGE}) else {}),
         "SWAP_INFO": f"{swap_info(symbols):#x}ULL",
     }
-    summary = options.summary
-    if "MEMORY_SUBSYSTEM" not in constants or summary is not None:  # which does not ask for cgroups
+    if "MEMORY_SUBSYSTEM" not in constants:
         constants.pop("OFF_PAGE_MEMCG", None)
     if "ZSWAP_POOLS" in constants:
         constants["ZSWAP_POOLS"] = f"{pools:#x}ULL"
     files = [
-        *(["summary.c"] if summary is not None else []),
         *("common.h", "slots.c"),
         *(["zram.c"] if zram else []),
         *(["zswap.c"] if zswap else []),
         "swap_calls.c",
     ]
-    definitions = c_definitions() + ("" if summary is None else summary_definitions(summary))
-    return Assembly(constants, tuple(files), definitions)
+    return Assembly(constants, tuple(files), c_definitions())

@@ -1,4 +1,4 @@
-"""What a recording and a summary share: the running kernel, with the probes that it has attached to it."""
+"""The running kernel, with the probes that it has attached to it."""
 
 from __future__ import annotations
 

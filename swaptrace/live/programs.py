@@ -14,9 +14,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventFlag, EventKind
 from swaptrace.live.arch import Architecture
@@ -28,7 +25,6 @@ from swaptrace.live.probes import SLOT_FREED, Candidate, Choice, Symbols
 from swaptrace.live.ring import Ring
 from swaptrace.live.snapshot import KernelArea, kernel_area
 from swaptrace.live.trampolines import Attachment, Trampolines, why_kprobes
-from swaptrace.summary.figures import Limits
 from swaptrace.trace.header import FreePath, Probe
 
 __all__ = ["EntrySeen", "Programs", "compile_programs", "import_bcc", "read_directly"]
@@ -137,19 +133,15 @@ class Programs:
         time_frees: bool = False,
         kprobes: bool = False,
         zswap_in_zsmalloc: bool = False,
-        summary: Limits | None = None,
     ) -> None:
-        """time_frees: time the slot-free function, too. kprobes: use them even where trampolines would do.
-
-        summary: work the events out in the kernel, once its switch is on, instead of handing them over.
-        """
+        """time_frees: time the slot-free function, too. kprobes: use them even where trampolines would do."""
         self._ring_bytes = ring_bytes
         self._time_frees = time_frees
         self._choices = choices
         self._types = types
         self._attachments: dict[str, Attachment] = {}  # trampolines, by program
         self._trampolines = None if kprobes or why_kprobes(choices, types, symbols) else Trampolines(libbpf())
-        options = Options(ring_bytes, time_frees, zswap_in_zsmalloc, summary)
+        options = Options(ring_bytes, time_frees, zswap_in_zsmalloc)
         self._assembly = assemble(
             choices, types, symbols, arch, options, recorder=os.getpid(), processors=os.sysconf("SC_NPROCESSORS_CONF")
         )
@@ -226,11 +218,6 @@ class Programs:
 
     def ring(self) -> Ring:
         return Ring(self._bpf["ring"].map_fd, self._ring_bytes)
-
-    def summary_map(self, name: str, dtype: np.dtype[Any], length: int) -> NDArray[Any]:
-        """The array behind a map of bpf/summary.c: what is written to it, the programs see at once."""
-        memory = mmap.mmap(self._bpf[f"summary_{name}"].map_fd, dtype.itemsize * length)
-        return np.frombuffer(memory, dtype, length)
 
     def lost(self) -> dict[str, int]:
         """Events that found no room in the ring, in slots, by kind."""

@@ -1,4 +1,4 @@
-"""record: the live source, and the trace writer and the status line as its sinks."""
+"""record: the live source; its sinks are the trace writer, the live analysis with its results, and the status line."""
 
 from __future__ import annotations
 
@@ -9,33 +9,26 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swaptrace import units
+from swaptrace import running, units
 from swaptrace.areas import ZSWAP_STORES
 from swaptrace.errors import UsageProblem
 from swaptrace.events import EventBatch, EventFlag, EventKind
 from swaptrace.live.environment import missing_views
 from swaptrace.live.footprint import give_back, hurry, keep_in_memory
 from swaptrace.live.source import LiveSource
-from swaptrace.running import Sink, run
+from swaptrace.running import Sink
 from swaptrace.stopping import Stop, signals
 from swaptrace.trace.header import Header, Trailer
 from swaptrace.trace.writer import TraceWriter, already_there
 
-__all__ = [
-    "Status",
-    "StatusLine",
-    "prepare_output",
-    "record",
-    "say",
-    "say_what_is_missing",
-    "settled",
-]
+if TYPE_CHECKING:
+    from swaptrace.results.writer import ResultsWriter
 
-Source = TypeVar("Source")
+__all__ = ["StatusLine", "record"]
 
 
 class StatusLine(Sink):
@@ -56,8 +49,8 @@ class StatusLine(Sink):
         self._freed += int(events["run"][kind == EventKind.FREE].sum())
         self._given_back += int(events["size"][dropped].sum())
 
-    def tick(self, lost: int) -> None:
-        self._lost = lost
+    def tick(self, source: running.Source) -> None:
+        self._lost = source.lost()
         self._status.show(self.line())
 
     def close(self, trailer: Trailer) -> None:
@@ -75,7 +68,8 @@ class StatusLine(Sink):
 
 
 def record(
-    output: Path,
+    output: Path | None,
+    summary: Path | None,
     command: tuple[str, ...],
     *,
     duration: float | None,
@@ -86,23 +80,33 @@ def record(
 ) -> int:
     """Record until the command ends, the duration is over, or a signal comes; returns the exit status.
 
-    Raises Problem for all that a user can mend; what was recorded until then stays readable.
+    output: where the events go; summary: where results go, worked out meanwhile. One of them may be None. Raises
+    Problem for all that a user can mend; what was recorded until then stays readable.
     """
-    prepare_output(output, command, force=force)
+    paths = [path for path in (output, summary) if path is not None]
+    prepare_outputs(paths, command, force=force)
     compiled, refused = settled(lambda: LiveSource(command, ring_bytes, time_frees=time_frees, kprobes=kprobes))
-    with compiled as source:
-        writer = TraceWriter(output, source.header, force=force)
+    with compiled as source, contextlib.ExitStack() as until_the_end:
+        files: list[TraceWriter | ResultsWriter] = []
+        if output is not None:
+            files.append(TraceWriter(output, source.header, force=force))
+        if summary is not None:
+            results = results_writer(summary, source.header, force=force)
+            until_the_end.enter_context(results.asked_by_signal())
+            files.append(results)
         say_what_is_missing(source.header, refused)
         if source.compared is not None:
             say(f"zram's layout is assumed; {units.count(source.compared)} entries are as it has them")
         stop = Stop(duration)
         with signals(stop):  # before it is said: who reads that may send one at once
-            say(f"recording to {output}" + ("" if command or duration else "; stop with Ctrl-C"))
+            say(f"recording to {' and '.join(map(str, paths))}" + ("" if command or duration else "; stop with Ctrl-C"))
             status = StatusLine()
             hurry()
-            trailer = run(source, (writer, status), stop, command)
+            trailer = running.run(source, (*files, status), stop, command)
         left_out = source.left_out()
-    say(f"\n{status.line()}\n{output}: {units.size(writer.size)}; see it with: swaptrace report {output}")
+    say(f"\n{status.line()}")
+    for file in files:
+        say(f"{file.path}: {units.size(file.size)}; see it with: swaptrace report {file.path}")
     if left_out:
         say(
             f"left out: {units.count(left_out)} requests and drops of zram devices that came meanwhile, with device "
@@ -114,7 +118,14 @@ def record(
     return trailer.exit_status or 0
 
 
-def settled(make: Callable[[], Source]) -> tuple[Source, str | None]:
+def results_writer(path: Path, header: Header, *, force: bool) -> ResultsWriter:
+    """The sink of the live analysis, which is loaded only where it is asked for: it takes memory."""
+    from swaptrace.results.writer import ResultsWriter
+
+    return ResultsWriter(path, header, say, force=force)
+
+
+def settled(make: Callable[[], LiveSource]) -> tuple[LiveSource, str | None]:
     """Make a source, which compiles, and give back what only that needed; with it, why the rest could not be locked."""
     say("compiling and attaching BPF programs ...")
     source = make()
@@ -132,12 +143,13 @@ def say_what_is_missing(header: Header, refused: str | None) -> None:
         say(sentence)
 
 
-def prepare_output(output: Path, command: tuple[str, ...], *, force: bool) -> None:
+def prepare_outputs(outputs: list[Path], command: tuple[str, ...], *, force: bool) -> None:
     """Say now what would otherwise fail only after seconds of compiling. Raises UsageProblem."""
     if command and shutil.which(command[0]) is None:
         raise UsageProblem(f"{command[0]}: command not found", "check the spelling, or give its whole path")
-    if os.path.lexists(output) and not force:
-        raise already_there(output)
+    for output in outputs:
+        if os.path.lexists(output) and not force:
+            raise already_there(output)
 
 
 class Status:

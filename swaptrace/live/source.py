@@ -17,6 +17,7 @@ from swaptrace.live.kernel import KernelSource
 from swaptrace.live.layout import cluster_slots, fullness_rule, zram_entry_size
 from swaptrace.live.ring import default_ring_bytes
 from swaptrace.live.snapshot import store_of
+from swaptrace.running import Moment
 from swaptrace.trace.header import Trailer, Zsmalloc
 
 __all__ = ["LiveSource"]
@@ -52,6 +53,7 @@ class LiveSource(KernelSource):
         self._tgid = os.getpid()
         self._wait = _LONGEST_WAIT
         self._more = False  # than one batch were in the ring
+        self._seen_until = 0  # CLOCK_MONOTONIC, ns: what happened before that has been handed over
         self._first: list[EventBatch] = []
 
     def __enter__(self) -> LiveSource:
@@ -59,6 +61,7 @@ class LiveSource(KernelSource):
             self._attach()
             zsmalloc = self._zsmalloc()
             self._start = start = self._snapshot()
+            self._seen_until = start.time
             self._calls = Calls(start.areas, self._store_of, zswap=self._zswap)
             self._first = self._present(start)
         except BaseException:
@@ -102,8 +105,11 @@ class LiveSource(KernelSource):
         if not self._more:
             time.sleep(self._wait)
             self._adapt(self._ring.pending())
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         events = self._ring.drain(_A_BATCH)
         self._more = len(events) == _A_BATCH
+        if not self._more:
+            self._seen_until = now
         return self._batch(events)
 
     def _adapt(self, pending: float) -> None:
@@ -127,6 +133,10 @@ class LiveSource(KernelSource):
     def lost(self) -> int:
         """Slots whose events were lost so far."""
         return sum(self._lost().values())
+
+    def moment(self) -> Moment:
+        """How far it is. Looks for calls that never returned, which takes up to 0.2 s."""
+        return Moment(self._seen_until, self._lost(), self._programs.missed())
 
     def _lost(self) -> dict[str, int]:
         """In slots, by event kind: what the ring had no room for, and calls that could not be understood."""

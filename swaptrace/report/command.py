@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,11 +18,11 @@ from swaptrace.console import Console
 from swaptrace.engine import zsmalloc
 from swaptrace.engine.worker import ahead, cores
 from swaptrace.errors import EnvironmentProblem, UsageProblem
-from swaptrace.summary.file import SummaryReader, is_summary
-from swaptrace.summary.results import History
-from swaptrace.summary.results import result as summary_result
-from swaptrace.trace.header import Header
+from swaptrace.events import EventBatch
+from swaptrace.results.file import read_results
+from swaptrace.trace.header import Header, Kind
 from swaptrace.trace.reader import TraceReader
+from swaptrace.trace.stream import StreamFile
 
 __all__ = ["Selection", "analyse", "report"]
 
@@ -44,18 +45,22 @@ _EVERYTHING = Selection()
 
 
 def analyse(path: Path, selection: Selection = _EVERYTHING) -> TraceResult:
-    """A trace's or a summary's results. Raises BadInput, or UsageProblem for a selection that does not fit."""
+    """The results of a trace, or those that a file of results holds.
+
+    Raises BadInput, or UsageProblem for a selection that does not fit.
+    """
     since, until = selection.since, selection.until
     if since is not None and until is not None and since >= until:
         raise UsageProblem(
             f"--since {since:g} is not before --until {until:g}: nothing lies between them",
             "give both in seconds after the start of the recording, the smaller one with --since",
         )
-    return _select(_summary(path, selection) if is_summary(path) else _trace(path, selection), selection)
+    file = StreamFile(path)
+    return _select((_results if file.header.kind == Kind.RESULTS else _trace)(file, selection), selection)
 
 
-def _trace(path: Path, selection: Selection) -> TraceResult:
-    reader = TraceReader(path)
+def _trace(file: StreamFile, selection: Selection) -> TraceResult:
+    reader = TraceReader(file)
     start = reader.header.start.time
     since, until = (
         None if value is None else start + round(value * 1e9) for value in (selection.since, selection.until)
@@ -66,20 +71,16 @@ def _trace(path: Path, selection: Selection) -> TraceResult:
 
     analysis = analysis_of(machine_of(reader.header))
     others = {text: analysis_of(_other(reader.header, text)) for text in selection.what_ifs}
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("analysing", total=reader.bytes)
-        for batch in ahead(iter(reader)) if cores() > 1 else reader:
-            for one in (analysis, *others.values()):
-                one.feed(batch)
-            progress.update(task, completed=reader.bytes_read)
+    for batch in _with_progress(reader):
+        for one in (analysis, *others.values()):
+            one.feed(batch)
     if selection.since and since is not None and since >= (end := analysis.recorded_until(reader.trailer)):
         length = units.duration(end - start)
         raise UsageProblem(
             f"nothing was recorded after --since {selection.since:g}: the recording is {length} long",
             "give less than that, in seconds after its start",
         )
-    result = analysis.finish(reader.trailer, str(path), reader.damage)
+    result = analysis.finish(reader.trailer, str(file.path), reader.damage)
     for other in others.values():
         other.finish(reader.trailer)
     pools = {text: other.what_if() for text, other in others.items()}
@@ -96,16 +97,28 @@ def _with_what_ifs(area: AreaResult, found: dict[str, WhatIf]) -> AreaResult:
     return replace(area, what_if=found, absent=area.absent if found or not why else area.absent | {"what_if": why})
 
 
-def _summary(path: Path, selection: Selection) -> TraceResult:
-    """A summary has no events: it cannot be cut, or replayed with another pool."""
+def _with_progress(reader: TraceReader) -> Iterator[EventBatch]:
+    """The trace's batches; on a terminal, a bar shows how far they are."""
+    batches = ahead(iter(reader)) if cores() > 1 else iter(reader)
+    console = Console(stderr=True)
+    if not console.is_terminal:  # rich before 15 would print an empty line
+        yield from batches
+        return
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("analysing", total=reader.bytes)
+        for batch in batches:
+            yield batch
+            progress.update(task, completed=reader.bytes_read)
+
+
+def _results(file: StreamFile, selection: Selection) -> TraceResult:
+    """Of a file of results, which has no events: it cannot be cut, or replayed with another pool."""
     if selection.since is not None or selection.until is not None or selection.what_ifs:
         raise UsageProblem(
-            f"{path} is a summary, without events: --since, --until and --what-if need those",
-            "record without --summary",
+            f"{file.path} holds results, without events: --since, --until and --what-if need those",
+            "record with -o as well as --summary",
         )
-    reader = SummaryReader(path)
-    history = History(reader.last, reader.looked, reader.times, reader.slots, reader.sizes)
-    return summary_result(reader.header, reader.trailer, history, reader.leaks, epoch=reader.epoch, path=str(path))
+    return read_results(file)
 
 
 def _select(result: TraceResult, selection: Selection) -> TraceResult:

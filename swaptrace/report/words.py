@@ -258,13 +258,12 @@ def warnings(result: TraceResult) -> list[str]:
     for area in result.areas:
         why_not = {*area.not_told.values(), *(() if lost else area.unknown.values())}
         said += [f"{area.device}: {why}." for why in sorted(why_not)]
-    came = result.trace.get("areas_left_out")
-    if came:
+    if not result.trace.get("complete", True) and result.trace.get("summary"):
         said.append(
-            f"{units.count(came)} SWAP AREAS WERE SWITCHED ON WHILE THIS WAS SUMMARISED and are not in it: "
-            "a summary is of the areas that are on when it begins."
+            "THE RECORDING HAD NOT ENDED when these results were written: it goes on, or the recorder was killed. "
+            "There is no end snapshot to compare with the kernel's own counters."
         )
-    if not result.trace.get("complete", True):
+    elif not result.trace.get("complete", True):
         damage = result.trace.get("damage")
         why = f"{damage}." if damage else "the recorder was stopped before it could finish the file, or it was cut off."
         said.append(

@@ -8,8 +8,9 @@ are ignored, so that a newer minor addition does not break an older reader; FORM
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from typing import Annotated, TypedDict, TypeVar
 
 import msgspec
@@ -24,16 +25,25 @@ __all__ = [
     "Damaged",
     "FreePath",
     "Header",
+    "Kind",
     "Notes",
     "Probe",
     "Trailer",
     "Zsmalloc",
+    "both",
     "from_json",
     "modelled",
     "to_json",
 ]
 
 FORMAT_VERSION = 1
+
+
+class Kind(StrEnum):
+    """What a file holds."""
+
+    TRACE = "trace"
+    RESULTS = "results"
 
 
 class Damaged(ValueError):
@@ -90,6 +100,7 @@ class Header:
     slots_by_discard: bool | None = None
     ring_bytes: Amount = 0
     swaptrace: str = ""
+    kind: Kind = Kind.TRACE
     format_version: int = FORMAT_VERSION
 
 
@@ -110,7 +121,12 @@ class Trailer:
 
     def losses(self) -> dict[str, int]:
         """All that the trace lacks, for either reason."""
-        return {kind: self.lost.get(kind, 0) + self.missed.get(kind, 0) for kind in {**self.lost, **self.missed}}
+        return both(self.lost, self.missed)
+
+
+def both(lost: Mapping[str, int], missed: Mapping[str, int]) -> dict[str, int]:
+    """The sums, by event kind."""
+    return {kind: lost.get(kind, 0) + missed.get(kind, 0) for kind in {**lost, **missed}}
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,6 @@ _MACHINES = {
     "audited",
     "areas",
     "zswap",
-    "summarised",
     "stressed",
     "tried",
 }  # the fixtures whose parameter is a kernel

@@ -78,7 +78,7 @@ def mixed(folder: Path) -> None:
         second = hot_add(16)
         run("mkswap", f"/dev/{second}")
         before = kernel_facts(device)
-        with recording(folder):
+        with recording(folder, results=folder / "results"):
             in_a_process(partial(mixed_workload, folder, second))
         survivor = json.loads((folder / "workload.json").read_text())
         save(folder, device, before=before, **survivor)
@@ -139,7 +139,7 @@ def in_group(group: Path) -> Iterator[None]:
 def exact(folder: Path) -> None:
     """A prime number of slots from one process, which exits; then swapoff. Recorded as users do, around a command."""
     with zram_swap(megabytes=64) as device:
-        record = (*SWAPTRACE, "record", "-o", str(folder / "trace"))
+        record = (*SWAPTRACE, "record", "-o", str(folder / "trace"), "--summary", str(folder / "results"))
         call(folder, "record", *record, "--", *WORKLOAD, str(folder), "exact-workload")
         save(folder, device)
 
@@ -155,7 +155,7 @@ def exact_workload(folder: Path) -> None:
 def huge(folder: Path) -> None:
     """Huge pages: allocated, stored and freed as a whole, where the kernel finds whole clusters for them."""
     with zram_swap(megabytes=64) as device:
-        with recording(folder):
+        with recording(folder, results=folder / "results"):
             in_a_process(partial(huge_workload, folder))
         save(folder, device)
 
@@ -189,14 +189,26 @@ def earlier(folder: Path) -> None:
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if " tracefs " in line]
         for mount in mounts:
             run("umount", mount)
-        with recording(folder, "-d", "600", "--time-frees", "--kprobes"):
+        with recording(folder, "-d", "600", "--time-frees", "--kprobes", results=folder / "results") as recorder:
             new = Process(900, "mixed", 3)
             new.page_out()
+            results_of_the_moment(folder, recorder.pid or 0)
             old.exit()
         save(folder, device, before=before)
         new.exit(), kept.exit()
         for mount in mounts:
             run("mount", "-t", "tracefs", "none", mount, check=False)  # debugfs brings its own back by itself
+
+
+def results_of_the_moment(folder: Path, recorder: int) -> None:
+    """Ask for them while nothing happens; they are in `then`."""
+    time.sleep(2)
+    results = folder / "results"
+    before = results.stat().st_ino  # another file takes its place
+    os.kill(recorder, signal.SIGUSR1)
+    wait_for(lambda: results.stat().st_ino != before, what="no results came")
+    (folder / "then").write_bytes(results.read_bytes())
+    time.sleep(1)
 
 
 def killed(folder: Path) -> None:
@@ -213,6 +225,12 @@ def killed(folder: Path) -> None:
         recorder.join()
         process.exit()
     (folder / "trace").write_bytes(trace.read_bytes())
+    at_once = Path("/tmp/at-once")
+    at_once.mkdir()
+    with recording(at_once, results=at_once / "results") as recorder:
+        recorder.kill()
+        recorder.join()
+    (folder / "results").write_bytes((at_once / "results").read_bytes())
 
 
 def full_disk(folder: Path) -> None:

@@ -16,11 +16,13 @@ from swaptrace.analysis.analysis import Analysis
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason, SwapCall
 from swaptrace.live.probes import PROBES, ZSWAP
 from swaptrace.report.as_json import as_json
+from swaptrace.report.command import Selection, analyse
 from swaptrace.report.tables import EQUAL
 from swaptrace.report.text import print_text
 from swaptrace.trace.header import Trailer
 from tests.kernel.conftest import CHECKOUT, DEGRADED_KERNELS, KERNELS, WHOLE_KERNELS, Guest, Scenario, run_in_guest
 from tests.kernel.guest import HARD_PAGES, HUGE_BYTES, HUGE_PAGES, PAIRS, PRIME
+from tests.same import same, same_results
 
 SLOT_FREE_FUNCTIONS = {
     "5.10": "swap_range_free",
@@ -300,12 +302,38 @@ class TestEarlier:
         assert earlier.reader.header.missing == ()
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_results_are_those_of_the_trace(guest: Guest, name: str) -> None:
+    """Worked out while it was recorded, and of the events afterwards: every figure, to the last bit."""
+    scenario = guest.scenario(name)
+    same_results(analyse(scenario.folder / "results"), analyse(scenario.folder / "trace"))
+
+
+def test_results_of_a_moment(guest: Guest) -> None:
+    """What was asked for in mid-run is what the whole trace says until then."""
+    earlier = guest.scenario("earlier")
+    found = analyse(earlier.folder / "then")
+    assert not found.trace["complete"]
+    assert found.areas[0].live_slots_end >= 1500  # its owner exits later
+    expected = analyse(earlier.folder / "trace", Selection(until=found.trace["duration_s"]))
+    assert 0 < found.trace["events"] < earlier.result.trace["events"]
+    for name in ("events", "duration_s", "lost_events"):
+        assert found.trace[name] == expected.trace[name], name
+    same(found.areas, expected.areas)
+
+
 class TestInterrupted:
     def test_killed_recorder_leaves_a_trace(self, whole_guest: Guest) -> None:
         killed = whole_guest.scenario("killed")
         assert not killed.result.trace["complete"]
         assert killed.area.stores == 1009
         assert killed.area.frees == 0
+
+    def test_results_outlive_a_kill_at_once(self, whole_guest: Guest) -> None:
+        """Right after it said that it records."""
+        found = analyse(whole_guest.scenario("killed").folder / "results")
+        assert not found.trace["complete"]
+        assert found.trace["kernel"].startswith(whole_guest.kernel)
 
     def test_full_disk_keeps_what_was_written(self, whole_guest: Guest) -> None:
         full = whole_guest.scenario("full-disk")

@@ -17,6 +17,7 @@ from swaptrace.audit.audit import audit
 from swaptrace.audit.evidence import Observed
 from swaptrace.audit.observe import observe
 from swaptrace.events import EventBatch, EventFlag, EventKind
+from swaptrace.running import Moment
 from swaptrace.trace.header import Header, Trailer
 from tests.unit.test_stack import Tree
 
@@ -76,6 +77,9 @@ class Recording:
 
     def lost(self) -> int:
         return 0
+
+    def moment(self) -> Moment:
+        return Moment(START)
 
     def finish(self, exit_status: int | None, reason: str) -> tuple[list[EventBatch], Trailer]:
         assert not self.closed

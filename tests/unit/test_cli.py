@@ -309,14 +309,15 @@ def loaded_by(*modules: str) -> set[str]:
     return set(python("-c", f"import sys\n{imports}print(*sys.modules, sep='\\n')").stdout.splitlines())
 
 
-_HEAVY = {"swaptrace.engine.replay", "pandas", "matplotlib", "rich", "jinja2", "swaptrace.analysis.analysis"}
+_HEAVY = {"pandas", "matplotlib", "rich", "jinja2"}
+_ANALYSIS = {"swaptrace.engine.replay", "swaptrace.analysis.analysis"}
 
 
 def test_record_loads_no_more_than_it_needs() -> None:
     """It runs on the machine that it measures."""
     loaded = loaded_by("swaptrace.cli", "swaptrace.commands.record", "swaptrace.live.recorder")
     assert "pyarrow" in loaded
-    assert not loaded & _HEAVY
+    assert not loaded & (_HEAVY | _ANALYSIS)
     assert not [name for name in loaded if name.startswith("swaptrace.engine")]  # compiled, for one Python only
 
 
@@ -337,6 +338,8 @@ class Source:
         return builders.batch([builders.store(time, 0, self.turns, 100)], {100: "stress"})
     def lost(self):
         return 0
+    def moment(self):
+        return running.Moment(builders.START + self.turns)
     def finish(self, exit_status, reason):
         return [self.poll()], builders.trailer(builders.START + 1_000_000_000, reason=reason)
 
@@ -345,22 +348,26 @@ class Terminal(recorder.Status):
         self._terminal = True
 
 running._TICK, recorder.Status = 0, Terminal
-sinks = recorder.TraceWriter(Path(sys.argv[1]), builders.header()), recorder.StatusLine()
+status, path = recorder.StatusLine(), Path(sys.argv[1])
+make = {"trace": recorder.TraceWriter, "results": recorder.results_writer}[path.name]
+sinks = [make(path, builders.header(), force=False), status]
 trailer = running.run(Source(), sinks, recorder.Stop(60), ("sleep", "0.2"))
-print(sinks[1].events, trailer.reason)
+print(status.events, trailer.reason)
 print(*sys.modules)
 """
 
 
-def test_nothing_more_is_loaded_while_it_records(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["trace", "results"])
+def test_nothing_more_is_loaded_while_it_records(kind: str, tmp_path: Path) -> None:
     """Libraries may load others when they are used, pyarrow pandas for one: seconds, and memory, at the first write."""
-    done = python("-c", _RECORD, tmp_path / "trace", env={"PYTHONPATH": str(Path(__file__).parent)})
+    done = python("-c", _RECORD, tmp_path / kind, env={"PYTHONPATH": str(Path(__file__).parent)})
     assert done.returncode == 0, done.stderr
     assert "slots stored" in done.stderr  # the status line
     told, modules = done.stdout.splitlines()
     assert int(told.split()[0]) > 1
     assert told.endswith("command ended")
     assert "pyarrow" in modules.split()
+    assert _ANALYSIS & set(modules.split()) == (_ANALYSIS if kind == "results" else set())
     assert not set(modules.split()) & _HEAVY
 
 
@@ -373,7 +380,7 @@ def test_reports_can_be_made_anywhere() -> None:
     package = Path(__file__).parents[2] / "swaptrace"
     modules = [
         ".".join(path.relative_to(package.parent).with_suffix("").parts)
-        for folder in ("analysis", "engine", "report", "summary", "trace")
+        for folder in ("analysis", "engine", "report", "results", "trace")
         for path in sorted((package / folder).glob("*.py"))
         if path.name != "__init__.py"
     ]

@@ -32,7 +32,8 @@ from swaptrace.trace.header import Notes, to_json
 from swaptrace.trace.messages import END, messages
 from swaptrace.trace.plausible import UNTOLD_PAGES
 from swaptrace.trace.reader import TraceReader
-from swaptrace.trace.writer import HEADER_KEY, NOTES_KEY, TRAILER_KEY, TraceWriter, column, schema
+from swaptrace.trace.stream import HEADER_KEY, StreamMaker
+from swaptrace.trace.writer import COLUMNS, NOTES_KEY, TRAILER_KEY, TraceWriter
 
 SECONDS, MEMORY = 5, 200 << 20  # what one file may take, on an idle machine; beside what the process has already
 PAGES = 4096
@@ -74,11 +75,11 @@ def write(
 ) -> None:
     """A trace of these parts, of whatever they hold: without checksums, as early recorders wrote them."""
     told = {name: json.dumps(part).encode() for name, part in parts.items()}
-    columns = pa.schema(list(schema(HEADER)), metadata={HEADER_KEY: told["header"]})
+    columns = pa.schema(list(StreamMaker(HEADER, COLUMNS).schema), metadata={HEADER_KEY: told["header"]})
     options = pa.ipc.IpcWriteOptions(compression=compression)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, columns, options=options) as stream:
         for rows, metadata in ((events, {NOTES_KEY: told["notes"]}), (events[:0], {TRAILER_KEY: told["trailer"]})):
-            arrays = [column(rows[field.name], field.type) for field in columns]
+            arrays = [pa.array(np.ascontiguousarray(rows[field.name]), field.type) for field in columns]
             stream.write_batch(pa.RecordBatch.from_arrays(arrays, schema=columns), custom_metadata=metadata)
 
 

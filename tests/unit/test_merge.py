@@ -111,7 +111,9 @@ def test_content_of_slot_ranges_adds_up(seed: int, cuts: list[int]) -> None:
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 2**62 - 1), st.integers(0, 2**62 - 1), st.integers(-(2**62), 2**62)), min_size=1, max_size=20
+        st.tuples(st.integers(0, 2**62 - 1), st.integers(0, 2**62 - 1), st.integers(-(2**62), 2**62)),
+        min_size=1,
+        max_size=20,
     )
 )
 @settings(deadline=None, derandomize=True, database=None)

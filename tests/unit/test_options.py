@@ -276,7 +276,7 @@ def test_a_policy_reaches_every_format(
     assert drawn == [(policy,)] * 3 if form == "html" else not drawn
 
 
-def test_a_summary_does_not_tell_of_all_policies(folder: Path) -> None:
+def test_results_may_not_tell_of_all_policies(folder: Path) -> None:
     """What is not there is not left out in silence."""
     found = analyse(folder / "swap.trace")
     brief = [replace(area, policies={"none": area.policies["none"]}) for area in found.areas]
@@ -325,6 +325,12 @@ def test_what_if_is_a_replay_with_that_pool(capsys: pytest.CaptureFixture[str], 
 
 # -------------------------------------------------------------------------------- record, audit, check and selftest
 
+
+def files(call: Any) -> tuple[Path | None, Path | None]:
+    """Where events and results go."""
+    return call["output"], call["summary"]
+
+
 RECORD = [
     Row("output", "", got=lambda call: call["output"], value=Path("swap.trace")),
     Row("output", "-o new", got=lambda call: call["output"], value=Path("new")),
@@ -345,15 +351,19 @@ RECORD = [
     Row("ring_mib", "--ring 1025", 2, "not in the range"),
     Row("ring_mib", "--ring 1.5", 2, "not a valid integer"),
     Row("ring_mib", "--ring 3", 2, "a power of two"),
-    Row("ring_mib", "--summary --ring 8", 2, "--summary keeps no events: neither --ring nor --time-frees goes with it"),
     Row("time_frees", "", got=lambda call: call["time_frees"], value=False),
     Row("time_frees", "--time-frees", got=lambda call: call["time_frees"], value=True),
-    Row("time_frees", "--summary --time-frees", 2, "--summary keeps no events"),
     Row("kprobes", "", got=lambda call: call["kprobes"], value=False),
     Row("kprobes", "--kprobes", got=lambda call: call["kprobes"], value=True),
-    Row("kprobes", "--summary --kprobes", got=lambda call: (call["what"], call["kprobes"]), value=("summary", True)),
-    Row("summary", "", got=lambda call: call["what"], value="trace"),
-    Row("summary", "--summary -d 2", got=lambda call: (call["what"], call["duration"]), value=("summary", 2.0)),
+    Row("summary", "", got=files, value=(Path("swap.trace"), None)),
+    Row("summary", "--summary", got=files, value=(None, Path("swap.summary"))),
+    Row("summary", "--summary -d 2", got=files, value=(None, Path("swap.summary"))),
+    Row("summary", "--summary brief -d 2", got=files, value=(None, Path("brief"))),
+    Row("summary", "--summary -- true", got=lambda call: (call["summary"], call["command"]),
+        value=(Path("swap.summary"), ("true",))),
+    Row("summary", "-o full --summary brief", got=files, value=(Path("full"), Path("brief"))),
+    Row("summary", "-o full --summary full", 2, "cannot both go to full"),
+    Row("summary", "-o swap.summary --summary", 2, "cannot both go to swap.summary"),
     Row("arguments", "", got=lambda call: call["command"], value=()),
     Row("arguments", "--", got=lambda call: call["command"], value=()),
     Row("arguments", "-- true -d x", got=lambda call: call["command"], value=("true", "-d", "x")),
@@ -411,9 +421,8 @@ class Found:
 def call(monkeypatch: pytest.MonkeyPatch) -> Call:
     """The commands' work, replaced by a note of how it was called."""
     call = Call()
-    record = ("output", "command")
+    record = ("output", "summary", "command")
     monkeypatch.setattr("swaptrace.live.recorder.record", call.by("trace", 0, *record))
-    monkeypatch.setattr("swaptrace.live.summary.record_summary", call.by("summary", 0, *record))
     monkeypatch.setattr("swaptrace.audit.audit.audit", call.by("audit", Found(), "seconds"))
     monkeypatch.setattr("swaptrace.audit.as_json.as_json", lambda found: "json")
     monkeypatch.setattr("swaptrace.audit.text.print_audit", lambda found, console: print("text"))

@@ -9,7 +9,7 @@ from builders import START, batch, free, store, trailer
 
 from swaptrace import running
 from swaptrace.events import EventBatch
-from swaptrace.running import Sink, run
+from swaptrace.running import Moment, Sink, run
 from swaptrace.stopping import Stop
 from swaptrace.trace.header import Trailer
 
@@ -30,6 +30,9 @@ class Source:
     def lost(self) -> int:
         return 10 * self.polled
 
+    def moment(self) -> Moment:
+        return Moment(START + self.polled)
+
     def finish(self, exit_status: int | None, reason: str) -> tuple[list[EventBatch], Trailer]:
         self.ended = exit_status, reason
         return [batch([free(START + 10 + n, 0, n)]) for n in (1, 2)], trailer(START + 99, reason=reason)
@@ -42,8 +45,8 @@ class Seen(Sink):
     def feed(self, batch: EventBatch) -> None:
         self.calls.append(int(batch.events["time"][0]) - START)
 
-    def tick(self, lost: int) -> None:
-        self.calls.append(f"lost {lost}")
+    def tick(self, source: running.Source) -> None:
+        self.calls.append(f"lost {source.lost()}")
 
     def close(self, trailer: Trailer) -> None:
         self.calls.append(trailer.reason)

@@ -13,6 +13,7 @@ from builders import START, Event, batch, header, trailer
 
 from swaptrace.events import EventBatch
 from swaptrace.live import recorder
+from swaptrace.running import Moment
 from swaptrace.stopping import Stop, Stopped, signals
 from swaptrace.trace.reader import TraceReader
 
@@ -94,6 +95,9 @@ class Source:
     def lost(self) -> int:
         return 0
 
+    def moment(self) -> Moment:
+        return Moment(START)
+
     def left_out(self) -> int:
         return 0
 
@@ -129,7 +133,7 @@ def test_a_signal_may_come_as_soon_as_it_is_said_that_it_records(
     monkeypatch.setattr(recorder, "settled", lambda _: (Source(), None))
     monkeypatch.setattr(recorder, "say", say)
     trace = tmp_path / "trace"
-    assert recorder.record(trace, (), duration=60, force=False, ring_bytes=None) == 0
+    assert recorder.record(trace, None, (), duration=60, force=False, ring_bytes=None) == 0
     reader = TraceReader(trace)
     assert sum(map(len, reader)) == 0
     assert reader.trailer is not None and reader.trailer.reason == number.name

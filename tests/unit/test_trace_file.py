@@ -19,7 +19,8 @@ from swaptrace.errors import BadInput, EnvironmentProblem, UsageProblem
 from swaptrace.events import EVENT, EventBatch, EventKind
 from swaptrace.trace.header import FORMAT_VERSION, Header, to_json
 from swaptrace.trace.reader import TraceReader
-from swaptrace.trace.writer import HEADER_KEY, TraceWriter, schema
+from swaptrace.trace.stream import HEADER_KEY, StreamMaker
+from swaptrace.trace.writer import COLUMNS, TraceWriter
 
 ZRAM = Store(0, "zram0", 16, "lzo-rle", {"orig_data_size": 8192, "pages_stored": 2})
 AREA = zram_area("/dev/zram0", 0, 16, 0, ((0, 0, 9), (9, 12, 7)))
@@ -240,7 +241,7 @@ def other_arrow_file(path: Path) -> None:
 
 
 def with_header(path: Path, text: str, columns: pa.Schema | None = None) -> None:
-    columns = columns if columns is not None else schema(HEADER)
+    columns = columns if columns is not None else StreamMaker(HEADER, COLUMNS).schema
     with pa.OSFile(str(path), "wb") as file:
         pa.ipc.new_stream(file, columns.with_metadata({HEADER_KEY: text.encode()})).close()
 
@@ -292,13 +293,13 @@ def test_damaged_header(tmp_path: Path, text: str) -> None:
     path = tmp_path / "trace"
     with pa.OSFile(str(path), "wb") as file:
         metadata = {HEADER_KEY: text.encode(errors="surrogateescape")}
-        pa.ipc.new_stream(file, schema(HEADER).with_metadata(metadata)).close()
+        pa.ipc.new_stream(file, StreamMaker(HEADER, COLUMNS).schema.with_metadata(metadata)).close()
     with pytest.raises(BadInput, match=r"header of .* is damaged"):
         TraceReader(path)
 
 
 def test_columns_of_something_else(tmp_path: Path) -> None:
-    columns = list(schema(HEADER))
+    columns = list(StreamMaker(HEADER, COLUMNS).schema)
     other_type = [pa.field(field.name, pa.string(), nullable=False) for field in columns]
     for number, fields in enumerate((columns[:-1], [*columns[1:], columns[0]], other_type)):
         path = tmp_path / str(number)

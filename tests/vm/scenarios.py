@@ -28,15 +28,20 @@ def warm_up() -> None:
 
 
 @contextlib.contextmanager
-def recording(folder: Path, *options: str, trace: Path | None = None) -> Iterator[ForkProcess]:
-    """`swaptrace record` into FOLDER/trace, until this is left; record.err has what it says, record.status its status.
+def recording(
+    folder: Path, *options: str, trace: Path | None = None, results: Path | None = None
+) -> Iterator[ForkProcess]:
+    """`swaptrace record` into FOLDER/trace, until this is left, and results into a file, if one is given.
+
+    record.err has what it says, record.status its status.
 
     The recorder is a fork of this process, which has loaded all that it needs: in an emulated guest, that takes a new
     process longer than all the rest. How a user starts it, other scenarios try.
     """
     warm_up()
     log = folder / "record.err"
-    arguments = ["record", "-o", str(trace or folder / "trace"), *options]
+    summary = ["--summary", str(results)] if results is not None else []
+    arguments = ["record", "-o", str(trace or folder / "trace"), *summary, *options]
     process = mp.get_context("fork").Process(target=run_logged, args=(log, arguments))
     process.start()
     assert process.pid is not None
