@@ -90,7 +90,7 @@ test: setup ## all tests; those of the kernel side boot virtual machines
 test-kernels: setup ## what "make test" does on some kernels only: on all, two or three; tables at the end
 	SWAPTRACE_KERNELS=all $(PYTHON) -m pytest -q $(addprefix tests/kernel/test_,recording.py areas.py userland.py)
 	SWAPTRACE_KERNELS="5.10 6.1 6.12" $(PYTHON) -m pytest -q tests/kernel/test_audit.py
-	SWAPTRACE_KERNELS="6.1 6.12" $(PYTHON) -m pytest -q $(addprefix tests/kernel/test_,zswap.py summary.py)
+	SWAPTRACE_KERNELS="6.1 6.12" $(PYTHON) -m pytest -q tests/kernel/test_zswap.py
 
 .PHONY: ltp
 ltp: setup ## what the kernel makes of the Linux Test Project's swapon and swapoff tests, against what is recorded

@@ -19,7 +19,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 KERNEL = "6.1"
 ALGORITHMS = ("lz4", "zstd")
 GUEST_SECONDS = 3600
-TARGETS = {"record": 5.0, "record --summary": 2.0}
+TARGETS = {"record": 5.0}
 LIMITS = {
     "record": (
         "A third of it is what the kernel does to run a program and come back, see the row of empty ones: eight "
@@ -31,12 +31,6 @@ LIMITS = {
         "two processors would no longer be in order. Left out: to time a notification from the drop "
         "of its entry (one run less) would not tell of those that are missed; to look at zram_rw_page() at its "
         "return only would not tell which entries a write replaces, and later kernels do not have it."
-    ),
-    "record --summary": (
-        "With lz4, its probes cost more than that with nothing in them. And to work events out takes more than to "
-        "hand them over: a page changes what it counts towards three or four times, and each change is two "
-        "additions to integrals of 128 bits; branches are replaced by arithmetic, or the verifier gives up on huge "
-        "pages. A summary is for files that do not grow, and for a recorder that has next to nothing to do."
     ),
 }
 RIVALS = ("BCC", "bpftrace")
@@ -76,7 +70,7 @@ def figures_of(algorithm: str, found: dict[str, Rounds]) -> list[Figure]:
     for name in RIVALS:
         ratios = [theirs / mine for theirs, mine in zip(over[name], over["record"], strict=True)]
         rows.append(figure(group, f"{algorithm}: what {name} adds, against record", "times", ratios, SEVERAL))
-    for name in (*TARGETS, *RIVALS):
+    for name in ("record", "record --summary", *RIVALS):
         own = found[name][0]["tracer"]
         rows.append(figure(group, f"{algorithm}: {name}, its own process beside that", "instructions a page", [own]))
     return rows

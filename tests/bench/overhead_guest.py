@@ -84,7 +84,8 @@ class Tracer:
 
 def tracers(folder: Path) -> dict[str, Start]:
     """Ways to trace, by name. Untraced twice, first and last: what lies between the two is no tracer's doing."""
-    record = [sys.executable, "-m", "swaptrace", "record", "--force", "-o", str(folder / "trace")]
+    command = [sys.executable, "-m", "swaptrace", "record", "--force"]
+    record, summary = [*command, "-o", str(folder / "trace")], [*command, "--summary", str(folder / "results")]
     rival = [sys.executable, "-m", "tests.bench.rival_tracers"]
     lines = folder / "bpftrace.txt"
     return {
@@ -92,7 +93,7 @@ def tracers(folder: Path) -> dict[str, Start]:
         "record's probes, empty": lambda: Tracer([*rival, "empty", "-"], folder / "empty.log"),
         "record": lambda: Tracer(record, folder / "record.log", "recording to"),
         "record --kprobes": lambda: Tracer([*record, "--kprobes"], folder / "kprobes.log", "recording to"),
-        "record --summary": lambda: Tracer([*record, "--summary"], folder / "summary.log", "recording a summary"),
+        "record --summary": lambda: Tracer(summary, folder / "summary.log", "recording to"),
         "BCC": lambda: Tracer([*rival, "bcc", str(folder / "bcc.txt")], folder / "bcc.log"),
         # it says nothing in time when its output is a file
         "bpftrace": lambda: Tracer([*rival, "bpftrace", str(lines)], folder / "bpftrace.log", *_LAST_KPROBE),

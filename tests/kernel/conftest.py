@@ -45,7 +45,6 @@ AREA_KERNELS = KERNELS if _CHOSEN else ["6.1", "6.12"]
 AUDIT_KERNELS = ZSWAP_KERNELS = KERNELS if _CHOSEN else ["6.12"]
 USERLAND_KERNELS = KERNELS if _CHOSEN else ["7.3"]
 STRESS_KERNELS = KERNELS if _CHOSEN else ["6.1"]
-SUMMARY_KERNELS = KERNELS if _CHOSEN else ["6.1"]  # whose verifier gives up first
 
 
 @dataclass
