@@ -12,12 +12,24 @@ __all__ = ["Integral", "Series", "SlotMap"]
 
 @dataclass(frozen=True)
 class Integral:
-    """A quantity in bytes over the recording: at its end, at its peak, time-weighted mean, and byte-seconds."""
+    """A quantity in bytes over the recording: at its end, at its peak, and how long how much of it was held.
+
+    byte_ns: bytes times the ns for which they were held, exact; span: how long that was looked at, ns.
+    """
 
     end: int
     peak: int
-    mean: float
-    byte_seconds: float
+    byte_ns: int
+    span: int
+
+    @property
+    def mean(self) -> float:
+        """Time-weighted, in bytes."""
+        return self.byte_ns / self.span if self.span else float(self.end)
+
+    @property
+    def byte_seconds(self) -> float:
+        return self.byte_ns / 1e9
 
 
 @dataclass(frozen=True)

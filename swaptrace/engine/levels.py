@@ -223,8 +223,7 @@ class Levels:
         span = self.clock.now - self.clock.origin
         parts = np.asarray(self.integral)[area, COUNTS[:, quantity] != 0]
         area_under = sum(integral_of(part) for part in parts)
-        mean = area_under / span if span else float(held)
-        return Integral(held, self._peak(area, quantity, constants.PEAK_BYTES), mean, area_under / 1e9)
+        return Integral(held, self._peak(area, quantity, constants.PEAK_BYTES), area_under, span)
 
     def _peak(self, area: int, quantity: Quantity, which: int) -> int:
         return int(np.asarray(self.sums)[area, PEAKS.index(quantity), which]) if quantity in PEAKS else 0

@@ -239,8 +239,7 @@ class Pools:
         least: _Pool = self._of(self._least)
         span = least.clock.now - least.clock.origin
         size = self.page_size
-        mean = page_ns * size / span if span else float(pages * size)
-        return Integral(pages * size, peak * size, mean, page_ns * size / 1e9)
+        return Integral(pages * size, peak * size, page_ns * size, span)
 
     def series(self, number: int) -> NDArray[np.int64]:
         """Bytes at the end of each bin, the running one included: int64, shape (bins,)."""

@@ -12,11 +12,11 @@ know where the result has it (`of`); the others describe what is inside of those
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import Enum, StrEnum
 from typing import Any
 
-from swaptrace.analysis.results import AreaResult, Integral
+from swaptrace.analysis.results import AreaResult, Integral, PolicyResult, WhatIf
 from swaptrace.degradation import DROPPED, NOTIFICATION, SLOT_ALLOCATED, STORED, WRITTEN_BACK
 from swaptrace.events import FreeReason
 from swaptrace.histogram import Histogram, Survival
@@ -361,21 +361,24 @@ def _integral(name: str, sentence: str, **more_: Any) -> Figure:
     return Figure(name, Kind.INTEGRAL, Unit.BYTES, sentence, **more_)
 
 
-def _bytes(value: Integral | None) -> dict[str, Any] | None:
-    return None if value is None else asdict(value)
+def _plain(value: Any) -> Any:
+    """An integral, or whatever holds some, as dictionaries."""
+    if isinstance(value, Integral):
+        return {part: getattr(value, part) for part in INTEGRAL_PARTS}
+    if isinstance(value, PolicyResult | WhatIf):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return value
 
 
 def _policies(area: AreaResult) -> dict[str, Any]:
-    return {name: asdict(policy) for name, policy in area.policies.items()} | dict.fromkeys(area.not_predicted)
+    return {**_plain(area.policies), **dict.fromkeys(area.not_predicted)}
 
 
 def _integrals(named: dict[str, Integral | None]) -> dict[str, Any]:
     """Both are always there, if only as null."""
-    return {name: _bytes(value) for name, value in (dict.fromkeys(("compr_bytes", "pool_bytes")) | named).items()}
-
-
-def _what_if(area: AreaResult) -> dict[str, Any]:
-    return {name: asdict(found) for name, found in area.what_if.items()}
+    return {**dict.fromkeys(("compr_bytes", "pool_bytes")), **_plain(named)}
 
 
 _POLICIES = (
@@ -404,7 +407,7 @@ _DUPLICATE = (
     Figure(
         "duplicate", Kind.GROUP, Unit.NO,
         "live slots whose page is in memory as well, below; never part of stale",
-        lambda area: {"slots_end": area.duplicate_slots_end, "compr_bytes": _bytes(area.duplicate_compr_bytes)},
+        lambda area: {"slots_end": area.duplicate_slots_end, "compr_bytes": _plain(area.duplicate_compr_bytes)},
         needs=_STORES, section=_STALE,
     ),
     Figure(
@@ -422,7 +425,7 @@ _POOL = (
         "pool",
         "the whole store's pool as observed, an integral: its `end` is `mem_used_total`; where the pool is not "
         "modelled, `unknown` has the reason",
-        of=lambda area: _bytes(area.pool), lost_with=ANY, needs=_STORES | {WRITTEN_BACK}, section=_STALE,
+        of=lambda area: _plain(area.pool), lost_with=ANY, needs=_STORES | {WRITTEN_BACK}, section=_STALE,
     ),
     Figure(
         "leaks", Kind.LIST, Unit.NO, "a list: the leaked slots at the end, by time, at most 1000, below",
@@ -438,7 +441,7 @@ _POOL = (
         "what_if", Kind.GROUP, Unit.NO,
         "by specification (`report --what-if`): the pools of a store that is built by other rules, below; if the area "
         "has none, `unknown` has the reason",
-        _what_if,
+        lambda area: _plain(area.what_if),
         lost_with=ANY, section=_STALE,
     ),
     _integral("what_if.SPECIFICATION.mem_used_total", "an integral: the whole pool, as observed"),

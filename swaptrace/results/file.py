@@ -37,6 +37,7 @@ COLUMNS: Columns = {"place": np.dtype(np.uint32), "value": np.dtype(np.int64)}
 #: An area takes no more than that of a file.
 MOST_BYTES = 256 << 10
 _AREA_KEY, _WHOLE_KEY = b"swaptrace.area", b"swaptrace.results"
+_LARGEST = 1 << 124  # bytes times ns, see swaptrace.engine.clock.add_integral
 #: Numbers in the arrays of an area: no more than those of its map, series and histograms, and some to spare.
 _MOST_NUMBERS = 2 * BINS * MAP_ROWS + 64 * BINS + 32 * BUCKETS + (1 << 17)
 
@@ -186,7 +187,7 @@ def _check_numbers(data: object) -> None:
     if isinstance(data, list):
         for item in data:
             _check_numbers(item)
-    elif isinstance(data, int | float) and not -(1 << 63) <= data < 1 << 63:
+    elif isinstance(data, int | float) and not abs(data) <= _LARGEST:
         raise ValueError(f"{data} is no figure")
 
 

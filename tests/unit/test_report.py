@@ -52,8 +52,8 @@ def survival(durations: NDArray[np.int64], ended: NDArray[np.bool_]) -> Survival
 
 
 def integral(series: NDArray[np.int64]) -> Integral:
-    mean = float(series.mean())
-    return Integral(int(series[-1]), int(series.max()), mean, mean * SECONDS)
+    span = int(SECONDS * 1e9)
+    return Integral(int(series[-1]), int(series.max()), int(series.mean() * span), span)
 
 
 def policy(slots: NDArray[np.int64], held: NDArray[np.int64]) -> PolicyResult:
@@ -162,7 +162,7 @@ def disk_area(device: str = "/swap.img") -> AreaResult:
         ramzswap={}, swap_header={}, model=unknown, kernel=unknown, kernel_counts={}, policies={},
         recovered=never, leaked=never,
         leaks=[], free_path=None, what_if={},
-        duplicate_slots_end=0, duplicate_compr_bytes=Integral(0, 0, 0.0, 0.0), pool=None,
+        duplicate_slots_end=0, duplicate_compr_bytes=Integral(0, 0, 0, 0), pool=None,
         live_slots_end=8, live_compr_bytes_end=0,
         lifetime=Survival(nothing, nothing), lifetime_by_reason={}, time_to_reuse=Survival(nothing, nothing),
         free_reasons=dict.fromkeys(REASONS, 0), notification=Histogram(nothing), sizes=np.zeros(PAGE + 1, np.int64),
@@ -438,7 +438,7 @@ def test_the_same_result_makes_the_same_page(whole: TraceResult, tmp_path: Path)
 
 def test_a_disk_of_which_the_model_knows_zeros_is_not_called_clean(whole: TraceResult) -> None:
     """What was never looked into is no "0 B stale"."""
-    nothing = Integral(0, 0, 0.0, 0.0)
+    nothing = Integral(0, 0, 0, 0)
     zeros = {name: PolicyResult(0, 0, nothing, None) for name in ("none", "notify", "observed")}
     recovered: dict[str, Integral | None] = {"compr_bytes": nothing, "pool_bytes": None}
     area = dataclasses.replace(disk_area(), policies=zeros, recovered=recovered, leaked=recovered)

@@ -316,7 +316,7 @@ def test_headlines(area: AreaResult) -> None:
         f"notifications can give back {size(recovered.end)} of it, and {size(recovered.peak)} at the peak, "
         f"but missed {size(leaked.end)} ({size(leaked.peak)} at the peak)."
     ) in said
-    nothing = dataclasses.replace(area, leaked={"compr_bytes": Integral(0, 9, 0.0, 0.0)}, miss_free=0)
+    nothing = dataclasses.replace(area, leaked={"compr_bytes": Integral(0, 9, 0, 0)}, miss_free=0)
     assert (
         f"at the end without slot-free notifications; notifications gave back {size(recovered.end)} of it, "
         f"and {size(recovered.peak)} at the peak."
@@ -387,7 +387,9 @@ def test_times_are_told_as_soon_as_one_is_known(area: AreaResult) -> None:
 def test_the_first_sentence_is_of_the_area_with_most_to_recover(area: AreaResult) -> None:
     """Else of the busiest one."""
     less, more = (
-        dataclasses.replace(area, device=name, stores=stores, recovered={"compr_bytes": Integral(1, peak, 1.0, 1.0)})
+        dataclasses.replace(
+            area, device=name, stores=stores, recovered={"compr_bytes": Integral(1, peak, 10**9, 10**9)}
+        )
         for name, stores, peak in (("/dev/zram7", 9, 10), ("/dev/zram8", 5, 11))
     )
     idle, busy = disk_area("/dev/sda"), dataclasses.replace(disk_area("/dev/sdb"), stores=disk_area().stores + 1)
