@@ -91,13 +91,13 @@ class _StoreModel:
         self.swap_types: dict[int, int] = {}  # the areas that are on: their numbers, by swap type
         self._slots_seen: dict[int, int] = {}  # by swap type: room has been made for the slots below that
 
-    def swapon(self, area: SwapArea) -> None:
+    def swapon(self, area: SwapArea, now: int) -> None:
         number = len(self.areas)
         self.swap_types[area.swap_type], self._slots_seen[area.swap_type] = number, 0
         self.map = mapping.add_area(self.map, area, number)
         self.areas.append(area)
         self.lifetimes.add_area(self.map)
-        self.replay.add_area(area.slots, self.map)
+        self.replay.add_area(area.slots, self.map, now)
         self._places = mapping.Places(self.map)
         self._notifiers.register(self._slot_free, SwapEvent.SLOT_FREE, area.swap_type)
 
@@ -253,7 +253,7 @@ class Analysis(Sink):
             model = self._new_model(None, area.slots)
             self._models[key] = model
         self._where.append((model, len(model.areas)))
-        model.swapon(area)
+        model.swapon(area, told.time)
         self._table = None
 
     def _swapoff(self, told: Notification) -> None:
@@ -495,6 +495,7 @@ class Analysis(Sink):
             lost,
             missed,
             part=self._part,
+            begin=self._start - self.header.start.time,
             complete=trailer is not None,
             duration_s=(end - self._start) / 1e9,
             events=self._tally.events,
@@ -570,6 +571,7 @@ class Analysis(Sink):
             failed_writes=failed,
             used_slots=area.used + lives.given_out(number) if allocations_told(self.header) else None,
             not_told=(dict.fromkeys(unknown_figures({STORED}), why) if why else {}) | _why_no_leaked(waiting),
+            off=model.swap_types.get(area.swap_type) != number,
             discards=area.discards,
             not_predicted=not_predicted(self.header, area),
         )
@@ -608,7 +610,7 @@ class Analysis(Sink):
             Leak(
                 slot=places.slot_of(number, int(index[row])),
                 compr_bytes=int(sizes[row]),
-                since=(int(since[row]) - self._start) / 1e9,
+                since=int(since[row]) - self._start,
                 why="missed" if missed[row] else "not notified",
             )
             for row in order

@@ -188,13 +188,14 @@ def trace_result(
     missed: dict[str, int],
     *,
     part: bool = False,
+    begin: int = 0,
     **trace: Any,
 ) -> TraceResult:
     """The whole result, without policies that are not predicted; of areas with ranges instead of figures if events
     were lost, or with what is known of them.
 
-    lost: all that were, those of `missed` among them. part: only a part of the recording was counted. trace: what else
-    there is to say of it, by name.
+    lost: all that were, those of `missed` among them. part: only a part of the recording was counted, from `begin` on
+    (ns since it began). trace: what else there is to say of it, by name.
     """
     stores = Counter(area.store for area in areas)
     areas = [replace(area, sharers=stores[area.store] - 1 if area.store else 0) for area in map(_only_predicted, areas)]
@@ -202,7 +203,9 @@ def trace_result(
         page, cluster = header.page_size, header.cluster_slots
         areas = [with_bounds(area, lost, missed, page_size=page, cluster_slots=cluster, part=part) for area in areas]
     areas = [not_understood(area) if area.not_understood else area for area in areas]
-    return TraceResult(about(header, lost, **trace), {**header.__dict__, "start": None}, areas, lost, tasks, missed)
+    return TraceResult(
+        about(header, lost, **trace), {**header.__dict__, "start": None}, areas, lost, tasks, missed, begin
+    )
 
 
 def about(header: Header, lost: dict[str, int], **trace: Any) -> dict[str, Any]:

@@ -68,11 +68,11 @@ class Content:
 
 @dataclass(frozen=True)
 class Leak:
-    """A slot whose entry the driver should have dropped and did not. since: its free, seconds after the start."""
+    """A slot whose entry the driver should have dropped and did not. since: its free, ns after the start."""
 
     slot: int
     compr_bytes: int
-    since: float
+    since: int
     why: str  # "missed": the notification found the entry locked; "not notified": none came
 
 
@@ -141,6 +141,7 @@ class AreaResult:
     ranges: dict[str, Range] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     not_told: dict[str, str] = field(default_factory=dict)
+    off: bool = False  # at the end
     not_understood: str = ""  # why it is not known what lies behind the area, as half a sentence; "" if it is
     shown: tuple[str, ...] = ()  # the policies that reports are to show; all if empty
     discards: bool | None = None  # clusters that become free (SWP_PAGE_DISCARD); None if the trace does not tell
@@ -205,7 +206,8 @@ class AreaResult:
 class TraceResult:
     """A whole trace. `trace` is the JSON report's object of that name.
 
-    lost: events lost, by kind; missed: those of them whose probe did not run.
+    lost: events lost, by kind; missed: those of them whose probe did not run. begin: of what was counted, ns since the
+    recording began.
     """
 
     trace: dict[str, Any]
@@ -214,3 +216,4 @@ class TraceResult:
     lost: dict[str, int]
     tasks: dict[int, str]
     missed: dict[str, int] = field(default_factory=dict)
+    begin: int = 0

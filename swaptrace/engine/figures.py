@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,3 +59,11 @@ class SlotMap:
     stale: NDArray[np.int32]
     slots_per_row: int
     slots: int
+
+    def coarser(self) -> SlotMap:
+        """The same with half as many rows."""
+
+        def halved(rows: NDArray[np.int32]) -> NDArray[np.int32]:
+            return np.asarray(np.add.reduceat(rows, range(0, rows.shape[1], 2), axis=1), np.int32)
+
+        return replace(self, live=halved(self.live), stale=halved(self.stale), slots_per_row=2 * self.slots_per_row)

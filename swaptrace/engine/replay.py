@@ -147,8 +147,9 @@ class Replay:
         self._pools = Pools(pages, len(POLICIES), least, geometry, origin) if geometry is not None else None
         self._worker = worker
 
-    def add_area(self, slots: int, pages: PageMap) -> None:
-        """The store has one more area, of that many slots: the last one in `pages`."""
+    def add_area(self, slots: int, pages: PageMap, now: int) -> None:
+        """The store has one more area from `now` on (ns), of that many slots: the last one in `pages`."""
+        self._levels.tick(now)
         self._areas += 1
         self._clusters.add_area(slots)
         self._levels.add_area(slots)

@@ -187,7 +187,7 @@ def _leaks_note(area: AreaResult) -> str:
         f"{_plural(number, 'slots')} leaked at the end; of the first {units.count(len(area.leaks))}, "
         f"{units.count(missed)} because the notification found the entry locked, the others because none came. "
         f"The first: slot "
-        f"{units.count(first.slot)}, freed {units.duration(1e9 * first.since)} after the start."
+        f"{units.count(first.slot)}, freed {units.duration(first.since)} after the start."
     )
 
 

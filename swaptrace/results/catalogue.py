@@ -429,7 +429,8 @@ _POOL = (
     ),
     Figure(
         "leaks", Kind.LIST, Unit.NO, "a list: the leaked slots at the end, by time, at most 1000, below",
-        lambda area: [asdict(leak) for leak in area.leaks], lost_with=SIZE, needs=_STORES, section=_STALE,
+        lambda area: [{**asdict(leak), "since": leak.since / 1e9} for leak in area.leaks],
+        lost_with=SIZE, needs=_STORES, section=_STALE,
     ),
     Figure("leaks.slot", Kind.SIZE, Unit.NUMBER, "which slot"),
     Figure("leaks.compr_bytes", Kind.STATE, Unit.BYTES, "what its entry takes"),
@@ -442,7 +443,7 @@ _POOL = (
         "by specification (`report --what-if`): the pools of a store that is built by other rules, below; if the area "
         "has none, `unknown` has the reason",
         lambda area: _plain(area.what_if),
-        lost_with=ANY, section=_STALE,
+       lost_with=ANY, section=_STALE,
     ),
     _integral("what_if.SPECIFICATION.mem_used_total", "an integral: the whole pool, as observed"),
     Figure(

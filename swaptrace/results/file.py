@@ -21,7 +21,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from swaptrace.analysis.derived import about
-from swaptrace.analysis.results import AreaResult, SlotMap, TraceResult
+from swaptrace.analysis.results import AreaResult, TraceResult
 from swaptrace.areas import Amount
 from swaptrace.engine.constants import BINS, MAP_ROWS
 from swaptrace.engine.policies import POLICIES
@@ -47,6 +47,7 @@ class _Whole:
     """What there is to say of all areas together, and is not in the header."""
 
     areas: Annotated[int, Meta(ge=0)]
+    begin: Amount
     events: Amount
     duration_s: Annotated[float, Meta(ge=0, lt=1e12)]
     complete: bool
@@ -76,6 +77,7 @@ def encode(header: Header, result: TraceResult) -> bytes:
     trace = result.trace
     whole = _Whole(
         areas=len(result.areas),
+        begin=result.begin,
         events=trace["events"],
         duration_s=trace["duration_s"],
         complete=trace["complete"],
@@ -93,7 +95,7 @@ def _fitting(maker: StreamMaker, area: AreaResult) -> bytes:
     """An area's batch, with a map of fewer rows if it would be too large."""
     text, columns = _parts(area)
     while _size(text, columns) > MOST_BYTES and area.slot_map.live.shape[1] > 1:
-        area = replace(area, slot_map=_coarser(area.slot_map))
+        area = replace(area, slot_map=area.slot_map.coarser())
         text, columns = _parts(area)
     return maker.batch(columns, {_AREA_KEY: text})
 
@@ -120,15 +122,6 @@ def _parts(area: AreaResult) -> tuple[bytes, list[NDArray[Any]]]:
 def _size(text: bytes, columns: list[NDArray[Any]]) -> int:
     """What they take in the file, in bytes; what is around them in a message is no more than 4 KiB."""
     return 4096 + len(text) + sum(len(pa.compress(values.tobytes(), "zstd", asbytes=True)) for values in columns)
-
-
-def _coarser(slots: SlotMap) -> SlotMap:
-    """The same with half as many rows."""
-
-    def halved(rows: NDArray[np.int32]) -> NDArray[np.int32]:
-        return np.asarray(np.add.reduceat(rows, range(0, rows.shape[1], 2), axis=1), np.int32)
-
-    return replace(slots, live=halved(slots.live), stale=halved(slots.stale), slots_per_row=2 * slots.slots_per_row)
 
 
 # -- reading
@@ -164,7 +157,8 @@ def _read(file: StreamFile) -> TraceResult:
         summary=True,
         **{name: getattr(whole, name) for name in ("complete", "duration_s", "events")},
     )
-    return TraceResult(trace, {**file.header.__dict__, "start": None}, areas, whole.lost, whole.tasks, whole.missed)
+    header = {**file.header.__dict__, "start": None}
+    return TraceResult(trace, header, areas, whole.lost, whole.tasks, whole.missed, whole.begin)
 
 
 def _decoded(text: bytes, kind: Any, arrays: Any = None) -> Any:

@@ -243,6 +243,7 @@ class Reference:
             if first_slot == 0:
                 del pages.owner[first_index]
                 pages.headers.add(first_index)
+        pages.tick(time)
         pages.areas.append(area)
         self.areas.append(area)
         self._on[found.swap_type] = area

@@ -58,7 +58,7 @@ def lifetimes(made: NDArray[np.void]) -> Lifetimes:
 
 def replay(made: NDArray[np.void]) -> Replay:
     content = Replay(SLOTS, 0, None, 512, Worker(False))
-    content.add_area(SLOTS, PAGES)
+    content.add_area(SLOTS, PAGES, 0)
     events = EventRecords(made)
     told = np.ones(DEVICES, np.bool_)
     content.advance(of_store(events, PAGES), told, Places(PAGES), len(made))

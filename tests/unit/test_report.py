@@ -129,7 +129,7 @@ def zram_area(device: str = "/dev/zram0") -> AreaResult:
         policies=policies,
         recovered={"compr_bytes": integral(held["none"]), "pool_bytes": integral(held["none"])},
         leaked={"compr_bytes": integral(held["observed"]), "pool_bytes": None},
-        leaks=[Leak(7, 100, 1.5, "missed"), Leak(9, 200, 2.5, "not notified")],
+        leaks=[Leak(7, 100, 1_500_000_000, "missed"), Leak(9, 200, 2_500_000_000, "not notified")],
         free_path={"calls": 30_000, "slots": 33_035, "ns": 90_000_000},
         what_if={"chain=8": WhatIf(integral(held["live"]), {"none": integral(held["none"])})},
         duplicate_slots_end=17,

@@ -37,7 +37,11 @@ def area() -> AreaResult:
         made,
         discarded=23,
         free_path={"calls": 30_000, "slots": 33_036, "ns": 93_000_000},
-        leaks=[Leak(7, 100, 1.5, "missed"), Leak(9, 200, 2.5, "not notified"), Leak(11, 300, 3.5, "not notified")],
+        leaks=[
+            Leak(7, 100, 1_500_000_000, "missed"),
+            Leak(9, 200, 2_500_000_000, "not notified"),
+            Leak(11, 300, 3_500_000_000, "not notified"),
+        ],
         what_if={
             "chain=8": WhatIf(figures(30), {"none": figures(31), "notify": figures(32)}),
             "chain=4": WhatIf(figures(33), {"none": figures(34), "notify": figures(35)}),
