@@ -16,7 +16,7 @@ from swaptrace.events import EventBatch
 from swaptrace.stopping import Stop
 from swaptrace.trace.header import Trailer
 
-__all__ = ["Moment", "Sink", "Source", "run"]
+__all__ = ["Moment", "Sink", "Source", "end_of", "run"]
 
 _TICK = 1.0  # seconds: what a killed recorder may lose
 
@@ -74,7 +74,7 @@ def run(source: Source, sinks: Sequence[Sink], stop: Stop, command: tuple[str, .
                 for sink in sinks:
                     sink.tick(source)
     finally:
-        exit_status = _end_of(child, stop.reason)
+        exit_status = end_of(child, stop.reason)
     batches, trailer = source.finish(exit_status, stop.reason or "end")
     for sink in sinks:
         for batch in batches:
@@ -90,7 +90,7 @@ def _due(stop: Stop, child: subprocess.Popen[bytes] | None) -> str | None:
     return stop.due()
 
 
-def _end_of(child: subprocess.Popen[bytes] | None, reason: str | None) -> int | None:
+def end_of(child: subprocess.Popen[bytes] | None, reason: str | None) -> int | None:
     """The command's exit status, as a shell gives it; 0 if the recording, not the command, came to its end first."""
     if child is None:
         return None
