@@ -275,6 +275,9 @@ _FIELDS: dict[str, _How] = {
     "not_understood": _How(max, max),
     "shown": _How(_same, lambda one, other: one if one == other else ()),
     "discards": _How(_same, _same),
+    "absent": _REASONS,
+    "sharers": _How(_later, _sum),
+    "under_way": _STATE,
     "not_predicted": _REASONS,
 }  # fmt: skip
 assert set(_FIELDS) == {field.name for field in fields(AreaResult)}

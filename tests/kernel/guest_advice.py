@@ -78,7 +78,9 @@ def _mapped(name: str, table: str) -> str:
 def _loop(below: str) -> str:
     """Its sectors are those of a device below: with direct I/O, 6.1 fails smaller requests than those."""
     _module("loop")
-    sectors = ["--sector-size", run("blockdev", "--getss", below).stdout.strip()] if Path(below).is_block_device() else []
+    sectors = (
+        ["--sector-size", run("blockdev", "--getss", below).stdout.strip()] if Path(below).is_block_device() else []
+    )
     return run("losetup", "--find", "--show", "--partscan", "--direct-io=on", *sectors, below).stdout.strip()
 
 

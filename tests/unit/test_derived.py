@@ -116,7 +116,7 @@ def test_ramzswap_shares(sizes: dict[int, int], good: float | None, expand: floa
 def test_what_is_said_of_the_trace() -> None:
     area = zram_area("/dev/zram0", 0, 64, 0)
     made = header((area,), start_realtime=1_700_000_000_500_000_000)
-    result = trace_result(made, None, [], {7: "stress"}, events=3)
+    result = trace_result(made, [], {7: "stress"}, {}, {}, events=3)
     assert result.trace["kernel"] == "6.1.0-test"
     assert result.trace["host"] == "tester"
     assert result.trace["start_realtime"] == 1_700_000_000.5
