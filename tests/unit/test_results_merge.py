@@ -48,9 +48,11 @@ def pieces_of(
 
 
 def cuts_of(batches: Sequence[EventBatch], number: int, seed: int) -> list[int]:
-    """Moments between events."""
-    times = np.unique(EventBatch.concatenate(batches).events["time"])
-    return sorted(int(time) for time in np.random.default_rng(seed).choice(times[1:], number, replace=False))
+    """Moments before which nothing happened for a while: no free is under way, whose notifications a cut would date."""
+    times = np.sort(EventBatch.concatenate(batches).events["time"].astype(np.int64))
+    quiet = times[1:][np.diff(times) > 5_000_000]
+    assert len(quiet) >= number
+    return sorted(int(time) for time in np.random.default_rng(seed).choice(quiet, number, replace=False))
 
 
 #: What is not that of the whole: bins are in other places, see below.
@@ -94,6 +96,22 @@ def test_pieces_of_a_recording_are_the_whole(kernel: str, number: int) -> None:
         check_areas(found, whole, parts)
         for name in ("trace", "header", "lost", "missed", "tasks", "begin"):
             same(getattr(found, name), getattr(whole, name), name)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_cut_anywhere_loses_no_count(kernel: str) -> None:
+    """In the middle of a free, too; its notifications are then of the moment of the cut."""
+    header, batches, trailer = trace_of(kernel)
+    (whole,) = pieces_of(header, batches, trailer, [])
+    times = EventBatch.concatenate(batches).events["time"]
+    cuts = sorted({int(time) for time in np.random.default_rng(3).choice(times, 3)})
+    found = recording(pieces_of(header, batches, trailer, cuts))
+    for mine, theirs in zip(found.areas, whole.areas, strict=True):
+        for name in ("stores", "loads", "frees", "notify_free", "miss_free", "discarded", "rewrites", "live_slots_end",
+                     "free_reasons", "lifetime", "time_to_reuse", "sizes", "model", "used_slots"):  # fmt: skip
+            same(getattr(mine, name), getattr(theirs, name), name)
+        for name, policy in theirs.policies.items():
+            assert mine.policies[name].stale_slots_end == policy.stale_slots_end, name
 
 
 def test_the_course_is_that_of_the_whole() -> None:
