@@ -124,6 +124,7 @@ def test_what_is_said_of_the_trace() -> None:
     assert result.trace["format_version"] == made.format_version
     assert result.header == {**vars(made), "start": None}  # all that was recorded, but for what the areas have anyhow
     assert (result.areas, result.lost, result.tasks, result.missed) == ([], {}, {7: "stress"}, {})
-    lossy = trace_result(made, Trailer(Snapshot(START), {"FREE": 2}, missed={"FREE": 1, "LOAD": 4}), [], {})
+    told = Trailer(Snapshot(START), {"FREE": 2}, missed={"FREE": 1, "LOAD": 4})
+    lossy = trace_result(made, [], {}, told.losses(), told.missed, complete=True)
     assert (lossy.trace["complete"], lossy.trace["lost_events"]) == (True, 7)
     assert (lossy.lost, lossy.missed) == ({"FREE": 3, "LOAD": 4}, {"FREE": 1, "LOAD": 4})

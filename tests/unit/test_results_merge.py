@@ -16,7 +16,7 @@ from test_hostile import EVENTS, HEADER, TRAILER
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.analysis.results import MOST_LEAKS, AreaResult, Leak, Range, TraceResult
 from swaptrace.engine.constants import BINS
-from swaptrace.events import EventBatch
+from swaptrace.events import EventBatch, EventKind
 from swaptrace.report.as_json import as_json
 from swaptrace.results.file import encode, read_results
 from swaptrace.results.merge import SEVERAL, Piece, in_time, over_machines, recording
@@ -49,8 +49,9 @@ def pieces_of(
 
 def cuts_of(batches: Sequence[EventBatch], number: int, seed: int) -> list[int]:
     """Moments before which nothing happened for a while: no free is under way, whose notifications a cut would date."""
-    times = np.sort(EventBatch.concatenate(batches).events["time"].astype(np.int64))
-    quiet = times[1:][np.diff(times) > 5_000_000]
+    events = EventBatch.concatenate(batches).events
+    calm = np.isin(events["kind"], (EventKind.STORE, EventKind.LOAD, EventKind.ALLOC))
+    quiet = events["time"][1:][(np.diff(events["time"].astype(np.int64)) > 1_000_000) & calm[1:] & calm[:-1]]
     assert len(quiet) >= number
     return sorted(int(time) for time in np.random.default_rng(seed).choice(quiet, number, replace=False))
 
