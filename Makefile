@@ -101,6 +101,15 @@ fixtures: setup ## capture anew what the unit tests know of each kernel (tests/d
 	$(PYTHON) tests/data/capture.py
 	$(PYTHON) -m tests.data.renew
 
+# Its own environment, without the distribution's packages. uv resolves each requirement to its lowest version.
+.PHONY: test-oldest
+test-oldest: setup ## the unit tests with the oldest releases that pyproject.toml allows (build/oldest)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check uv
+	$(SYSTEM_PYTHON) -m venv --clear build/oldest
+	$(VENV)/bin/uv pip install --quiet --python build/oldest/bin/python --resolution lowest-direct -e '.[dev]'
+	$(VENV)/bin/uv pip list --quiet --python build/oldest/bin/python
+	build/oldest/bin/python -m pytest tests/unit
+
 .PHONY: lint
 lint: setup ## ruff, mypy and clang-format, which change nothing
 	$(VENV)/bin/ruff check . $(VM)
