@@ -131,7 +131,7 @@ bench: setup ## measure what tracing and analysis cost (reports/bench)
 	$(PYTHON) -m tests.bench
 
 .PHONY: mutants
-mutants: setup ## put small faults into the code, and see which the unit tests notice (ONLY="audit live", SAMPLE=50)
+mutants: setup ## put small faults into the code, and see which the unit tests notice (ONLY="audit kernel", SAMPLE=50)
 	@$(PYTHON) -c 'import coverage, mutmut' 2> /dev/null || \
 		$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
 	$(PYTHON) -m tests.mutation $(addprefix --only ,$(ONLY)) $(addprefix --sample ,$(SAMPLE)) $(addprefix --seed ,$(SEED))

@@ -1,1 +1,1 @@
-"""The BPF programs (C for BCC), as package data: see swaptrace.live.programs for how they are put together."""
+"""The BPF programs (C for BCC), as package data: see swaptrace.tracing.programs for how they are put together."""

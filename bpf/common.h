@@ -3,7 +3,7 @@
  * What all programs share: arguments, memory reads, the ring buffer, losses, command names.
  *
  * No kernel header is used. `struct event` and the EVENT_, FLAG_ and REASON_ constants come from swaptrace/events.py;
- * the OFF_, SIZE_ and other upper-case constants come from the running kernel's BTF (swaptrace/live/layout.py).
+ * the OFF_, SIZE_ and other upper-case constants come from the running kernel's BTF (swaptrace/kernel/layout.py).
  */
 
 /*

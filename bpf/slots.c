@@ -3,7 +3,7 @@
  * Slots that the kernel allocates and frees (mm/swapfile.c), and why it frees them.
  *
  * Every kernel calls the function by another name and with other arguments: each program below is one shape of them,
- * and swaptrace/live/probes.py says which kernels have it.
+ * and swaptrace/kernel/probes.py says which kernels have it.
  */
 
 #define PF_EXITING 0x00000004

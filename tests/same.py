@@ -6,8 +6,8 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 
-from swaptrace.analysis.results import TraceResult
 from swaptrace.report.as_json import as_json
+from swaptrace.results.results import TraceResult
 from swaptrace.trace.header import Kind
 
 __all__ = ["same", "same_results"]

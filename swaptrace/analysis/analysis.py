@@ -14,31 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace import units
-from swaptrace.analysis.absent import absent_figures, why_no_pool, why_no_store
-from swaptrace.analysis.derived import (
-    KERNEL_COUNTS,
-    UNKNOWN_CONTENT,
-    allocations_told,
-    content_of,
-    content_told,
-    is_notified,
-    made_by,
-    not_predicted,
-    ramzswap,
-    store_in,
-    trace_result,
-)
 from swaptrace.analysis.doubts import Doubts, doubtful, doubts_of
-from swaptrace.analysis.results import (
-    MOST_LEAKS,
-    AreaResult,
-    Content,
-    Integral,
-    Leak,
-    PolicyResult,
-    TraceResult,
-    WhatIf,
-)
 from swaptrace.analysis.underway import Completion, under_way
 from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
 from swaptrace.degradation import BLIND, STORED, why_not_modelled
@@ -53,7 +29,31 @@ from swaptrace.engine.survey import DEVICES, Survey, partition, routes, survey
 from swaptrace.engine.worker import Worker
 from swaptrace.events import EventBatch
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
+from swaptrace.results.absent import absent_figures, why_no_pool, why_no_store
 from swaptrace.results.catalogue import unknown_figures
+from swaptrace.results.derived import (
+    KERNEL_COUNTS,
+    UNKNOWN_CONTENT,
+    allocations_told,
+    content_of,
+    content_told,
+    is_notified,
+    made_by,
+    not_predicted,
+    ramzswap,
+    store_in,
+    trace_result,
+)
+from swaptrace.results.results import (
+    MOST_LEAKS,
+    AreaResult,
+    Content,
+    Integral,
+    Leak,
+    PolicyResult,
+    TraceResult,
+    WhatIf,
+)
 from swaptrace.running import Moment, Sink
 from swaptrace.trace.header import FreePath, Header, Trailer, both, modelled
 

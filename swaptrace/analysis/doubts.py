@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from swaptrace import units
-from swaptrace.analysis.absent import POOL_FIGURES
-from swaptrace.analysis.bounds import all_unknown
-from swaptrace.analysis.results import AreaResult
 from swaptrace.areas import Store
 from swaptrace.engine.counters import Total
 from swaptrace.engine.replay import Replay
+from swaptrace.results.absent import POOL_FIGURES
+from swaptrace.results.bounds import all_unknown
+from swaptrace.results.results import AreaResult
 
 __all__ = ["Doubts", "doubtful", "doubts_of"]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from swaptrace import units
 from swaptrace.audit.evidence import AreaEvidence, Evidence, StoreEvidence
-from swaptrace.live.machine import PAGE_SIZE
-from swaptrace.live.stack import BlockLayer, Filesystem, filesystems, walk
+from swaptrace.machine.machine import PAGE_SIZE
+from swaptrace.machine.stack import BlockLayer, Filesystem, filesystems, walk
 
 __all__ = [
     "Advice",

@@ -8,7 +8,7 @@ from typing import Any
 from swaptrace.audit.audit import Audit
 from swaptrace.audit.evidence import AreaEvidence, StoreEvidence
 from swaptrace.audit.findings import Finding
-from swaptrace.live.stack import walk
+from swaptrace.machine.stack import walk
 
 __all__ = ["SCHEMA_VERSION", "as_json"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from swaptrace.audit.evidence import Evidence, gather
 from swaptrace.audit.findings import Finding, Severity, find
-from swaptrace.live.machine import Machine
+from swaptrace.machine.machine import Machine
 
 __all__ = ["Audit", "audit", "judge"]
 

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from swaptrace.areas import Store
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.live import sysfs
-from swaptrace.live.extents import NotTold, Segment, count_entries, pages_of, segments
-from swaptrace.live.machine import PAGE_SIZE, Machine
-from swaptrace.live.stack import (
+from swaptrace.machine import sysfs
+from swaptrace.machine.extents import NotTold, Segment, count_entries, pages_of, segments
+from swaptrace.machine.machine import PAGE_SIZE, Machine
+from swaptrace.machine.stack import (
     BlockLayer,
     Filesystem,
     devices_together,
@@ -35,8 +35,8 @@ from swaptrace.live.stack import (
     stores_below,
     users_above,
 )
-from swaptrace.live.sysfs import SwapsLine
-from swaptrace.live.zswap import read_zswap
+from swaptrace.machine.sysfs import SwapsLine
+from swaptrace.machine.zswap import read_zswap
 
 __all__ = ["AreaEvidence", "Evidence", "Observed", "StoreEvidence", "ZswapEvidence", "gather"]
 

@@ -23,8 +23,8 @@ from swaptrace.audit.advice import (
     trims,
 )
 from swaptrace.audit.evidence import AreaEvidence, Evidence, StoreEvidence
-from swaptrace.live.machine import PAGE_SIZE
-from swaptrace.live.stack import Filesystem, filesystems, walk, way_down
+from swaptrace.machine.machine import PAGE_SIZE
+from swaptrace.machine.stack import Filesystem, filesystems, walk, way_down
 
 __all__ = ["RULES", "Advice", "Finding", "Severity", "find"]
 

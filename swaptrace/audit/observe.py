@@ -9,11 +9,11 @@ import sys
 from dataclasses import replace
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import AreaResult
 from swaptrace.audit.evidence import Observed
-from swaptrace.live.source import LiveSource
+from swaptrace.results.results import AreaResult
 from swaptrace.running import run
 from swaptrace.stopping import Stop, signals
+from swaptrace.tracing.source import LiveSource
 
 __all__ = ["observe", "observed"]
 

@@ -13,7 +13,7 @@ from swaptrace import units
 from swaptrace.audit.audit import Audit
 from swaptrace.audit.evidence import AreaEvidence, Evidence, Observed
 from swaptrace.audit.findings import Finding, Severity
-from swaptrace.live.stack import way_down
+from swaptrace.machine.stack import way_down
 
 __all__ = ["print_audit"]
 

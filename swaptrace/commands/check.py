@@ -11,7 +11,7 @@ __all__ = ["command"]
 def command() -> int:
     """Tell whether this kernel can be traced, and how: exit status 0 if it can, 1 if not."""
     from swaptrace.console import Console
-    from swaptrace.live.check import check, print_check
+    from swaptrace.record.check import check, print_check
 
     result = check()
     print_check(result, Console())

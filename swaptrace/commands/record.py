@@ -49,7 +49,7 @@ def command(
 
     Exits with COMMAND's status if that is not 0.
     """
-    from swaptrace.live.footprint import frugal_arrow
+    from swaptrace.tracing.footprint import frugal_arrow
 
     if output is None and summary is None:
         output = Path("swap.trace")
@@ -59,7 +59,7 @@ def command(
         lower = 1 << ring_mib.bit_length() - 1
         raise click.UsageError(f"--ring {ring_mib} is not a power of two: give {lower} or {2 * lower}")
     with frugal_arrow():
-        from swaptrace.live.recorder import record
+        from swaptrace.record.recorder import record
     ring_bytes = ring_mib << 20 if ring_mib else None
     return record(
         output,

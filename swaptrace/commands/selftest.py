@@ -18,7 +18,7 @@ def command() -> int:
 
     from swaptrace import units
     from swaptrace.console import Console
-    from swaptrace.live.selftest import selftest
+    from swaptrace.record.selftest import selftest
 
     rows = selftest()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

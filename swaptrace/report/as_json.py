@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from swaptrace.analysis.results import AreaResult, TraceResult
 from swaptrace.results.catalogue import unknown_figures, values
+from swaptrace.results.results import AreaResult, TraceResult
 
 __all__ = ["SCHEMA_VERSION", "as_json"]
 

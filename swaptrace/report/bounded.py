@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 from swaptrace import units
-from swaptrace.analysis.results import COMPARISONS, AreaResult, Range
 from swaptrace.report import tables, words
 from swaptrace.report.tables import Table
 from swaptrace.results.catalogue import bounded_figures
+from swaptrace.results.results import COMPARISONS, AreaResult, Range
 
 __all__ = ["OUTSIDE", "area_tables"]
 

@@ -18,9 +18,9 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from swaptrace import units
-from swaptrace.analysis.results import AreaResult
 from swaptrace.histogram import Histogram, Survival, bucket_bounds
 from swaptrace.report import shares, style, words
+from swaptrace.results.results import AreaResult
 
 __all__ = ["CHARTS", "Chart"]
 

@@ -13,13 +13,13 @@ from rich.progress import Progress
 
 from swaptrace import units
 from swaptrace.analysis.analysis import Analysis, Machine, machine_of
-from swaptrace.analysis.results import AreaResult, TraceResult, WhatIf
 from swaptrace.console import Console
 from swaptrace.engine import zsmalloc
 from swaptrace.engine.worker import ahead, cores
 from swaptrace.errors import EnvironmentProblem, UsageProblem
 from swaptrace.events import EventBatch
 from swaptrace.results.file import read_results
+from swaptrace.results.results import AreaResult, TraceResult, WhatIf
 from swaptrace.trace.header import Header, Kind
 from swaptrace.trace.reader import TraceReader
 from swaptrace.trace.stream import StreamFile

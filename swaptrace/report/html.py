@@ -10,9 +10,9 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from swaptrace.analysis.results import AreaResult, TraceResult
 from swaptrace.report import bounded, style, tables, words
 from swaptrace.report.charts import CHARTS
+from swaptrace.results.results import AreaResult, TraceResult
 
 __all__ = ["area_names", "write_html"]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.analysis.results import AreaResult
 from swaptrace.histogram import Survival
+from swaptrace.results.results import AreaResult
 
 __all__ = ["SizeShares", "difference", "per_second", "share", "size_shares", "stale_share", "still_running"]
 

@@ -11,10 +11,10 @@ from dataclasses import astuple, dataclass, fields, replace
 import pandas as pd
 
 from swaptrace import units
-from swaptrace.analysis.results import COMPARISONS, AreaResult, Content, Integral, PolicyResult
 from swaptrace.histogram import Survival
 from swaptrace.report import shares, words
 from swaptrace.results.catalogue import Kind, Unit, children, figure_at
+from swaptrace.results.results import COMPARISONS, AreaResult, Content, Integral, PolicyResult
 
 __all__ = [
     "ACTIVITY",

@@ -8,8 +8,8 @@ from rich.rule import Rule
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from swaptrace.analysis.results import AreaResult, TraceResult
 from swaptrace.report import bounded, tables, words
+from swaptrace.results.results import AreaResult, TraceResult
 from swaptrace.units import DASH
 
 __all__ = ["print_text"]

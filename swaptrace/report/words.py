@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from swaptrace import units
-from swaptrace.analysis.results import AreaResult, Integral, TraceResult
 from swaptrace.degradation import WITHOUT
 from swaptrace.report import shares
+from swaptrace.results.results import AreaResult, Integral, TraceResult
 
 __all__ = [
     "BACKINGS",

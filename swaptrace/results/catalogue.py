@@ -16,12 +16,12 @@ from dataclasses import asdict, dataclass, fields
 from enum import Enum, StrEnum
 from typing import Any
 
-from swaptrace.analysis.results import AreaResult, Integral, PolicyResult, WhatIf
 from swaptrace.degradation import DROPPED, NOTIFICATION, SLOT_ALLOCATED, STORED, WRITTEN_BACK
 from swaptrace.events import FreeReason
 from swaptrace.histogram import Histogram, Survival
 from swaptrace.results import losses
 from swaptrace.results.losses import ANY, ENTRY, GONE, NONE, SIZE, STATE, Kinds, Per, Rule, either, more
+from swaptrace.results.results import AreaResult, Integral, PolicyResult, WhatIf
 
 __all__ = [
     "FIGURES",

@@ -1,7 +1,7 @@
 """The file of results: all that is known of a recording, in little space however long that was.
 
 It is a file as a trace is one (swaptrace.trace.stream), of another kind. A batch is a swap area: its figures as JSON in
-the metadata, after the classes of swaptrace.analysis.results, and in the columns what its arrays hold. A row says that
+the metadata, after the classes of swaptrace.results.results, and in the columns what its arrays hold. A row says that
 a number of them is not what the one before it along the first axis is: `place` counts through all of the area's arrays,
 `value` is the difference. So what is empty, or stays as it is, takes no room.
 """
@@ -20,13 +20,13 @@ import pyarrow as pa
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from swaptrace.analysis.derived import about
-from swaptrace.analysis.results import AreaResult, TraceResult
 from swaptrace.areas import Amount
 from swaptrace.engine.constants import BINS, MAP_ROWS
 from swaptrace.engine.policies import POLICIES
 from swaptrace.events import FreeReason
 from swaptrace.histogram import BUCKETS
+from swaptrace.results.derived import about
+from swaptrace.results.results import AreaResult, TraceResult
 from swaptrace.trace.header import Damaged, Header, Kind
 from swaptrace.trace.messages import Bad
 from swaptrace.trace.stream import Columns, StreamFile, StreamMaker, values_of

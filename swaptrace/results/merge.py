@@ -16,8 +16,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.analysis.derived import ramzswap
-from swaptrace.analysis.results import (
+from swaptrace.engine.constants import BINS
+from swaptrace.histogram import Survival
+from swaptrace.results.catalogue import Kind, bounded_figures, figure_at, values, walk
+from swaptrace.results.derived import ramzswap
+from swaptrace.results.results import (
     MOST_LEAKS,
     AreaResult,
     Content,
@@ -30,9 +33,6 @@ from swaptrace.analysis.results import (
     TraceResult,
     WhatIf,
 )
-from swaptrace.engine.constants import BINS
-from swaptrace.histogram import Survival
-from swaptrace.results.catalogue import Kind, bounded_figures, figure_at, values, walk
 from swaptrace.trace.header import FreePath
 
 __all__ = ["SEVERAL", "Piece", "in_time", "over_machines", "recording"]

@@ -61,7 +61,7 @@ class Zsmalloc(TypedDict):
 
 
 class Probe(TypedDict, total=False):
-    """What was attached for a logical event (a row of swaptrace.live.probes), and to which functions."""
+    """What was attached for a logical event (a row of swaptrace.kernel.probes), and to which functions."""
 
     event: str
     functions: list[str]

@@ -23,7 +23,6 @@ from rich.console import Console
 from rich.table import Table
 
 from swaptrace.analysis.analysis import Analysis, machine_of
-from swaptrace.analysis.results import TraceResult
 from swaptrace.engine import mapping
 from swaptrace.engine.lifetimes import Lifetimes
 from swaptrace.engine.records import EventRecords
@@ -33,6 +32,7 @@ from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventBatch
 from swaptrace.report.as_json import as_json
 from swaptrace.report.command import analyse
+from swaptrace.results.results import TraceResult
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.reader import TraceReader
 from swaptrace.trace.writer import TraceWriter

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.events import EVENT, c_definitions
-from swaptrace.live.programs import compile_programs, import_bcc
-from swaptrace.live.ring import Ring
+from swaptrace.tracing.programs import compile_programs, import_bcc
+from swaptrace.tracing.ring import Ring
 
 __all__ = ["FullRing", "KernelRing"]
 

@@ -24,7 +24,7 @@ from memory import MADV_PAGEOUT
 from scenarios import says, wait_for
 from zram import run, zram_area
 
-from swaptrace.live.workload import Region
+from swaptrace.record.workload import Region
 
 PAGES = 2000
 PATIENCE = 1200  # seconds of the guest's, which count instructions

@@ -106,8 +106,9 @@ class _Producer:
 
 def _stand_in(producer: _Producer) -> None:
     """Let `record` do with what this kernel has, and the producer's program be one of its own."""
-    from swaptrace.live import environment, kernel, probes, programs
-    from swaptrace.live.btf import KernelTypes
+    from swaptrace.kernel import probes
+    from swaptrace.kernel.btf import KernelTypes
+    from swaptrace.tracing import environment, kernel, programs
 
     def attach(self: programs.Programs) -> list[dict[str, Any]]:
         return [{"event": choice.probe.event, "functions": [], "by": None} for choice in self._choices]
@@ -140,10 +141,10 @@ def main() -> None:
     rate, seconds = int(sys.argv[1]), float(sys.argv[2])
     found: dict[str, Any] = {}
     producer = _Producer(rate, seconds)
-    from swaptrace.live.footprint import frugal_arrow
+    from swaptrace.tracing.footprint import frugal_arrow
 
     with frugal_arrow():
-        from swaptrace.live import recorder
+        from swaptrace.record import recorder
 
     _stand_in(producer)
     run = recorder.run

@@ -12,8 +12,8 @@ import signal
 import sys
 from pathlib import Path
 
-from swaptrace.live.btf import KernelTypes
-from swaptrace.live.layout import layout
+from swaptrace.kernel.btf import KernelTypes
+from swaptrace.kernel.layout import layout
 
 PROGRAMS = """
 struct event { u64 time; u64 slot; u64 duration; u32 size; u32 tgid; u32 kind; u32 run; };
@@ -127,7 +127,7 @@ def constants() -> dict[str, int]:
 
 def with_bcc(output: Path) -> None:
     """The tool that BCC's tutorial leads to: a perf buffer, and a Python function for each event."""
-    from swaptrace.live.programs import compile_programs, import_bcc
+    from swaptrace.tracing.programs import compile_programs, import_bcc
 
     flags = {**constants(), **{name: f"(*(u64 *)((void *)ctx + {at}))" for name, at in REGISTERS.items()}}
     text = "".join(f"#define {name} {value}\n" for name, value in flags.items()) + PROGRAMS
@@ -163,12 +163,12 @@ def with_bpftrace(output: Path) -> None:
 
 def empty(_output: Path) -> None:
     """The least that swaptrace's probes can cost: what the kernel does to run a program and come back."""
-    from swaptrace.live.arch import architecture
-    from swaptrace.live.btf import libbpf
-    from swaptrace.live.environment import features_off
-    from swaptrace.live.probes import Symbols, choose
-    from swaptrace.live.programs import compile_programs, import_bcc
-    from swaptrace.live.trampolines import Trampolines, why_kprobes
+    from swaptrace.kernel.arch import architecture
+    from swaptrace.kernel.btf import libbpf
+    from swaptrace.kernel.probes import Symbols, choose
+    from swaptrace.tracing.environment import features_off
+    from swaptrace.tracing.programs import compile_programs, import_bcc
+    from swaptrace.tracing.trampolines import Trampolines, why_kprobes
 
     types, symbols = KernelTypes(), Symbols()
     code = compile_programs(import_bcc(), "int nothing(void *ctx) { return 0; }").dump_func("nothing")

@@ -15,8 +15,8 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-from swaptrace.analysis.results import AreaResult
 from swaptrace.events import EventKind
+from swaptrace.results.results import AreaResult
 
 __all__ = ["RIVALS", "Lifetimes", "lifetimes_of"]
 

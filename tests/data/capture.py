@@ -22,10 +22,10 @@ CHECKOUT = DATA.parents[1]
 sys.path.insert(0, str(CHECKOUT / "tests" / "vm"))
 import kernels  # noqa: E402
 
-from swaptrace.live.arch import architecture  # noqa: E402
-from swaptrace.live.btf import KernelTypes  # noqa: E402
-from swaptrace.live.layout import fullness_rule, layout  # noqa: E402
-from swaptrace.live.probes import PROBES, Symbols, choose  # noqa: E402
+from swaptrace.kernel.arch import architecture  # noqa: E402
+from swaptrace.kernel.btf import KernelTypes  # noqa: E402
+from swaptrace.kernel.layout import fullness_rule, layout  # noqa: E402
+from swaptrace.kernel.probes import PROBES, Symbols, choose  # noqa: E402
 
 MODULES = ("zram", "zsmalloc")
 HOST = "guest"  # a name that says nothing of the machine

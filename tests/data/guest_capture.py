@@ -21,7 +21,7 @@ from memory import MADV_HUGEPAGE, Child, Memory, anonymous, shared_by_fork, shar
 from scenarios import recording
 from zram import run, swap_on
 
-from swaptrace.live.workload import Process
+from swaptrace.record.workload import Process
 
 MODULES = ("zram", "zsmalloc")  # the latter may be built in
 #: Every file of these that exists is among the facts.

@@ -19,8 +19,8 @@ from click.testing import CliRunner
 from matplotlib.figure import Figure
 
 from swaptrace import cli
-from swaptrace.live.layout import fullness_rule, layout, slots_by_discard
-from swaptrace.live.probes import Choice
+from swaptrace.kernel.layout import fullness_rule, layout, slots_by_discard
+from swaptrace.kernel.probes import Choice
 from swaptrace.report import html, style
 from swaptrace.report.charts import CHARTS
 from swaptrace.report.command import analyse

@@ -24,9 +24,9 @@ import pytest
 from numpy.typing import NDArray
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import AreaResult, TraceResult
 from swaptrace.events import EventBatch
-from swaptrace.live.sysfs import read_block_state
+from swaptrace.machine.sysfs import read_block_state
+from swaptrace.results.results import AreaResult, TraceResult
 from swaptrace.trace.reader import TraceReader
 from tests.kernel.advice_table import Tried, lines
 

@@ -33,14 +33,14 @@ from swaptrace import cli
 from swaptrace.degradation import NOTIFICATION, STORED
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventBatch
-from swaptrace.live import layout, probes
-from swaptrace.live.arch import architecture
-from swaptrace.live.btf import KernelTypes
-from swaptrace.live.programs import Programs
-from swaptrace.live.source import LiveSource
-from swaptrace.live.sysfs import read_swaps
-from swaptrace.live.workload import Process, Region, stay_on_one_processor
+from swaptrace.kernel import layout, probes
+from swaptrace.kernel.arch import architecture
+from swaptrace.kernel.btf import KernelTypes
+from swaptrace.machine.sysfs import read_swaps
+from swaptrace.record.workload import Process, Region, stay_on_one_processor
 from swaptrace.trace.writer import TraceWriter
+from swaptrace.tracing.programs import Programs
+from swaptrace.tracing.source import LiveSource
 
 PRIME = 4099
 PAIRS = 47  # of swapon and swapoff

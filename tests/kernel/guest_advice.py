@@ -24,8 +24,8 @@ from zram import hot_add, run, swap_on
 
 from swaptrace.audit.as_json import as_json
 from swaptrace.audit.audit import audit
-from swaptrace.live.machine import Machine
-from swaptrace.live.workload import Process
+from swaptrace.machine.machine import Machine
+from swaptrace.record.workload import Process
 
 PAGES = 1499
 DEVICE = Path("/sys/block/zram0")

@@ -27,7 +27,7 @@ from zram import hot_add, run, swap_on
 from swaptrace.audit.as_json import as_json
 from swaptrace.audit.audit import audit
 from swaptrace.audit.text import print_audit
-from swaptrace.live.workload import Process
+from swaptrace.record.workload import Process
 
 PAGES = 1499
 MOUNT = "/tmp/mnt"

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from scenarios import says, wait_for
 from zram import run, zram_swap
 
-from swaptrace.live.workload import Process
+from swaptrace.record.workload import Process
 from tests.kernel.guest import PRIME, call, save
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -20,7 +20,7 @@ from guest import call
 from scenarios import SWAPTRACE, in_a_process, recording, run_all, wait_for
 from zram import run, swap_on
 
-from swaptrace.live.workload import Process, Region, stay_on_one_processor
+from swaptrace.record.workload import Process, Region, stay_on_one_processor
 
 PARAMETERS = Path("/sys/module/zswap/parameters")
 COUNTERS = Path("/sys/kernel/debug/zswap")

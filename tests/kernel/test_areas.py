@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import AreaResult, Content, TraceResult
 from swaptrace.areas import Snapshot
 from swaptrace.events import REASON_SHIFT, EventBatch, EventFlag, EventKind, FreeReason
-from swaptrace.live.sysfs import SwapsLine, read_block_state, read_swaps
+from swaptrace.machine.sysfs import SwapsLine, read_block_state, read_swaps
 from swaptrace.report.as_json import as_json
+from swaptrace.results.results import AreaResult, Content, TraceResult
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.reader import TraceReader
 from tests.kernel.conftest import AREA_KERNELS, CHECKOUT, run_in_guest

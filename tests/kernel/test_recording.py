@@ -14,7 +14,7 @@ from rich.console import Console
 
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason, SwapCall
-from swaptrace.live.probes import PROBES, ZSWAP
+from swaptrace.kernel.probes import PROBES, ZSWAP
 from swaptrace.report.as_json import as_json
 from swaptrace.report.command import Selection, analyse
 from swaptrace.report.tables import EQUAL

@@ -12,12 +12,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from swaptrace.analysis.results import AreaResult
 from swaptrace.areas import ZSWAP_STORES
 from swaptrace.events import EventFlag, EventKind
-from swaptrace.live.probes import PROBES, ZSWAP
+from swaptrace.kernel.probes import PROBES, ZSWAP
 from swaptrace.report.as_json import as_json
 from swaptrace.report.words import area_line
+from swaptrace.results.results import AreaResult
 from tests.kernel.conftest import CHECKOUT, ZSWAP_KERNELS, Guest, Scenario, run_in_guest
 
 PAGE = 4096

@@ -15,9 +15,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from swaptrace.live.arch import Architecture, architecture
-from swaptrace.live.btf import KernelTypes
-from swaptrace.live.probes import Choice, Symbols, choose
+from swaptrace.kernel.arch import Architecture, architecture
+from swaptrace.kernel.btf import KernelTypes
+from swaptrace.kernel.probes import Choice, Symbols, choose
 
 __all__ = ["DATA", "KERNELS", "RENEW", "TRACE", "Fixture", "fixture"]
 

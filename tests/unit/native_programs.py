@@ -1,7 +1,8 @@
 """The BPF programs as an ordinary library, and kernel memory to run them on: laid out as a real kernel's types say.
 
-The text is the one that BCC compiles (swaptrace/live/assembly.py). What are maps and helpers to the kernel are arrays
-and functions here. Memory that no test has written is filled with POISON, so that a read of the wrong place shows.
+The text is the one that BCC compiles (swaptrace/tracing/assembly.py). What are maps and helpers to the kernel are
+arrays and functions here. Memory that no test has written is filled with POISON, so that a read of the wrong place
+shows.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.events import EVENT, EventKind
-from swaptrace.live.arch import architecture
-from swaptrace.live.assembly import Options, assemble
-from swaptrace.live.btf import Btf
-from swaptrace.live.probes import resolve_syscalls
+from swaptrace.kernel.arch import architecture
+from swaptrace.kernel.btf import Btf
+from swaptrace.kernel.probes import resolve_syscalls
+from swaptrace.tracing.assembly import Options, assemble
 from tests.unit.fixtures import Fixture
 
 __all__ = ["PROCESSORS", "RECORDER", "NativePrograms"]

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.live.arch import Architecture, architecture
+from swaptrace.kernel.arch import Architecture, architecture
 
 UNMAP = [
     "munmap", "brk", "mmap", "mremap", "madvise", "process_madvise", "shmdt", "shmctl", "close", "truncate",

@@ -10,8 +10,8 @@ import pytest
 from swaptrace.areas import Store
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventFlag
-from swaptrace.live import assumed
-from swaptrace.live.programs import EntrySeen
+from swaptrace.tracing import assumed
+from swaptrace.tracing.programs import EntrySeen
 
 #: index -> (flags in block_state, size in the table)
 ENTRIES = {0: (0, 63), 3: (int(EventFlag.SAME), 0), 4: (int(EventFlag.HUGE), 4096), 9: (int(EventFlag.WRITTEN_BACK), 0)}

@@ -17,8 +17,8 @@ from swaptrace.audit.evidence import AreaEvidence, Evidence, Observed, gather
 from swaptrace.audit.findings import Finding, Severity
 from swaptrace.audit.text import print_audit
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.live.machine import Extent
-from swaptrace.live.stack import Filesystem
+from swaptrace.machine.machine import Extent
+from swaptrace.machine.stack import Filesystem
 from tests.unit.test_stack import PAGE, Tree
 
 PAGES = 2000  # entries in most trees: of 1000 compressed bytes each, so just short of 2 MiB

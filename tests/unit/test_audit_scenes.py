@@ -19,8 +19,8 @@ from swaptrace.audit.as_json import as_json
 from swaptrace.audit.audit import Audit, audit, judge
 from swaptrace.audit.evidence import Observed, gather
 from swaptrace.audit.text import print_audit
-from swaptrace.live.machine import Extent, FilesystemSpace
-from swaptrace.live.stack import Filesystem
+from swaptrace.machine.machine import Extent, FilesystemSpace
+from swaptrace.machine.stack import Filesystem
 from tests.unit.test_stack import PAGE, Tree
 
 GOLDEN = Path(__file__).parent / "data/audit"

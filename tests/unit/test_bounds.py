@@ -21,13 +21,13 @@ from rich.console import Console
 from test_replay import Trace, garbage, plausible, reproducible
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import TraceResult
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.events import EventFlag, EventKind
 from swaptrace.report.as_json import as_json
 from swaptrace.report.html import write_html
 from swaptrace.report.tables import EQUAL
 from swaptrace.report.text import print_text
+from swaptrace.results.results import TraceResult
 from swaptrace.trace.header import Trailer
 
 AREA, ZRAM = zram_area("/dev/zram0", 0, 64, 0), Store(0, "zram0", 64, counters={"pages_stored": 0})

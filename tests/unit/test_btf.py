@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.live import btf as module
-from swaptrace.live.btf import Btf, Field, KernelTypes
+from swaptrace.kernel import btf as module
+from swaptrace.kernel.btf import Btf, Field, KernelTypes
 
 SOURCE = """
 typedef unsigned int u32;

@@ -11,16 +11,17 @@ import pytest
 from builders import batch, free, header, trailer, zram_area
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import TraceResult
 from swaptrace.areas import SwapArea
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import AREA_DISCARDS, PATH_BYTES, EventKind, SwapCall, empty
-from swaptrace.live import calls, snapshot
-from swaptrace.live.calls import Calls, located
-from swaptrace.live.snapshot import KernelArea, not_understood, pair, take_snapshot
-from swaptrace.live.sysfs import SwapsLine
+from swaptrace.machine import snapshot
+from swaptrace.machine.snapshot import KernelArea, not_understood, pair, take_snapshot
+from swaptrace.machine.sysfs import SwapsLine
 from swaptrace.report import words
 from swaptrace.report.as_json import as_json
+from swaptrace.results.results import TraceResult
+from swaptrace.tracing import calls
+from swaptrace.tracing.calls import Calls, located
 
 THREAD = 4321
 AREA = zram_area("/dev/zram0", 0, 64, 0)

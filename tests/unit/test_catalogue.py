@@ -138,7 +138,7 @@ from swaptrace.report.command import Selection, analyse
 from swaptrace.report.text import print_text
 from swaptrace.results.document import schema, written
 import dataclasses, pathlib
-from swaptrace.analysis.bounds import with_bounds
+from swaptrace.results.bounds import with_bounds
 
 def text(result):
     out = io.StringIO()

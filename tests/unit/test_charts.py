@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from test_report import BINS, PAGE, SECONDS, SLOTS, disk_area, zram_area
 
 from swaptrace import units
-from swaptrace.analysis.results import AreaResult, Integral, PolicyResult, Series, SlotMap
 from swaptrace.histogram import Survival, bucket_bounds
 from swaptrace.report import charts, style
+from swaptrace.results.results import AreaResult, Integral, PolicyResult, Series, SlotMap
 
 POLICIES = ("none", "discard", "discard_once", "notify", "observed")
 LABELS = {

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from swaptrace.degradation import WITHOUT
 from swaptrace.events import EventKind
-from swaptrace.live.check import Check, print_check
-from swaptrace.live.environment import Requirement
-from swaptrace.live.probes import Candidate, Choice, Probe
+from swaptrace.kernel.probes import Candidate, Choice, Probe
+from swaptrace.record.check import Check, print_check
+from swaptrace.tracing.environment import Requirement
 
 EVENT = next(iter(WITHOUT))
 

@@ -99,7 +99,7 @@ def test_usage_error_of_a_process() -> None:
 #: Drops all rights after loading the program: the user that it becomes may not be able to read the checkout.
 _AS_NOBODY = """
 import os, sys
-import swaptrace.cli, swaptrace.commands.record, swaptrace.live.recorder
+import swaptrace.cli, swaptrace.commands.record, swaptrace.record.recorder
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
@@ -263,7 +263,7 @@ def test_output_that_has_no_room(trace: Path, tmp_path: Path, arguments: list[st
 
 _IMPORT_BCC = """
 from swaptrace.errors import Problem
-from swaptrace.live.programs import import_bcc
+from swaptrace.tracing.programs import import_bcc
 try:
     import_bcc()
 except Problem as problem:
@@ -315,20 +315,20 @@ _ANALYSIS = {"swaptrace.engine.replay", "swaptrace.analysis.analysis"}
 
 def test_record_loads_no_more_than_it_needs() -> None:
     """It runs on the machine that it measures."""
-    loaded = loaded_by("swaptrace.cli", "swaptrace.commands.record", "swaptrace.live.recorder")
+    loaded = loaded_by("swaptrace.cli", "swaptrace.commands.record", "swaptrace.record.recorder")
     assert "pyarrow" in loaded
     assert not loaded & (_HEAVY | _ANALYSIS)
     assert not [name for name in loaded if name.startswith("swaptrace.engine")]  # compiled, for one Python only
 
 
-#: A whole recording, with the sinks of swaptrace.live.recorder, the loop and its end included, from a source that needs
-#: no kernel. `_TICK` is 0, so that each turn of the loop does all that it ever does.
+#: A whole recording, with the sinks of swaptrace.record.recorder, the loop and its end included, from a source that
+#: needs no kernel. `_TICK` is 0, so that each turn of the loop does all that it ever does.
 _RECORD = """
 import sys
 from pathlib import Path
 import builders
 from swaptrace import running
-from swaptrace.live import recorder
+from swaptrace.record import recorder
 
 class Source:
     turns = 0
@@ -376,7 +376,7 @@ def test_help_loads_no_more_than_click() -> None:
 
 
 def test_reports_can_be_made_anywhere() -> None:
-    """Nothing but swaptrace.live may need bcc, or know of a running kernel."""
+    """Nothing of them may need bcc, or know of a running kernel."""
     package = Path(__file__).parents[2] / "swaptrace"
     modules = [
         ".".join(path.relative_to(package.parent).with_suffix("").parts)
@@ -387,4 +387,5 @@ def test_reports_can_be_made_anywhere() -> None:
     assert len(modules) > 15
     loaded = loaded_by(*modules)
     assert set(modules) <= loaded
-    assert [name for name in sorted(loaded) if name.split(".")[0] == "bcc" or name.startswith("swaptrace.live")] == []
+    running = ("bcc", "swaptrace.kernel", "swaptrace.machine", "swaptrace.tracing", "swaptrace.record")
+    assert [name for name in sorted(loaded) if name.startswith(running)] == []

@@ -9,10 +9,10 @@ import pytest
 from builders import PAGE_SIZE, START, Event, batch, free, header, store, swap_call, zram_area
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.derived import ramzswap
-from swaptrace.analysis.results import AreaResult, TraceResult
 from swaptrace.areas import Snapshot, Store
 from swaptrace.events import EventFlag, EventKind
+from swaptrace.results.derived import ramzswap
+from swaptrace.results.results import AreaResult, TraceResult
 from swaptrace.trace.header import Trailer
 
 AREA = zram_area("/dev/zram0", 0, 64, 0)

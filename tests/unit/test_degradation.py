@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import TraceResult
 from swaptrace.areas import Store
 from swaptrace.degradation import BLIND
 from swaptrace.events import EventFlag, EventKind
 from swaptrace.report.as_json import as_json
 from swaptrace.report.words import warnings
+from swaptrace.results.results import TraceResult
 from swaptrace.trace.header import Trailer
 from tests.unit.builders import START, Event, batch, free, header, store, zram_area
 

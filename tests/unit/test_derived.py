@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from builders import PAGE_SIZE, START, header, zram_area
 
-from swaptrace.analysis.derived import (
+from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
+from swaptrace.results.derived import (
     allocations_told,
     content_of,
     content_told,
@@ -17,8 +18,7 @@ from swaptrace.analysis.derived import (
     store_in,
     trace_result,
 )
-from swaptrace.analysis.results import Content
-from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
+from swaptrace.results.results import Content
 from swaptrace.trace.header import Trailer
 
 ZRAM = Store(3, "zram3", 64, "lz4", {})

@@ -14,9 +14,9 @@ from test_report import result
 from test_report import zram_area as made_up
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import Range
 from swaptrace.areas import Store
 from swaptrace.report.as_json import as_json
+from swaptrace.results.results import Range
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [

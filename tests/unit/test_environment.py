@@ -15,15 +15,15 @@ from test_probes import NEW, ZRAM, FakeSymbols, FakeTypes
 from swaptrace.cli import main
 from swaptrace.degradation import MEMORY_CGROUPS, WITHOUT
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.live import environment, ground, kernel, programs
-from swaptrace.live.btf import Field
-from swaptrace.live.check import Check, check, print_check
-from swaptrace.live.environment import features_off, missing_views
-from swaptrace.live.ground import QUESTIONS, Ground, requirements
-from swaptrace.live.layout import MissingLayout, cluster_slots
-from swaptrace.live.probes import PROBES, Choice
-from swaptrace.live.source import LiveSource
-from swaptrace.live.trampolines import preempts_itself
+from swaptrace.kernel.btf import Field
+from swaptrace.kernel.layout import MissingLayout, cluster_slots
+from swaptrace.kernel.probes import PROBES, Choice
+from swaptrace.record.check import Check, check, print_check
+from swaptrace.tracing import environment, ground, kernel, programs
+from swaptrace.tracing.environment import features_off, missing_views
+from swaptrace.tracing.ground import QUESTIONS, Ground, requirements
+from swaptrace.tracing.source import LiveSource
+from swaptrace.tracing.trampolines import preempts_itself
 
 KALLSYMS = """\
 ffffffff81000000 T _text
@@ -62,7 +62,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ground_architecture() -> object:
-    from swaptrace.live.arch import architecture
+    from swaptrace.kernel.arch import architecture
 
     return architecture("x86_64")
 
@@ -166,7 +166,7 @@ def test_not_root(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_architecture(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from swaptrace.live.arch import architecture
+    from swaptrace.kernel.arch import architecture
 
     monkeypatch.setattr(ground, "architecture", lambda: architecture("riscv64"))
     says_the_same(standing(machine), "architecture", monkeypatch)

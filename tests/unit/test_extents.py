@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swaptrace.live.extents import NotTold, Segment, count_entries, pages_of, segments, slot_extents
-from swaptrace.live.machine import Extent
-from swaptrace.live.stack import BlockLayer, kernel_notifies, mount_of, resolve, stores_below, walk, way_down
+from swaptrace.machine.extents import NotTold, Segment, count_entries, pages_of, segments, slot_extents
+from swaptrace.machine.machine import Extent
+from swaptrace.machine.stack import BlockLayer, kernel_notifies, mount_of, resolve, stores_below, walk, way_down
 from tests.unit.test_stack import PAGE, SECTORS, Tree
 
 

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from swaptrace.events import REASON_SHIFT, EventBatch, EventFlag, EventKind, FreeReason
-from swaptrace.live.arch import architecture
-from swaptrace.live.btf import KernelTypes
-from swaptrace.live.layout import MissingLayout, layout
-from swaptrace.live.probes import PROBES, Symbols, choose, resolve_syscalls
-from swaptrace.live.trampolines import why_kprobes
+from swaptrace.kernel.arch import architecture
+from swaptrace.kernel.btf import KernelTypes
+from swaptrace.kernel.layout import MissingLayout, layout
+from swaptrace.kernel.probes import PROBES, Symbols, choose, resolve_syscalls
 from swaptrace.trace.reader import TraceReader
+from swaptrace.tracing.trampolines import why_kprobes
 from tests.data.renew import OF_KERNELS, OF_ONE_TRACE, OF_TRACES
 from tests.data.trim import trim
 from tests.unit.fixtures import DATA, KERNELS, RENEW, TRACE, ZSWAP_OFF, Fixture, fixture

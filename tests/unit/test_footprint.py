@@ -11,7 +11,7 @@ _USUAL = """
 import re
 import numpy as np
 import pyarrow as pa
-from swaptrace.live.footprint import give_back, keep_in_memory
+from swaptrace.tracing.footprint import give_back, keep_in_memory
 
 def status(name):
     return int(re.search(name + r":\\s+(\\d+) kB", open("/proc/self/status").read())[1])

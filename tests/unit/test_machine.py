@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swaptrace.live import machine as module
-from swaptrace.live.machine import Extent, FilesystemSpace, Machine, Mount, file_extents
+from swaptrace.machine import machine as module
+from swaptrace.machine.machine import Extent, FilesystemSpace, Machine, Mount, file_extents
 
 
 def test_files(tmp_path: Path) -> None:

@@ -13,20 +13,20 @@ from builders import START, Event, batch, free, header, store, swap_call, told_z
 from rich.console import Console
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import AreaResult, TraceResult
 from swaptrace.areas import Store, SwapArea
 from swaptrace.degradation import SLOT_ALLOCATED
 from swaptrace.events import EventFlag, EventKind
-from swaptrace.live import sysfs
-from swaptrace.live.btf import Field
-from swaptrace.live.layout import slots_by_discard
-from swaptrace.live.snapshot import KernelArea, kernel_area, take_snapshot
+from swaptrace.kernel.btf import Field
+from swaptrace.kernel.layout import slots_by_discard
+from swaptrace.machine import sysfs
+from swaptrace.machine.snapshot import KernelArea, kernel_area, take_snapshot
 from swaptrace.report import tables, words
 from swaptrace.report.as_json import as_json
 from swaptrace.report.charts import CHARTS
 from swaptrace.report.command import Selection, _select
 from swaptrace.report.html import write_html
 from swaptrace.report.text import print_text
+from swaptrace.results.results import AreaResult, TraceResult
 from swaptrace.trace.header import Header, from_json, to_json
 from tests.unit.fixtures import KERNELS, fixture
 

@@ -427,13 +427,13 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
     """The commands' work, replaced by a note of how it was called."""
     call = Call()
     record = ("output", "summary", "command")
-    monkeypatch.setattr("swaptrace.live.recorder.record", call.by("trace", 0, *record))
+    monkeypatch.setattr("swaptrace.record.recorder.record", call.by("trace", 0, *record))
     monkeypatch.setattr("swaptrace.audit.audit.audit", call.by("audit", Found(), "seconds"))
     monkeypatch.setattr("swaptrace.audit.as_json.as_json", lambda found: "json")
     monkeypatch.setattr("swaptrace.audit.text.print_audit", lambda found, console: print("text"))
-    monkeypatch.setattr("swaptrace.live.check.check", call.by("called", Found()))
-    monkeypatch.setattr("swaptrace.live.check.print_check", lambda found, console: None)
-    monkeypatch.setattr("swaptrace.live.selftest.selftest", call.by("called", []))
+    monkeypatch.setattr("swaptrace.record.check.check", call.by("called", Found()))
+    monkeypatch.setattr("swaptrace.record.check.print_check", lambda found, console: None)
+    monkeypatch.setattr("swaptrace.record.selftest.selftest", call.by("called", []))
     return call
 
 

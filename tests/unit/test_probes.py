@@ -11,11 +11,11 @@ import pytest
 
 from swaptrace.degradation import WITHOUT
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.live import probes
-from swaptrace.live.arch import architecture
-from swaptrace.live.btf import Field
-from swaptrace.live.probes import PROBES, Choice, Symbols, choose
-from swaptrace.live.programs import Programs
+from swaptrace.kernel import probes
+from swaptrace.kernel.arch import architecture
+from swaptrace.kernel.btf import Field
+from swaptrace.kernel.probes import PROBES, Choice, Symbols, choose
+from swaptrace.tracing.programs import Programs
 
 AREA = "struct swap_info_struct *"
 CLUSTER = "struct swap_cluster_info *"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from swaptrace.areas import ZSWAP_STORES
 from swaptrace.degradation import AREA_GIVEN_UP, AREA_SET_UP
 from swaptrace.events import AREA_DISCARDS, PATH_BYTES, REASON_SHIFT, EventFlag, EventKind, FreeReason
-from swaptrace.live.snapshot import KernelArea, kernel_area
+from swaptrace.machine.snapshot import KernelArea, kernel_area
 from tests.unit.fixtures import KERNELS, fixture
 from tests.unit.native_programs import KERNEL, RECORDER, NativePrograms
 

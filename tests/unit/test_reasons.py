@@ -12,7 +12,6 @@ import pytest
 from rich.console import Console
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import TraceResult
 from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
 from swaptrace.degradation import DROPPED, NOTIFICATION, RECOMPRESSION, SLOT_ALLOCATED, STORED, WRITTEN_BACK
 from swaptrace.engine import zsmalloc
@@ -22,6 +21,7 @@ from swaptrace.report.as_json import as_json
 from swaptrace.report.command import Selection, analyse
 from swaptrace.report.text import print_text
 from swaptrace.results.catalogue import FIGURES, figure_at
+from swaptrace.results.results import TraceResult
 from swaptrace.trace.header import Trailer
 from tests.unit.builders import START, Event, batch, free, header, store, swap_call, told_zsmalloc, zram_area
 from tests.unit.fixtures import DATA, KERNELS, TRACE

@@ -33,11 +33,11 @@ from hypothesis import strategies as st
 from reference import POLICIES, QUANTITIES, Area, Reference
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import AreaResult, Integral, TraceResult
 from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
 from swaptrace.engine import zsmalloc
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 from swaptrace.histogram import BUCKETS, bucket_of
+from swaptrace.results.results import AreaResult, Integral, TraceResult
 from swaptrace.trace.header import Trailer
 
 reproducible = settings(

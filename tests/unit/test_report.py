@@ -15,7 +15,14 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from swaptrace.analysis.results import (
+from swaptrace.histogram import BUCKETS, Histogram, Survival, bucket_of
+from swaptrace.report.as_json import as_json
+from swaptrace.report.charts import CHARTS
+from swaptrace.report.html import area_names, write_html
+from swaptrace.report.style import as_png
+from swaptrace.report.tables import area_tables
+from swaptrace.report.text import print_text
+from swaptrace.results.results import (
     AreaResult,
     Content,
     Integral,
@@ -26,13 +33,6 @@ from swaptrace.analysis.results import (
     TraceResult,
     WhatIf,
 )
-from swaptrace.histogram import BUCKETS, Histogram, Survival, bucket_of
-from swaptrace.report.as_json import as_json
-from swaptrace.report.charts import CHARTS
-from swaptrace.report.html import area_names, write_html
-from swaptrace.report.style import as_png
-from swaptrace.report.tables import area_tables
-from swaptrace.report.text import print_text
 from swaptrace.units import DASH
 
 PAGE, SLOTS, BINS, ROWS, SECONDS = 4096, 32768, 600, 256, 240.0

@@ -26,16 +26,16 @@ from test_hostile import EVENTS, HEADER, TRAILER
 
 from swaptrace import running
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import SlotMap, TraceResult
 from swaptrace.areas import Store
 from swaptrace.cli import main
 from swaptrace.engine.constants import BINS, MAP_ROWS
 from swaptrace.errors import BadInput, EnvironmentProblem, UsageProblem
 from swaptrace.events import EventBatch
+from swaptrace.record import writer as module
+from swaptrace.record.results_writer import ResultsWriter
 from swaptrace.report.command import Selection, analyse
-from swaptrace.results import writer as module
 from swaptrace.results.file import COLUMNS, MOST_BYTES, encode, read_results
-from swaptrace.results.writer import ResultsWriter
+from swaptrace.results.results import SlotMap, TraceResult
 from swaptrace.running import Moment, run
 from swaptrace.stopping import Stop
 from swaptrace.trace.header import Kind, Trailer

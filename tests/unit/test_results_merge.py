@@ -14,12 +14,12 @@ from fixtures import DATA, KERNELS, TRACE
 from test_hostile import EVENTS, HEADER, TRAILER
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import MOST_LEAKS, AreaResult, Leak, Range, TraceResult
 from swaptrace.engine.constants import BINS
 from swaptrace.events import EventBatch, EventKind
 from swaptrace.report.as_json import as_json
 from swaptrace.results.file import encode, read_results
 from swaptrace.results.merge import SEVERAL, Piece, in_time, over_machines, recording
+from swaptrace.results.results import MOST_LEAKS, AreaResult, Leak, Range, TraceResult
 from swaptrace.trace.header import Header, Trailer
 from swaptrace.trace.reader import TraceReader
 from swaptrace.trace.stream import StreamFile
@@ -201,14 +201,14 @@ def test_parts_of_other_recordings_are_refused() -> None:
 
 
 @cache
-def machines() -> list[AreaResult]:
+def areas_of_machines() -> list[AreaResult]:
     """The busiest area of each kernel."""
     found = [pieces_of(*trace_of(kernel), [])[0].areas for kernel in KERNELS]
     return [max((area for area in areas if "none" in area.policies), key=lambda area: area.stores) for areas in found]
 
 
 def test_counts_states_and_times_add_up() -> None:
-    areas = machines()
+    areas = areas_of_machines()
     total = over_machines(areas)
     assert min(area.stores for area in areas) > 100
     for name in ("stores", "loads", "frees", "notify_free", "live_slots_end", "slots", "moved", "left_censored"):
@@ -232,7 +232,7 @@ def test_counts_states_and_times_add_up() -> None:
 
 def test_peaks_are_bounds() -> None:
     """At least the largest, at most all of them at once; of pools as well. And the report shows both ends."""
-    areas = machines()
+    areas = areas_of_machines()
     total = over_machines(areas)
     peaks = [area.policies["none"].stale_slots_peak for area in areas]
     assert total.ranges["policies.none.stale_slots_peak"] == Range(max(peaks), sum(peaks))
@@ -248,7 +248,7 @@ def test_peaks_are_bounds() -> None:
 
 
 def test_neither_order_nor_groups_matter_over_machines() -> None:
-    areas = machines()
+    areas = areas_of_machines()
     expected = over_machines(areas)
     for order in list(itertools.permutations(areas))[::17]:
         same(over_machines(order), expected)
@@ -257,7 +257,7 @@ def test_neither_order_nor_groups_matter_over_machines() -> None:
 
 
 def test_leaks_of_all_the_oldest() -> None:
-    area = machines()[0]
+    area = areas_of_machines()[0]
     leaks = [
         [Leak(slot, 100 + n, since, "missed") for slot, since in enumerate(range(n, 2 * MOST_LEAKS, 3))] for n in (0, 1)
     ]
@@ -267,7 +267,7 @@ def test_leaks_of_all_the_oldest() -> None:
 
 
 def test_what_is_not_known_of_one_is_not_known_of_all() -> None:
-    one, other = machines()[:2]
+    one, other = areas_of_machines()[:2]
     other = replace(other, pool=None, unknown={"pool": "b", "loads": "z"}, policies={"none": other.policies["none"]})
     one = replace(one, unknown={"pool": "a"})
     for found in (over_machines([one, other]), over_machines([other, one])):
@@ -288,6 +288,6 @@ def test_they_are_kept_in_a_file(tmp_path: Path) -> None:
     assert [part.begin for part in kept] == [part.begin for part in parts]
     assert kept[1].begin > 0
     check_areas(recording(kept), whole, kept)
-    total = replace(whole, areas=[over_machines([*whole.areas, *machines()])])
+    total = replace(whole, areas=[over_machines([*whole.areas, *areas_of_machines()])])
     (tmp_path / "total").write_bytes(encode(header, total))
     same(read_results(StreamFile(tmp_path / "total")).areas, total.areas)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from swaptrace.events import EVENT, empty
-from swaptrace.live.ring import Ring, default_ring_bytes
+from swaptrace.tracing.ring import Ring, default_ring_bytes
 
 PAGE = mmap.PAGESIZE
 RECORD = 8 + EVENT.itemsize

@@ -12,13 +12,13 @@ from unittest.mock import patch
 import pytest
 from matplotlib.figure import Figure
 
-from swaptrace.analysis.results import AreaResult, Range, TraceResult
 from swaptrace.engine.policies import POLICIES
 from swaptrace.report import charts, html, style, tables, words
 from swaptrace.report.as_json import as_json
 from swaptrace.report.charts import CHARTS
 from swaptrace.report.command import Selection, _select, analyse
 from swaptrace.report.html import write_html
+from swaptrace.results.results import AreaResult, Range, TraceResult
 from tests.unit.fixtures import DATA, TRACE
 from tests.unit.test_reasons import said, without_reason
 

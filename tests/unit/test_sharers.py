@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import TraceResult
 from swaptrace.areas import Store
 from swaptrace.report import words
 from swaptrace.report.tables import area_tables
+from swaptrace.results.results import TraceResult
 from tests.unit.builders import START, batch, free, header, store, told_zsmalloc, trailer, zram_area
 from tests.unit.test_reasons import said
 

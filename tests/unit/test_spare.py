@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from swaptrace.live.spare import LABEL, label_of, leftovers
+from swaptrace.record.spare import LABEL, label_of, leftovers
 
 PAGE = 4096
 
@@ -20,7 +20,7 @@ def swap_page(label: bytes) -> bytes:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("swaptrace.live.sysfs.PAGE_SIZE", PAGE)
+    monkeypatch.setattr("swaptrace.machine.sysfs.PAGE_SIZE", PAGE)
     return tmp_path
 
 

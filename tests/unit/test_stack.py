@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from swaptrace.live.extents import NotTold, Segment, count_entries, pages_of, segments, slot_extents
-from swaptrace.live.machine import Extent, FilesystemSpace, Machine, Status
-from swaptrace.live.stack import (
+from swaptrace.machine.extents import NotTold, Segment, count_entries, pages_of, segments, slot_extents
+from swaptrace.machine.machine import Extent, FilesystemSpace, Machine, Status
+from swaptrace.machine.stack import (
     Filesystem,
     _number_of,
     filesystems,
@@ -363,7 +363,7 @@ def test_count_entries() -> None:
 def test_swap_area_behind_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a recording is told of an area: its store, and the store's pages that its slots are."""
     from swaptrace.areas import Store
-    from swaptrace.live import snapshot
+    from swaptrace.machine import snapshot
 
     tree = Tree(tmp_path)
     tree.zram()

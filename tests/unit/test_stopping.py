@@ -12,7 +12,7 @@ import pytest
 from builders import START, Event, batch, header, trailer
 
 from swaptrace.events import EventBatch
-from swaptrace.live import recorder
+from swaptrace.record import recorder
 from swaptrace.running import Moment
 from swaptrace.stopping import Stop, Stopped, signals
 from swaptrace.trace.reader import TraceReader

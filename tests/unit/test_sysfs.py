@@ -9,8 +9,8 @@ import pytest
 
 from swaptrace.areas import Store
 from swaptrace.events import EventFlag, EventKind
-from swaptrace.live import sysfs
-from swaptrace.live.snapshot import describe_area
+from swaptrace.machine import sysfs
+from swaptrace.machine.snapshot import describe_area
 
 KIB = sysfs.PAGE_SIZE // 1024
 HEAD = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"

@@ -18,10 +18,10 @@ from rich.console import Console
 from test_charts import distinct, figures
 from test_report import SECONDS, disk_area, result
 
-from swaptrace.analysis.results import AreaResult, Integral, Leak, Range, TraceResult, WhatIf
 from swaptrace.histogram import Histogram, Survival
 from swaptrace.report.html import write_html
 from swaptrace.report.text import print_text
+from swaptrace.results.results import AreaResult, Integral, Leak, Range, TraceResult, WhatIf
 from swaptrace.units import DASH, byte_seconds, count, duration, percent, rate, size
 
 Tables = dict[str, dict[str, list[str]]]  # cells by title and row; "" is the row of column names

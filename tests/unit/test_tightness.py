@@ -18,9 +18,9 @@ from builders import CLUSTER_SLOTS, PAGE_SIZE, START, Event, batch, free, header
 from reference import Area, Reference
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.bounds import with_bounds
 from swaptrace.areas import Snapshot, Store
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
+from swaptrace.results.bounds import with_bounds
 from swaptrace.results.catalogue import bounded_figures
 from swaptrace.trace.header import Trailer
 

@@ -9,11 +9,11 @@ import pytest
 
 from swaptrace.analysis import underway
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import TraceResult
 from swaptrace.areas import Store
 from swaptrace.events import EventBatch, EventFlag, EventKind
 from swaptrace.report import tables, words
 from swaptrace.report.as_json import as_json
+from swaptrace.results.results import TraceResult
 from swaptrace.trace.header import Header
 from swaptrace.trace.reader import TraceReader
 from tests.unit.builders import START, Event, batch, batches, free, header, store, swap_call, trailer, zram_area

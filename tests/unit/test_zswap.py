@@ -8,15 +8,15 @@ import pytest
 from builders import START, Event, batch, free, header, store, swap_call, trailer, zram_area
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import AreaResult, TraceResult
 from swaptrace.areas import ZSWAP_STORES, Store, SwapArea
 from swaptrace.engine import zsmalloc
 from swaptrace.events import EventFlag, EventKind
-from swaptrace.live.environment import features_off, missing_views
-from swaptrace.live.machine import Machine
-from swaptrace.live.snapshot import describe_area
-from swaptrace.live.zswap import read_zswap, zswap_store
+from swaptrace.machine.machine import Machine
+from swaptrace.machine.snapshot import describe_area
+from swaptrace.machine.zswap import read_zswap, zswap_store
 from swaptrace.report.as_json import as_json
+from swaptrace.results.results import AreaResult, TraceResult
+from swaptrace.tracing.environment import features_off, missing_views
 
 STORE = ZSWAP_STORES + 2
 EXCLUSIVE, OVERWRITTEN = EventFlag.ANY_POLICY, EventFlag.REPLACED | EventFlag.ANY_POLICY

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import AreaResult
 from swaptrace.events import EventBatch
+from swaptrace.results.results import AreaResult
 from swaptrace.trace.header import Header, Trailer
 
 #: What the model of the traced run has to say about its own store, under mm_stat's names.

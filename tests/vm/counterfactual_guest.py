@@ -29,10 +29,10 @@ from numpy.typing import NDArray
 from scenarios import says, wait_for
 from zram import run
 
-from swaptrace.live.btf import KernelTypes
-from swaptrace.live.layout import slots_by_discard
-from swaptrace.live.sysfs import read_block_state
-from swaptrace.live.workload import CONTENTS, PAGE_SIZE
+from swaptrace.kernel.btf import KernelTypes
+from swaptrace.kernel.layout import slots_by_discard
+from swaptrace.machine.sysfs import read_block_state
+from swaptrace.record.workload import CONTENTS, PAGE_SIZE
 
 AREA_MIB = 64  # of every rig's swap area
 DISK_MIB = 160  # of the zram disk below a filesystem

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from zram import zram_swap
 
-from swaptrace.live.workload import Process
+from swaptrace.record.workload import Process
 
 PAGES = 12_000
 

@@ -19,7 +19,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from swaptrace.live.workload import CONTENTS, PAGE_SIZE, stay_on_one_processor
+from swaptrace.record.workload import CONTENTS, PAGE_SIZE, stay_on_one_processor
 
 MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_PAGEOUT = 14, 15, 21  # Linux's, which Python does not all name
 HUGE = 2 << 20
@@ -95,7 +95,7 @@ def _while_asked(steps: Iterator[int], commands: int) -> Iterator[int]:
 
 
 class Memory:
-    """A mapping, filled with content that is known (swaptrace.live.workload); of a file, or anonymous.
+    """A mapping, filled with content that is known (swaptrace.record.workload); of a file, or anonymous.
 
     advice: MADV_HUGEPAGE or MADV_NOHUGEPAGE.
     """

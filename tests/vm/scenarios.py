@@ -15,8 +15,8 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 from swaptrace import cli
-from swaptrace.live import recorder  # noqa: F401  (so that a fork of this process has it loaded)
-from swaptrace.live.programs import compile_programs, import_bcc
+from swaptrace.record import recorder  # noqa: F401  (so that a fork of this process has it loaded)
+from swaptrace.tracing.programs import compile_programs, import_bcc
 
 SWAPTRACE = [sys.executable, "-m", "swaptrace"]
 

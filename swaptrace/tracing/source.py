@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.events import EventBatch, EventFlag, EventKind
-from swaptrace.live import sysfs
-from swaptrace.live.calls import CALL_KINDS, Calls
-from swaptrace.live.kernel import KernelSource
-from swaptrace.live.layout import cluster_slots, fullness_rule, zram_entry_size
-from swaptrace.live.ring import default_ring_bytes
-from swaptrace.live.snapshot import store_of
+from swaptrace.kernel.layout import cluster_slots, fullness_rule, zram_entry_size
+from swaptrace.machine import sysfs
+from swaptrace.machine.snapshot import store_of
 from swaptrace.running import Moment
 from swaptrace.trace.header import Trailer, Zsmalloc
+from swaptrace.tracing.calls import CALL_KINDS, Calls
+from swaptrace.tracing.kernel import KernelSource
+from swaptrace.tracing.ring import default_ring_bytes
 
 __all__ = ["LiveSource"]
 

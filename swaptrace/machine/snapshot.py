@@ -10,11 +10,11 @@ from typing import Any
 
 from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.live import sysfs
-from swaptrace.live.extents import NotTold, Segment, segments, slot_extents
-from swaptrace.live.machine import Machine
-from swaptrace.live.stack import may_be_on_zram, resolve
-from swaptrace.live.zswap import read_zswap, zswap_store
+from swaptrace.machine import sysfs
+from swaptrace.machine.extents import NotTold, Segment, segments, slot_extents
+from swaptrace.machine.machine import Machine
+from swaptrace.machine.stack import may_be_on_zram, resolve
+from swaptrace.machine.zswap import read_zswap, zswap_store
 
 __all__ = ["KernelArea", "describe_area", "kernel_area", "not_understood", "pair", "store_of", "take_snapshot"]
 

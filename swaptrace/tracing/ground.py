@@ -9,12 +9,12 @@ from pathlib import Path
 
 from swaptrace.degradation import MEMORY_CGROUPS
 from swaptrace.errors import EnvironmentProblem, Problem
-from swaptrace.live import environment
-from swaptrace.live.arch import Architecture, architecture
-from swaptrace.live.btf import KernelTypes
-from swaptrace.live.environment import Requirement
-from swaptrace.live.layout import MissingLayout, layout
-from swaptrace.live.probes import ZSWAP, Choice, Symbols, choose
+from swaptrace.kernel.arch import Architecture, architecture
+from swaptrace.kernel.btf import KernelTypes
+from swaptrace.kernel.layout import MissingLayout, layout
+from swaptrace.kernel.probes import ZSWAP, Choice, Symbols, choose
+from swaptrace.tracing import environment
+from swaptrace.tracing.environment import Requirement
 
 __all__ = ["Ground", "memory_subsystem", "require", "requirements", "swap_info", "told_layout"]
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.live import sysfs
+from swaptrace.machine import sysfs
 
 __all__ = ["LABEL", "label_of", "leftovers", "spare_swap"]
 

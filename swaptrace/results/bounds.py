@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from swaptrace.analysis.results import AreaResult, Range
 from swaptrace.results.catalogue import bounded_figures, lost_with, rule_of
 from swaptrace.results.losses import ANY
+from swaptrace.results.results import AreaResult, Range
 
 __all__ = ["all_unknown", "not_understood", "with_bounds"]
 

@@ -1,6 +1,6 @@
 """Compares an assumed layout of zram with what the kernel itself says of the same entries, before anything is recorded.
 
-For kernels without type information for their modules (live/layout.py, `assumed_zram`). The recorder reads some pages
+For kernels without type information for their modules (kernel/layout.py, `assumed_zram`). The recorder reads some pages
 of each device; the program that sees this looks at their entries in the table, and block_state and mm_stat tell what
 they must be.
 """
@@ -15,8 +15,8 @@ import numpy as np
 from swaptrace.areas import Store
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventFlag
-from swaptrace.live import sysfs
-from swaptrace.live.programs import EntrySeen, read_directly
+from swaptrace.machine import sysfs
+from swaptrace.tracing.programs import EntrySeen, read_directly
 
 __all__ = ["compare"]
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.analysis.results import AreaResult
-from swaptrace.live import sysfs
-from swaptrace.live.ground import Ground, require
-from swaptrace.live.source import LiveSource
-from swaptrace.live.spare import spare_swap
-from swaptrace.live.workload import Process
+from swaptrace.machine import sysfs
+from swaptrace.record.spare import spare_swap
+from swaptrace.record.workload import Process
+from swaptrace.results.results import AreaResult
 from swaptrace.running import run
 from swaptrace.stopping import Stop, signals
+from swaptrace.tracing.ground import Ground, require
+from swaptrace.tracing.source import LiveSource
 
 __all__ = ["Comparison", "selftest"]
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from swaptrace.areas import Store, SwapArea
 from swaptrace.events import AREA_DISCARDS, PATH_BYTES, EventKind, SwapCall
-from swaptrace.live import sysfs
-from swaptrace.live.snapshot import describe_area, not_understood
+from swaptrace.machine import sysfs
+from swaptrace.machine.snapshot import describe_area, not_understood
 
 __all__ = ["CALL_KINDS", "Calls", "located"]
 

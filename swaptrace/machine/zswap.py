@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from swaptrace.areas import ZSWAP_STORES, Store, SwapArea
-from swaptrace.live.machine import Machine
-from swaptrace.live.sysfs import PAGE_SIZE
+from swaptrace.machine.machine import Machine
+from swaptrace.machine.sysfs import PAGE_SIZE
 
 __all__ = ["Zswap", "read_zswap", "zswap_store"]
 

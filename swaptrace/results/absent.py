@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import fields
 
 from swaptrace import units
-from swaptrace.analysis.results import Content
 from swaptrace.areas import Store, SwapArea
 from swaptrace.engine import zsmalloc
+from swaptrace.results.results import Content
 
 __all__ = ["POOL_FIGURES", "absent_figures", "why_no_pool", "why_no_store"]
 

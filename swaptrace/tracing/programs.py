@@ -16,16 +16,16 @@ from typing import Any
 
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventFlag, EventKind
-from swaptrace.live.arch import Architecture
-from swaptrace.live.assembly import Options, assemble
-from swaptrace.live.btf import KernelTypes, libbpf
-from swaptrace.live.footprint import give_back
-from swaptrace.live.layout import MAX_SWAP_TYPES
-from swaptrace.live.probes import SLOT_FREED, Candidate, Choice, Symbols
-from swaptrace.live.ring import Ring
-from swaptrace.live.snapshot import KernelArea, kernel_area
-from swaptrace.live.trampolines import Attachment, Trampolines, why_kprobes
+from swaptrace.kernel.arch import Architecture
+from swaptrace.kernel.btf import KernelTypes, libbpf
+from swaptrace.kernel.layout import MAX_SWAP_TYPES
+from swaptrace.kernel.probes import SLOT_FREED, Candidate, Choice, Symbols
+from swaptrace.machine.snapshot import KernelArea, kernel_area
 from swaptrace.trace.header import FreePath, Probe
+from swaptrace.tracing.assembly import Options, assemble
+from swaptrace.tracing.footprint import give_back
+from swaptrace.tracing.ring import Ring
+from swaptrace.tracing.trampolines import Attachment, Trampolines, why_kprobes
 
 __all__ = ["EntrySeen", "Programs", "compile_programs", "import_bcc", "read_directly"]
 

@@ -2,7 +2,7 @@
 
 Each constant has one or more places (`struct.member`), tried in order; a release is named where the place moved.
 Where the kernel has no type information for its modules, a row for zram is assumed (`assumed_zram`), which the recorder
-compares with what the kernel says of the same entries (live/assumed.py) before it records anything.
+compares with what the kernel says of the same entries (tracing/assumed.py) before it records anything.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from swaptrace.areas import ZSWAP_STORES
-from swaptrace.live.btf import Btf, KernelTypes
+from swaptrace.kernel.btf import Btf, KernelTypes
 
 __all__ = [
     "MAX_SWAP_TYPES",

@@ -1,4 +1,4 @@
-"""What this machine must have for recording (asked by live/ground.py), and what it would be better to have."""
+"""What this machine must have for recording (asked by tracing/ground.py), and what it would be better to have."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from swaptrace.areas import ZSWAP_STORES
 from swaptrace.degradation import FEATURES
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.live.machine import Machine
-from swaptrace.live.probes import ZRAM, ZRAM_WRITEBACK, ZSWAP
-from swaptrace.live.sysfs import features_of
-from swaptrace.live.zswap import read_zswap
+from swaptrace.kernel.probes import ZRAM, ZRAM_WRITEBACK, ZSWAP
+from swaptrace.machine.machine import Machine
+from swaptrace.machine.sysfs import features_of
+from swaptrace.machine.zswap import read_zswap
 
 __all__ = ["Requirement", "bcc", "devices", "features_off", "kprobes", "lockdown", "missing_views", "rights", "types"]
 
@@ -100,7 +100,7 @@ def _minor(device: Path) -> int:
 
 
 def bcc() -> str:
-    from swaptrace.live.programs import import_bcc
+    from swaptrace.tracing.programs import import_bcc
 
     return f"BCC {getattr(import_bcc(), '__version__', '?')}"
 

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.analysis.bounds import not_understood, with_bounds
-from swaptrace.analysis.results import AreaResult, Content, TraceResult
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.degradation import SLOT_ALLOCATED
 from swaptrace.engine.policies import POLICIES
 from swaptrace.events import SwapCall
+from swaptrace.results.bounds import not_understood, with_bounds
+from swaptrace.results.results import AreaResult, Content, TraceResult
 from swaptrace.trace.header import Header
 
 __all__ = [

@@ -16,8 +16,8 @@ import platform
 from pathlib import Path
 from typing import NamedTuple
 
-from swaptrace.live.btf import Btf, KernelTypes, libbpf
-from swaptrace.live.probes import ZSWAP, Choice, Symbols
+from swaptrace.kernel.btf import Btf, KernelTypes, libbpf
+from swaptrace.kernel.probes import ZSWAP, Choice, Symbols
 
 __all__ = ["Attachment", "Trampolines", "preempts_itself", "why_kprobes"]
 

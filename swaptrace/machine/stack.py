@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from swaptrace.live.machine import Machine, Mount
+from swaptrace.machine.machine import Machine, Mount
 
 __all__ = [
     "BlockLayer",

@@ -17,16 +17,16 @@ from swaptrace import running, units
 from swaptrace.areas import ZSWAP_STORES
 from swaptrace.errors import UsageProblem
 from swaptrace.events import EventBatch, EventFlag, EventKind
-from swaptrace.live.environment import missing_views
-from swaptrace.live.footprint import give_back, hurry, keep_in_memory
-from swaptrace.live.source import LiveSource
 from swaptrace.running import Sink
 from swaptrace.stopping import Stop, signals
 from swaptrace.trace.header import Header, Trailer
 from swaptrace.trace.writer import TraceWriter, already_there
+from swaptrace.tracing.environment import missing_views
+from swaptrace.tracing.footprint import give_back, hurry, keep_in_memory
+from swaptrace.tracing.source import LiveSource
 
 if TYPE_CHECKING:
-    from swaptrace.results.writer import ResultsWriter
+    from swaptrace.record.results_writer import ResultsWriter
 
 __all__ = ["StatusLine", "record"]
 
@@ -120,7 +120,7 @@ def record(
 
 def results_writer(path: Path, header: Header, *, force: bool) -> ResultsWriter:
     """The sink of the live analysis, which is loaded only where it is asked for: it takes memory."""
-    from swaptrace.results.writer import ResultsWriter
+    from swaptrace.record.results_writer import ResultsWriter
 
     return ResultsWriter(path, header, say, force=force)
 

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from swaptrace.degradation import WITHOUT
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.live.environment import Requirement, missing_views
-from swaptrace.live.ground import Ground, requirements
-from swaptrace.live.probes import Choice
+from swaptrace.kernel.probes import Choice
+from swaptrace.tracing.environment import Requirement, missing_views
+from swaptrace.tracing.ground import Ground, requirements
 
 __all__ = ["Check", "check", "print_check"]
 

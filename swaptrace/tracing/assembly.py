@@ -11,10 +11,10 @@ from importlib import resources
 
 from swaptrace.areas import ZSWAP_STORES
 from swaptrace.events import c_definitions
-from swaptrace.live.arch import Architecture
-from swaptrace.live.btf import KernelTypes
-from swaptrace.live.ground import memory_subsystem, swap_info, told_layout
-from swaptrace.live.probes import ZSWAP, Choice, Symbols
+from swaptrace.kernel.arch import Architecture
+from swaptrace.kernel.btf import KernelTypes
+from swaptrace.kernel.probes import ZSWAP, Choice, Symbols
+from swaptrace.tracing.ground import memory_subsystem, swap_info, told_layout
 
 __all__ = ["Assembly", "Options", "assemble"]
 

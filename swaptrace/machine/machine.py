@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.live import sysfs
+from swaptrace.machine import sysfs
 
 __all__ = ["Extent", "FilesystemSpace", "Machine", "Mount", "Status"]
 
@@ -90,8 +90,8 @@ def _dm_table(name: str) -> str:
 def _zram_entry_size() -> int | None:
     """From BTF, through libbpf, which comes with BCC: the audit does without, if need be."""
     from swaptrace.errors import EnvironmentProblem
-    from swaptrace.live.btf import KernelTypes
-    from swaptrace.live.layout import zram_entry_size
+    from swaptrace.kernel.btf import KernelTypes
+    from swaptrace.kernel.layout import zram_entry_size
 
     try:
         return zram_entry_size(KernelTypes())

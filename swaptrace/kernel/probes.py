@@ -33,9 +33,9 @@ from swaptrace.degradation import (
 )
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventKind
-from swaptrace.live.arch import Architecture
-from swaptrace.live.btf import KernelTypes
-from swaptrace.live.layout import assumed_zram
+from swaptrace.kernel.arch import Architecture
+from swaptrace.kernel.btf import KernelTypes
+from swaptrace.kernel.layout import assumed_zram
 
 __all__ = ["PROBES", "SLOT_FREED", "ZRAM", "ZSWAP", "Candidate", "Choice", "Probe", "Symbols", "choose"]
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.live.machine import PAGE_SIZE, Machine
-from swaptrace.live.stack import BlockLayer
+from swaptrace.machine.machine import PAGE_SIZE, Machine
+from swaptrace.machine.stack import BlockLayer
 
 __all__ = ["NotTold", "Segment", "count_entries", "pages_of", "segments", "slot_extents"]
 

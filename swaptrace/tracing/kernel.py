@@ -12,16 +12,16 @@ from typing import Any
 from swaptrace import version
 from swaptrace.areas import Snapshot
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.live import sysfs
-from swaptrace.live.assumed import compare
-from swaptrace.live.ground import Ground, require
-from swaptrace.live.layout import assumed_zram, slots_by_discard, zram_entry_size
-from swaptrace.live.machine import Machine
-from swaptrace.live.probes import ZSWAP
-from swaptrace.live.programs import Programs
-from swaptrace.live.snapshot import take_snapshot
-from swaptrace.live.zswap import read_zswap
+from swaptrace.kernel.layout import assumed_zram, slots_by_discard, zram_entry_size
+from swaptrace.kernel.probes import ZSWAP
+from swaptrace.machine import sysfs
+from swaptrace.machine.machine import Machine
+from swaptrace.machine.snapshot import take_snapshot
+from swaptrace.machine.zswap import read_zswap
 from swaptrace.trace.header import Header
+from swaptrace.tracing.assumed import compare
+from swaptrace.tracing.ground import Ground, require
+from swaptrace.tracing.programs import Programs
 
 __all__ = ["KernelSource"]
 

@@ -1,0 +1,1 @@
+"""What is known of kernels: structures, functions, registers; without tracing."""

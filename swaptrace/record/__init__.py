@@ -1,0 +1,1 @@
+"""The commands record, selftest and check."""
