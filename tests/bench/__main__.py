@@ -36,7 +36,7 @@ from swaptrace.results.results import TraceResult
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.reader import TraceReader
 from swaptrace.trace.writer import TraceWriter
-from tests.bench import overhead, page, recording, workload
+from tests.bench import live, overhead, page, recording, workload
 from tests.bench.draining import FullRing, KernelRing
 from tests.bench.measure import ROUNDS, Figure, child, figure, side_by_side, timed
 from tests.bench.rivals import RIVALS, lifetimes_of
@@ -266,6 +266,33 @@ def recorder_figures(seconds: float) -> list[Figure]:
     ]
 
 
+def live_figures(seconds: float) -> list[Figure]:
+    """`record --summary` but for the kernel's side: from which rate on it loses events, and its memory over time."""
+    group = "The live analysis"
+
+    def one(what: str, unit: str, value: float, target: float | None = None) -> Figure:
+        return Figure(group, what, unit, *[value] * 3, rounds=1, target=target, more=False)
+
+    found = live.measure("rate", LOSSLESS_RATE, seconds)
+    what = f"{found['sent'] / MILLION:,.0f} million events, {LOSSLESS_RATE / MILLION:.2g} million/s"
+    figures = [
+        one(f"{what}: lost", "events", found["lost"], 0),
+        one(f"{what}: processor time", "ns/event", 1e9 * found["cpu_s"] / found["sent"]),
+    ]
+    for rate in range(3 * MILLION, 11 * MILLION, MILLION):
+        found = live.measure("rate", rate, 5)
+        if found["lost"]:
+            figures.append(one("the first rate, in steps of a million, at which it loses some", RATE, rate / MILLION))
+            break
+    minute, hour = 1_200_000, 60  # at 20,000 events a second
+    held = live.measure("memory", minute, hour)
+    return [
+        *figures,
+        one("resident after a minute of 20,000 events/s", "MB", held["first"] / MILLION, 150),
+        one("after an hour against after a minute", "times", held["last"] / held["first"], 1.05),
+    ]
+
+
 def machine() -> dict[str, Any]:
     """What it was measured on."""
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
@@ -299,6 +326,7 @@ def main() -> None:
             *recording_figures(folder),
             *start_figures(folder),
             *recorder_figures(options.seconds),
+            *live_figures(options.seconds),
             *size_figures(folder, options.most),
         ]
     table = Table("what", "median", f"range of {ROUNDS}", "target", "")
