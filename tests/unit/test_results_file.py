@@ -31,7 +31,7 @@ from swaptrace.cli import main
 from swaptrace.engine.constants import BINS, MAP_ROWS
 from swaptrace.errors import BadInput, EnvironmentProblem, UsageProblem
 from swaptrace.events import EventBatch
-from swaptrace.record import writer as module
+from swaptrace.record import results_writer as module
 from swaptrace.record.results_writer import ResultsWriter
 from swaptrace.report.command import Selection, analyse
 from swaptrace.results.file import COLUMNS, MOST_BYTES, encode, read_results
