@@ -261,7 +261,11 @@ def test_an_area_that_is_not_understood_has_figures_that_are_not_known() -> None
 def test_a_disk_is_understood() -> None:
     result = result_of(SwapArea("/dev/sda2", 3, -2, 64))
     (told,) = as_json(result)["areas"]
-    assert (told["backing"], told["unknown"], told["stores"]) == ("disk", {}, 0)
+    assert (told["backing"], told["stores"]) == ("disk", 0)
+    assert {why.split(",")[0] for why in told["unknown"].values()} == {
+        "the area is on a disk"
+    }  # of memory, nothing else
+    assert not told["unknown"].keys() & {"stores", "frees", "lifetime_ns", "free_reasons"}
     assert not [said for said in words.warnings(result) if "lies behind" in said]
 
 
