@@ -22,13 +22,14 @@ from swaptrace.engine import mapping, zsmalloc
 from swaptrace.engine.counters import Count, Total
 from swaptrace.engine.lazy import check_memory
 from swaptrace.engine.lifetimes import Lifetimes
-from swaptrace.engine.policies import POLICIES, Quantity
+from swaptrace.engine.policies import DUPLICATE, LEAKED, LIVE, RECOVERED, STALE
 from swaptrace.engine.records import EventRecords
 from swaptrace.engine.replay import Replay
 from swaptrace.engine.survey import DEVICES, Survey, partition, routes, survey
 from swaptrace.engine.worker import Worker
 from swaptrace.events import EventBatch
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
+from swaptrace.policies import POLICIES
 from swaptrace.results.absent import absent_figures, why_no_pool, why_no_store
 from swaptrace.results.catalogue import unknown_figures
 from swaptrace.results.derived import (
@@ -546,15 +547,15 @@ class Analysis(Sink):
             kernel=content_told(store_in(kernel, model.store)),
             kernel_counts=self._kernel_counts(model, area, kernel),
             policies={name: _policy(replay, number, name) for name in POLICIES},
-            recovered=_both(replay, number, Quantity.RECOVERED, "none"),
-            leaked={} if waiting else _both(replay, number, Quantity.LEAKED, "observed"),
+            recovered=_both(replay, number, RECOVERED, "none"),
+            leaked={} if waiting else _both(replay, number, LEAKED, "observed"),
             under_way=waiting,
             absent=self._absent(model, area),
-            duplicate_slots_end=replay.slots(number, Quantity.DUPLICATE)[0],
-            duplicate_compr_bytes=replay.integral(number, Quantity.DUPLICATE),
+            duplicate_slots_end=replay.slots(number, DUPLICATE)[0],
+            duplicate_compr_bytes=replay.integral(number, DUPLICATE),
             pool=replay.pools.held(_POOL["observed"]) if replay.pools else None,
-            live_slots_end=replay.slots(number, Quantity.LIVE)[0],
-            live_compr_bytes_end=replay.integral(number, Quantity.LIVE).end,
+            live_slots_end=replay.slots(number, LIVE)[0],
+            live_compr_bytes_end=replay.integral(number, LIVE).end,
             lifetime=lives.lifetime(number, model.map, end),
             lifetime_by_reason=lives.by_reason(number),
             time_to_reuse=lives.time_to_reuse(number, model.map, end),
@@ -650,13 +651,13 @@ class Analysis(Sink):
 
 
 def _policy(replay: Replay, area: int, name: str) -> PolicyResult:
-    quantity = POLICIES[name].stale
+    quantity = STALE[name]
     now, peak = replay.slots(area, quantity)
     pool = replay.pools.stale(_POOL[name]) if replay.pools else None
     return PolicyResult(now, peak, replay.integral(area, quantity), pool)
 
 
-def _both(replay: Replay, area: int, quantity: Quantity, policy: str) -> dict[str, Integral | None]:
+def _both(replay: Replay, area: int, quantity: int, policy: str) -> dict[str, Integral | None]:
     """What is stale under a policy and not under `notify`: compressed bytes of the area, pool bytes of its store."""
     pool = replay.pools.stale(_POOL[policy]) if replay.pools else None
     return {"compr_bytes": replay.integral(area, quantity), "pool_bytes": pool}

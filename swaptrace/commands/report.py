@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from swaptrace.commands.seconds import Seconds
+from swaptrace.policies import POLICIES
 
 __all__ = ["command"]
-
-_POLICIES = ["none", "discard", "discard_once", "notify", "observed"]
 
 
 @click.command("report")
@@ -23,7 +22,7 @@ _POLICIES = ["none", "discard", "discard_once", "notify", "observed"]
     "--device", "devices", multiple=True, help="Only that swap area (/dev/zram0) or store (zram0); repeatable."
 )
 @click.option(
-    "--policy", "policies", multiple=True, type=click.Choice(_POLICIES), help="Show only that policy; repeatable."
+    "--policy", "policies", multiple=True, type=click.Choice(list(POLICIES)), help="Show only that policy; repeatable."
 )
 @click.option(
     "--what-if",

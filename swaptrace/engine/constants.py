@@ -17,13 +17,13 @@ from swaptrace.engine.policies import (
     IN_USE,
     LOADED,
     MISSED,
-    POLICIES,
-    POOL,
     UNSIZED,
     WAS_HUGE,
     WAS_SAME,
+    masks,
 )
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
+from swaptrace.policies import Drops
 
 __all__ = ["BINS", "CONSTANTS", "HEADER", "MAP_ROWS", "NOBODY", "NO_AREA"]
 
@@ -33,6 +33,7 @@ HEADER = 254  # owner of the page that mkswap wrote
 BINS = 1024  # time bins of a series; when they are used up, they are folded into half as many
 MAP_ROWS = 256  # of the slot map
 
+_TOLD = Drops.AT_FREE | Drops.AS_SEEN
 _WORD = 62  # bits of an integral's lower word: two signs less than it has room for
 
 #: By the names that the loops have for them.
@@ -42,8 +43,11 @@ CONSTANTS: dict[str, int] = {
     **{f"REASON_{reason.name}": int(reason) for reason in FreeReason},
     **{f"COUNT_{count.name}": int(count) for count in Count},
     **{f"TOTAL_{total.name}": int(total) for total in Total},
-    **{f"HELD_{name.upper()}": policy.bit for name, policy in POLICIES.items()},
-    **{f"POOL_{name.upper()}": mask for name, mask in POOL.items()},
+    **{f"HELD_{drops.name}": masks(drops)[0] for drops in Drops},
+    **{f"POOLS_{drops.name}": masks(drops)[1] for drops in Drops},
+    # the others: a free that the driver was told of may be gone before its store is seen, and not for them
+    "HELD_UNTOLD": HELD & ~masks(_TOLD)[0],
+    "POOLS_UNTOLD": ALL_POOLS & ~masks(_TOLD)[1],
     "HELD": HELD,
     "ALL_POOLS": ALL_POOLS,
     "IN_USE": IN_USE,

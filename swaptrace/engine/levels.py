@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from swaptrace.engine.clock import fold, integral_of
 from swaptrace.engine.constants import BINS, MAP_ROWS
 from swaptrace.engine.figures import Integral, SlotMap
-from swaptrace.engine.policies import COUNTS, Quantity
+from swaptrace.engine.policies import COUNTS, LIVE, QUANTITIES, STALE
 
 __all__ = ["MAP_ROWS", "Levels"]
 
-PEAKS = [quantity for quantity in Quantity if quantity is not Quantity.LIVE]  # nobody asks for that one's
+PEAKS = [quantity for quantity in range(len(QUANTITIES)) if quantity != LIVE]  # nobody asks for that one's
 
 
 def _transitions() -> tuple[NDArray[np.int8], NDArray[np.int8]]:
@@ -34,7 +34,7 @@ def _transitions() -> tuple[NDArray[np.int8], NDArray[np.int8]]:
 
 
 _WHICH, _ENDS = _transitions()
-_ON_MAP = np.ascontiguousarray(COUNTS[:, [Quantity.LIVE, Quantity.NONE]].astype(np.int32))
+_ON_MAP = np.ascontiguousarray(COUNTS[:, [LIVE, STALE["none"]]].astype(np.int32))
 
 
 class Levels:
@@ -213,11 +213,11 @@ class Levels:
 
     # -- results of one area
 
-    def slots(self, area: int, quantity: Quantity) -> tuple[int, int]:
+    def slots(self, area: int, quantity: int) -> tuple[int, int]:
         """(now, at peak); the peak of LIVE is not known, and 0."""
         return self._sum(area, quantity, constants.SLOTS), self._peak(area, quantity, constants.PEAK_SLOTS)
 
-    def integral_of(self, area: int, quantity: Quantity) -> Integral:
+    def integral_of(self, area: int, quantity: int) -> Integral:
         """Compressed bytes: now, at peak (as in slots()), mean over time, and byte-seconds."""
         held = self._sum(area, quantity, constants.BYTES)
         span = self.clock.now - self.clock.origin
@@ -225,7 +225,7 @@ class Levels:
         area_under = sum(integral_of(part) for part in parts)
         return Integral(held, self._peak(area, quantity, constants.PEAK_BYTES), area_under, span)
 
-    def _peak(self, area: int, quantity: Quantity, which: int) -> int:
+    def _peak(self, area: int, quantity: int, which: int) -> int:
         return int(np.asarray(self.sums)[area, PEAKS.index(quantity), which]) if quantity in PEAKS else 0
 
     def bins(self) -> NDArray[np.int64]:

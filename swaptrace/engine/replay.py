@@ -34,7 +34,7 @@ from swaptrace.engine.counters import Total
 from swaptrace.engine.figures import Integral, Series, SlotMap
 from swaptrace.engine.lazy import extended, indexes_where, lazy_zeros
 from swaptrace.engine.mapping import HEADER, PageMap, mark_of
-from swaptrace.engine.policies import CLASS_OF, COUNTS, OPERATION, PAGE, POLICIES, Quantity
+from swaptrace.engine.policies import CLASS_OF, COUNTS, LEAKED, OPERATION, PAGE, POOL, QUANTITIES
 from swaptrace.engine.pools import Pools
 from swaptrace.engine.records import operations_of, pages_of
 from swaptrace.engine.worker import Worker
@@ -143,8 +143,8 @@ class Replay:
         self._buffers = [np.empty(0, OPERATION) for _ in range(2)]
         self._operations = operations_of(self._buffers[0])
         self._operation_count = 0
-        least = list(POLICIES).index("notify")
-        self._pools = Pools(pages, len(POLICIES), least, geometry, origin) if geometry is not None else None
+        least = list(POOL).index("notify")
+        self._pools = Pools(pages, len(POOL), least, geometry, origin) if geometry is not None else None
         self._worker = worker
 
     def add_area(self, slots: int, pages: PageMap, now: int) -> None:
@@ -344,13 +344,13 @@ class Replay:
             self._totals[constants.TOTAL_GONE] += 1
             self._totals[constants.TOTAL_UNTOLD] += 1
             self._count(1, old_size, _flags_of(bits))
-            self._operate(constants.POOL_NONE | constants.POOL_DISCARD | constants.POOL_DISCARD_ONCE, page, old_size)
+            self._operate(constants.POOLS_UNTOLD, page, old_size)
             bits &= constants.WAS_SAME | constants.WAS_HUGE
-            bits |= constants.HELD_NONE | constants.HELD_DISCARD | constants.HELD_DISCARD_ONCE
+            bits |= constants.HELD_UNTOLD
             self._change(page, bits, old_size, area)
             return
         size: cython.longlong = event.size
-        if bits & constants.HELD_OBSERVED:  # the kernel drops the old entry first; it does not if that event was lost
+        if bits & constants.HELD_AS_SEEN:  # the kernel drops the old entry first; it does not if that event was lost
             self._totals[constants.TOTAL_UNTOLD] += 1
             self._count(-1, old_size, _flags_of(bits))
         self._count(1, size, flags)
@@ -374,14 +374,14 @@ class Replay:
     @cython.nogil
     @cython.exceptval(check=False)
     def _slot_free(self, page: cython.longlong, told: cython.bint) -> cython.void:
-        """The swap map's side of a free, and, if the store was told, zram_slot_free_notify() under `notify`."""
+        """The swap map's side of a free, and, if the store was told, zram_slot_free_notify() where a policy has it."""
         bits: cython.longlong = self._page[page].bits
         if not bits & constants.IN_USE:
             return
         bits &= ~(constants.IN_USE | constants.LOADED)
-        if told and bits & constants.HELD_NOTIFY:
-            bits &= ~constants.HELD_NOTIFY
-            self._operate(constants.POOL_NOTIFY, page, 0)
+        if told and bits & constants.HELD_AT_FREE:
+            bits &= ~constants.HELD_AT_FREE
+            self._operate(constants.POOLS_AT_FREE, page, 0)
         self._change_bits(page, bits)
 
     @cython.cfunc
@@ -396,7 +396,7 @@ class Replay:
             count: cython.longlong = min(found[1], end - slot)
             page: cython.longlong
             for page in range(max(found[0], 0), min(found[0] + count, self._page.shape[0])):
-                self._take_away(page, constants.HELD_DISCARD, constants.POOL_DISCARD)
+                self._take_away(page, constants.HELD_AT_CLUSTER_FREE, constants.POOLS_AT_CLUSTER_FREE)
             slot += count
 
     @cython.cfunc
@@ -417,7 +417,7 @@ class Replay:
         page: cython.longlong
         for page in range(self._page.shape[0]):
             if self._places.owner_of(page) == area:
-                self._take_away(page, constants.HELD_DISCARD_ONCE, constants.POOL_DISCARD_ONCE)
+                self._take_away(page, constants.HELD_AT_SWAPON, constants.POOLS_AT_SWAPON)
 
     @cython.cfunc
     @cython.nogil
@@ -435,13 +435,13 @@ class Replay:
         # An entry that was not seen stored yet (see _store) has overwritten what other policies hold there still: that
         # has its size, too.
         no_slot: cython.bint = holder >= self._areas
-        if (bits & constants.HELD_OBSERVED and no_slot) or any_policy:
+        if (bits & constants.HELD_AS_SEEN and no_slot) or any_policy:
             bits &= ~constants.HELD  # there is no policy about it
-        bits &= ~(constants.HELD_OBSERVED | constants.UNSIZED)
+        bits &= ~(constants.HELD_AS_SEEN | constants.UNSIZED)
         if any_policy:
             self._operate(constants.ALL_POOLS, page, 0)
         elif not flags & constants.FLAG_REPLACED:  # the store that replaces it finds the old object still there
-            self._operate(constants.ALL_POOLS if no_slot else constants.POOL_OBSERVED, page, 0)
+            self._operate(constants.ALL_POOLS if no_slot else constants.POOLS_AS_SEEN, page, 0)
         self._change(page, bits, size, holder)
 
     @cython.cfunc
@@ -455,7 +455,7 @@ class Replay:
         if event.flags & constants.FLAG_DROPPED:
             self._drop(page, event)
             if self._page[page].bits & constants.IN_USE:
-                self._take_away(page, constants.HELD_NOTIFY, constants.POOL_NOTIFY)
+                self._take_away(page, constants.HELD_AT_FREE, constants.POOLS_AT_FREE)
 
     @cython.cfunc
     @cython.nogil
@@ -537,11 +537,11 @@ class Replay:
     def total(self, what: Total) -> int:
         return int(self._totals[what])
 
-    def slots(self, area: int, quantity: Quantity) -> tuple[int, int]:
+    def slots(self, area: int, quantity: int) -> tuple[int, int]:
         """(now, at peak); the peak of LIVE is not known, and 0."""
         return self._levels.slots(area, quantity)
 
-    def integral(self, area: int, quantity: Quantity) -> Integral:
+    def integral(self, area: int, quantity: int) -> Integral:
         """Compressed bytes: now, at peak (as in slots()), mean over time, and byte-seconds."""
         return self._levels.integral_of(area, quantity)
 
@@ -558,7 +558,7 @@ class Replay:
         known = self._pools is not None and self._pools.fits(len(self._page)) and not self.total(Total.UNSIZED)
         return self._pools if known else None
 
-    def indexes(self, quantity: Quantity) -> NDArray[np.int64]:
+    def indexes(self, quantity: int) -> NDArray[np.int64]:
         """The store indexes of all pages that count towards a quantity now (int64, increasing)."""
         page, counts = self._pages(), COUNTS[CLASS_OF, quantity] != 0
         least = mark_of(self._areas - 1)
@@ -566,7 +566,7 @@ class Replay:
 
     def leaks(self, area: int) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.bool_]]:
         """An area's leaked entries now: store indexes, compressed sizes, and whether a notification came but missed."""
-        index = self.indexes(Quantity.LEAKED)
+        index = self.indexes(LEAKED)
         index = index[self._pages()["holder"][index] == mark_of(area)]
         leaked = self._pages()[index]
         return index, leaked["size"], (leaked["bits"] & constants.MISSED) != 0
@@ -575,22 +575,22 @@ class Replay:
         """What mkswap wrote and the store holds now, as observed: (pages, compressed bytes)."""
         page = self._pages()
         header = indexes_where(len(pages.owner), lambda part: pages.owner[part] == mark_of(HEADER))
-        held = header[page["bits"][header] & constants.HELD_OBSERVED != 0]
+        held = header[page["bits"][header] & constants.HELD_AS_SEEN != 0]
         return len(held), int(page["size"][held].sum())
 
     def held(self) -> NDArray[np.int64]:
         """The store indexes that hold an entry now, as observed (int64, increasing)."""
         page = self._pages()
-        return indexes_where(len(page), lambda part: page["bits"][part] & constants.HELD_OBSERVED != 0)
+        return indexes_where(len(page), lambda part: page["bits"][part] & constants.HELD_AS_SEEN != 0)
 
     def series(self, area: int) -> Series:
         values = self._levels.series_of(area)
         pools = self.pools
         return Series(
             self._levels.bins(),
-            {quantity.name.lower(): values[:, quantity, 0] for quantity in Quantity},
-            {quantity.name.lower(): values[:, quantity, 1] for quantity in Quantity},
-            {name: pools.series(number) for number, name in enumerate(POLICIES)} if pools else {},
+            {name: values[:, quantity, 0] for quantity, name in enumerate(QUANTITIES)},
+            {name: values[:, quantity, 1] for quantity, name in enumerate(QUANTITIES)},
+            {name: pools.series(number) for number, name in enumerate(POOL)} if pools else {},
         )
 
     def slot_map(self, area: int, slots: int) -> SlotMap:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from swaptrace import units
 from swaptrace.histogram import Histogram, Survival, bucket_bounds
+from swaptrace.policies import POLICIES
 from swaptrace.report import shares, style, words
 from swaptrace.results.results import AreaResult
 
@@ -83,7 +84,7 @@ def _by_policy(area: AreaResult, series: dict[str, NDArray[np.int64]]) -> dict[s
 
     discard_once, which is `none` until an area is switched on again, is left out where it lies on that line.
     """
-    found = {name: series[name] for name in style.POLICIES if name in series and area.shows(name)}
+    found = {name: series[name] for name in POLICIES if name in series and area.shows(name)}
     if "none" in found and "discard_once" in found and np.array_equal(found["none"], found["discard_once"]):
         del found["discard_once"]
     return found
@@ -147,15 +148,6 @@ def _content_finding(area: AreaResult) -> str:
     return f"Without notifications the store would hold up to {units.size(recovered.peak)} more"
 
 
-_POLICY_LABELS = {
-    "none": "none: no notifications",
-    "notify": "notify: each one works",
-    "observed": "observed: this machine",
-    "discard": "discard",
-    "discard_once": "discard once",
-}
-
-
 def _left_out(area: AreaResult) -> str:
     """The policies that have no line, as nobody knows where it would be; the tables say why."""
     names = ", ".join(name for name in area.not_predicted if area.shows(name))
@@ -181,8 +173,8 @@ def _policy_lines(axes: Axes, line: _Timeline) -> None:
     if top is not None and low is not None:
         axes.fill_between(line.seconds, low, top, step="pre", color=style.GIVEN_BACK, alpha=0.12, linewidth=0)
     for name, values in line.values.items():
-        color, dashes, width = style.POLICIES.get(name, (style.MUTED, "--", 2.0))
-        said = _POLICY_LABELS.get(name, name)
+        color, dashes, width = POLICIES[name].line
+        said = POLICIES[name].label
         axes.step(
             line.seconds,
             values,

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from swaptrace import units
+from swaptrace.policies import POLICIES
 
 __all__ = [
     "EMPTY",
@@ -41,21 +42,13 @@ __all__ = [
 ]
 
 LIVE = "#0072B2"  # blue
-STALE = "#D55E00"  # vermilion
-GIVEN_BACK = "#009E73"  # green
+STALE = POLICIES["none"].line.color  # vermilion
+GIVEN_BACK = POLICIES["notify"].line.color  # green
 FREE = "#CC79A7"  # pink: the time that a slot is free
 EMPTY = "#F3F3F0"
-INK = "#222222"
+INK = POLICIES["observed"].line.color
 MUTED = "#6B6B6B"
 
-#: Colour, line style and width of each policy's line.
-POLICIES = {
-    "none": (STALE, "-", 2.6),
-    "discard": ("#E69F00", "-.", 2.2),
-    "discard_once": ("#56B4E9", "--", 2.0),
-    "notify": (GIVEN_BACK, "-", 3.2),
-    "observed": (INK, (0, (1, 1.4)), 2.4),
-}
 #: Same-filled, up to half a page, more, incompressible.
 SIZES = ("#999999", "#56B4E9", "#E69F00", INK)
 

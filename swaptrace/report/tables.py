@@ -12,6 +12,7 @@ import pandas as pd
 
 from swaptrace import units
 from swaptrace.histogram import Survival
+from swaptrace.policies import POLICIES
 from swaptrace.report import shares, words
 from swaptrace.results.catalogue import Kind, Unit, children, figure_at
 from swaptrace.results.results import COMPARISONS, AreaResult, Content, Integral, PolicyResult
@@ -135,7 +136,7 @@ def slots_table(area: AreaResult, duration_s: float | None) -> Table | None:
     if not words.holds_memory(area):
         return None
     rows = {
-        name: [units.count(policy.stale_slots_end), units.count(policy.stale_slots_peak), words.POLICIES.get(name, "")]
+        name: [units.count(policy.stale_slots_end), units.count(policy.stale_slots_peak), POLICIES[name].words]
         for name, policy in area.shown_policies.items()
     }
     twice = area.duplicate_compr_bytes

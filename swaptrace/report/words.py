@@ -7,6 +7,7 @@ from typing import Any
 
 from swaptrace import units
 from swaptrace.degradation import WITHOUT
+from swaptrace.policies import POLICIES
 from swaptrace.report import shares
 from swaptrace.results.results import AreaResult, Integral, TraceResult
 
@@ -31,14 +32,6 @@ BACKINGS = {
     "unknown": "something unknown",
 }
 
-POLICIES = {
-    "none": "until written again",
-    "discard": "until the cluster is free",
-    "discard_once": "until swapon",
-    "notify": "gone at the free",
-    "observed": "as on this machine",
-}
-
 GLOSSARY = {
     "swap area": "What one swapon activates: a device or a file. It ends with swapoff.",
     "slot": "One page of a swap area, addressed by its offset.",
@@ -53,11 +46,7 @@ GLOSSARY = {
     "table bytes": "What zram takes for each page of its disksize, stored or not, once it is set up: an entry of 16 "
     "or 24 bytes in its own table (table_bytes). mem_used_total does not count it.",
     "byte-seconds": "Bytes times how long they were held: 1 MiB·s is 1 MiB held for one second.",
-    "policy none": "An entry goes when its slot is written again, or the store is reset: no notifications at all.",
-    "policy discard": "An entry goes when a whole free cluster of slots is discarded (swapon --discard=pages).",
-    "policy discard_once": "An entry goes when its area is switched on (swapon --discard=once).",
-    "policy notify": "An entry goes the moment its slot is freed: notifications that always work.",
-    "policy observed": "An entry goes when the trace says that the driver dropped it: this machine, as recorded.",
+    **{f"policy {name}": policy.sentence for name, policy in POLICIES.items()},
     "recovered": "Stale under none minus stale under notify: what notifications can give back.",
     "leaked": "Stale under observed minus stale under notify: what this machine did not give back.",
     "time to reuse": "From a slot's free to the next page written to it: how long a stale entry would have stayed.",

@@ -19,6 +19,7 @@ from typing import Any
 from swaptrace.degradation import DROPPED, NOTIFICATION, SLOT_ALLOCATED, STORED, WRITTEN_BACK
 from swaptrace.events import FreeReason
 from swaptrace.histogram import Histogram, Survival
+from swaptrace.policies import POLICIES
 from swaptrace.results import losses
 from swaptrace.results.losses import ANY, ENTRY, GONE, NONE, SIZE, STATE, Kinds, Per, Rule, either, more
 from swaptrace.results.results import AreaResult, Integral, PolicyResult, WhatIf
@@ -384,7 +385,7 @@ def _integrals(named: dict[str, Integral | None]) -> dict[str, Any]:
 _POLICIES = (
     Figure(
         "policies", Kind.GROUP, Unit.NO,
-        "by policy (`none`, `discard`, `discard_once`, `notify`, `observed`; with `--policy` only those that were "
+        f"by policy ({', '.join(f'`{name}`' for name in POLICIES)}; with `--policy` only those that were "
         "asked for): what would be stale, below; null for a policy that is not predicted",
         _policies, needs=_STORES, section=_STALE,
     ),

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.degradation import SLOT_ALLOCATED
-from swaptrace.engine.policies import POLICIES
 from swaptrace.events import SwapCall
+from swaptrace.policies import POLICIES
 from swaptrace.results.bounds import not_understood, with_bounds
 from swaptrace.results.results import AreaResult, Content, TraceResult
 from swaptrace.trace.header import Header

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from swaptrace.areas import Amount
 from swaptrace.engine.constants import BINS, MAP_ROWS
-from swaptrace.engine.policies import POLICIES
 from swaptrace.events import FreeReason
 from swaptrace.histogram import BUCKETS
+from swaptrace.policies import POLICIES
 from swaptrace.results.derived import about
 from swaptrace.results.results import AreaResult, TraceResult
 from swaptrace.trace.header import Damaged, Header, Kind

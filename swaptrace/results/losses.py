@@ -24,6 +24,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+from swaptrace.policies import POLICIES, Drops, by
+
 __all__ = ["ANY", "ENTRY", "GONE", "NONE", "SIZE", "STATE", "STORED", "Kinds", "Per", "Rule", "either", "more", "stale"]
 
 Kinds = frozenset[str]
@@ -35,6 +37,13 @@ SIZE = STATE | {"MOVED"}
 ENTRY = SIZE - {"FREE"}  # each of which tells the size of an entry
 ANY = SIZE | {"ALLOC", "LOAD"}  # each of them is also a moment at which the clock goes on
 GONE = frozenset({"DROP", "NOTIFY"})
+
+
+_ELSE = Drops.AT_FREE | Drops.AT_CLUSTER_FREE | Drops.AS_SEEN
+#: The policies under which entries are dropped by stores alone, while their area is on.
+_BY_STORES = tuple(f"policies.{name}." for name, policy in POLICIES.items() if not policy.drops & _ELSE)
+#: Those that look at whole clusters.
+_BY_CLUSTERS = tuple(f"policies.{name}." for name in by(Drops.AT_CLUSTER_FREE))
 
 
 class Per(IntEnum):
@@ -71,12 +80,12 @@ def stale(figure: str) -> Rule:
     and does not make it less. A peak is where an old entry counted as new may have been stale for a time.
     """
     in_bytes = "_bytes" in figure
-    if figure.startswith("policies.discard."):
+    if figure.startswith(_BY_CLUSTERS):
         return either(SIZE | {"ALLOC"}, Per.CLUSTER_PAGES if in_bytes else Per.CLUSTER)
     if figure.endswith("peak"):
         return either(SIZE if in_bytes else STATE, Per(in_bytes))
     if in_bytes:
         return Rule(ENTRY, SIZE, Per.PAGE)
     # whether a notification drops an entry makes no difference where it is dropped by a store alone
-    by_stores = figure.startswith(("policies.none.", "policies.discard_once."))
+    by_stores = figure.startswith(_BY_STORES)
     return Rule(STORED | {"DROP"} | (NONE if by_stores else {"NOTIFY"}), STORED | {"FREE"})

@@ -22,6 +22,7 @@ from matplotlib.patches import Rectangle, StepPatch
 from numpy.typing import NDArray
 from test_report import BINS, PAGE, SECONDS, SLOTS, disk_area, zram_area
 
+from swaptrace import policies as rows
 from swaptrace import units
 from swaptrace.histogram import Survival, bucket_bounds
 from swaptrace.report import charts, style
@@ -201,7 +202,7 @@ def assert_policy_lines(area: AreaResult, axes: Axes, what: str, expected: dict[
         line = lines[LABELS[name]]
         x, y = stepped(line)
         assert np.allclose(x[1:], area.series.time / 1e9) and np.allclose(y[1:], values / scale), name
-        assert to_hex(line.get_color()) == style.POLICIES[name][0].lower()  # type: ignore[arg-type]
+        assert to_hex(line.get_color()) == rows.POLICIES[name].line.color.lower()
         assert line.get_visible() and line.get_linewidth() > 1
     low, high = band(bands(axes)[0], middles(area))
     assert np.allclose(low, np.minimum(expected["notify"], expected["none"]) / scale)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from swaptrace.engine import clock, mapping
 from swaptrace.engine.lifetimes import Count, Lifetimes
 from swaptrace.engine.mapping import Places
-from swaptrace.engine.policies import Quantity
+from swaptrace.engine.policies import LIVE, QUANTITIES
 from swaptrace.engine.records import EventRecords
 from swaptrace.engine.replay import Replay
 from swaptrace.engine.survey import DEVICES, of_store
@@ -98,8 +98,8 @@ def test_content_of_slot_ranges_adds_up(seed: int, cuts: list[int]) -> None:
     """All but the peaks, which need not be at the same moment, and discards, which look at whole clusters."""
     made = events(seed)
     whole, parts = replay(made), [replay(part) for part in ranges(made, cuts)]
-    assert whole.integral(0, Quantity.LIVE).end > 0
-    for quantity in Quantity:
+    assert whole.integral(0, LIVE).end > 0
+    for quantity in range(len(QUANTITIES)):
         found = [part.integral(0, quantity) for part in parts]
         expected = whole.integral(0, quantity)
         assert sum(one.end for one in found) == expected.end, quantity

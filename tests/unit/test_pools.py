@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from swaptrace.engine import zsmalloc
-from swaptrace.engine.policies import POLICIES, check_widths
+from swaptrace.engine.policies import check_widths
 from swaptrace.engine.pools import OPERATION, Pools
+from swaptrace.policies import POLICIES
 
 GEOMETRY = zsmalloc.geometry(4096)
 SETS = 3  # different sets of policies that operations are about

@@ -12,7 +12,7 @@ from unittest.mock import patch
 import pytest
 from matplotlib.figure import Figure
 
-from swaptrace.engine.policies import POLICIES
+from swaptrace.policies import POLICIES
 from swaptrace.report import charts, html, style, tables, words
 from swaptrace.report.as_json import as_json
 from swaptrace.report.charts import CHARTS
