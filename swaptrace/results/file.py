@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -27,11 +27,13 @@ from swaptrace.histogram import BUCKETS
 from swaptrace.policies import POLICIES
 from swaptrace.results.derived import about
 from swaptrace.results.results import AreaResult, TraceResult
-from swaptrace.trace.header import Damaged, Header, Kind
+from swaptrace.trace.header import Damaged, Header, Kind, converted, parsed
 from swaptrace.trace.messages import Bad
 from swaptrace.trace.stream import Columns, StreamFile, StreamMaker, values_of
 
 __all__ = ["MOST_BYTES", "encode", "read_results"]
+
+T = TypeVar("T")
 
 COLUMNS: Columns = {"place": np.dtype(np.uint32), "value": np.dtype(np.int64)}
 #: An area takes no more than that of a file.
@@ -161,28 +163,25 @@ def _read(file: StreamFile) -> TraceResult:
     return TraceResult(trace, header, areas, whole.lost, whole.tasks, whole.missed, whole.begin)
 
 
-def _decoded(text: bytes, kind: Any, arrays: Any = None) -> Any:
-    try:
-        data = json.loads(text, parse_constant=_no_number)
-        _check_numbers(data)
-        return msgspec.convert(data, kind, str_keys=True, dec_hook=arrays)
-    except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors, too
-        raise Damaged(str(error).encode("ascii", "backslashreplace").decode()) from None
+def _decoded(text: bytes, kind: type[T], arrays: Callable[[type, Any], Any] | None = None) -> T:
+    data = parsed(text, _no_number)
+    _check_numbers(data)
+    return converted(data, kind, arrays)
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no figure")
+    raise Damaged(f"{name} is no figure")
 
 
 def _check_numbers(data: object) -> None:
-    """Raises ValueError for numbers that the report could not print: JSON has larger ones than any figure."""
+    """Raises Damaged for numbers that the report could not print: JSON has larger ones than any figure."""
     if isinstance(data, dict):
         data = list(data.values())
     if isinstance(data, list):
         for item in data:
             _check_numbers(item)
     elif isinstance(data, int | float) and not abs(data) <= _LARGEST:
-        raise ValueError(f"{data} is no figure")
+        raise Damaged(f"{data} is no figure")
 
 
 def _area(text: bytes, places: NDArray[np.uint32], values: NDArray[np.int64], page_size: int) -> AreaResult:
@@ -199,7 +198,7 @@ def _area(text: bytes, places: NDArray[np.uint32], values: NDArray[np.int64], pa
         part = numbers[found.begin : found.begin + found.size].reshape(found.shape)
         return np.cumsum(part, axis=0, dtype=np.int64).astype(found.dtype)
 
-    area: AreaResult = _decoded(text, AreaResult, array)
+    area = _decoded(text, AreaResult, array)
     _check(area, page_size)
     return area
 

@@ -8,6 +8,7 @@ the same moment), or is left out with a reason.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import reduce
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.engine.constants import BINS
-from swaptrace.histogram import Survival
+from swaptrace.histogram import Histogram, Survival
 from swaptrace.results.catalogue import Kind, bounded_figures, figure_at, values, walk
 from swaptrace.results.derived import ramzswap
 from swaptrace.results.results import (
@@ -65,6 +66,11 @@ def _same_name(one: str | None, other: str | None) -> str | None:
     return one if one == other else SEVERAL
 
 
+def _same_number(one: int, other: int) -> int:
+    """-1 if they differ."""
+    return one if one == other else -1
+
+
 def _either(one: bool, other: bool) -> bool:
     return one or other
 
@@ -102,10 +108,6 @@ def _reasons(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:
 def _reasons_sorted(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:
     """The same in an order that does not depend on which is which."""
     return dict(sorted(_reasons(one, other).items()))
-
-
-def _largest(one: int, other: int) -> int:
-    return max(one, other)
 
 
 def _leaks(one: list[Leak], other: list[Leak]) -> list[Leak]:
@@ -195,18 +197,18 @@ class _How:
 
 
 _INTEGRAL = _How(
-    _of_fields(Integral, end=_later, peak=_largest, byte_ns=_sum, span=_sum),
+    _of_fields(Integral, end=_later, peak=max, byte_ns=_sum, span=_sum),
     # the mean is that of a machine
-    _of_fields(Integral, end=_sum, peak=_largest, byte_ns=_sum, span=_sum),
+    _of_fields(Integral, end=_sum, peak=max, byte_ns=_sum, span=_sum),
 )
 _COUNT = _How(_sum, _sum)
 _STATE = _How(_later, _sum)
 _NAME = _How(_same_name, _same_name)
 _PROPERTY = _How(_same, _sum)
-_DURATIONS = _How(lambda one, other: one.merge(other), lambda one, other: one.merge(other))
+_DURATIONS = _How(Histogram.merge, Histogram.merge)
 _LIVES = _How(Survival.merge, Survival.merge)  # in time: see _then()
 _CONTENT = _How(_later, _of_fields(Content, **dict.fromkeys(Content.__dataclass_fields__, _sum)))
-_DERIVED = _How(_later, _later)  # from other fields, see _whole()
+_DERIVED = _How(_later, _later)  # from other fields, see _merged() and _ranges()
 _REASONS = _How(_reasons, _reasons_sorted)
 
 
@@ -219,7 +221,7 @@ def _policy(rule: str) -> Rule:
     return _of_fields(
         PolicyResult,
         stale_slots_end=getattr(_STATE, rule),
-        stale_slots_peak=_largest,
+        stale_slots_peak=max,
         stale_compr_bytes=integral,
         stale_pool_bytes=integral,
     )
@@ -232,8 +234,7 @@ def _what_if(rule: str) -> Rule:
 
 _FIELDS: dict[str, _How] = {
     "device": _NAME,
-    "swap_type": _How(_same, lambda one, other: one if one == other else -1),
-    "generation": _How(_same, lambda one, other: one if one == other else -1),
+    **dict.fromkeys(("swap_type", "generation"), _How(_same_number, _same_number)),
     "backing": _NAME,
     "zram": _NAME,
     "store": _NAME,
@@ -303,9 +304,12 @@ def recording(results: Iterable[TraceResult]) -> TraceResult:
     if not parts or any(part.header != parts[0].header for part in parts):
         raise ValueError("these are not the parts of one recording")
     pieces: dict[tuple[str, int, int], list[Piece]] = {}
+    there: Counter[tuple[str, int, int]] = Counter()  # for how long, ns
     for part in parts:
         for area in part.areas:
-            pieces.setdefault((area.device, area.swap_type, area.generation), []).append(Piece(part.begin, area))
+            key = area.device, area.swap_type, area.generation
+            pieces.setdefault(key, []).append(Piece(part.begin, area))
+            there[key] += _span(part)
     first, last = parts[0], parts[-1]
     trace = {
         **last.trace,
@@ -313,12 +317,15 @@ def recording(results: Iterable[TraceResult]) -> TraceResult:
         "duration_s": round((last.begin - first.begin) / 1e9 + last.trace["duration_s"], 9),
     }
     tasks = {number: name for part in parts for number, name in part.tasks.items()}
-    spans = {part.begin: round(1e9 * part.trace["duration_s"]) for part in parts}
-    areas = [
-        _since(in_time(each, first.begin), sum(spans.values()) - sum(spans[piece.begin] for piece in each))
-        for each in pieces.values()
-    ]
+    span = sum(map(_span, parts))
+    areas = [_since(in_time(each, first.begin), span - there[key]) for key, each in pieces.items()]
     return replace(last, trace=trace, areas=areas, tasks=tasks, begin=first.begin)
+
+
+def _span(part: TraceResult) -> int:
+    """How long a part is, ns."""
+    seconds: float = part.trace["duration_s"]
+    return round(1e9 * seconds)
 
 
 def in_time(pieces: Iterable[Piece], begin: int = 0) -> AreaResult:

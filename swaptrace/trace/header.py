@@ -8,10 +8,10 @@ are ignored, so that a newer minor addition does not break an older reader; FORM
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from typing import Annotated, TypedDict, TypeVar
+from typing import Annotated, Any, TypedDict, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -31,8 +31,10 @@ __all__ = [
     "Trailer",
     "Zsmalloc",
     "both",
+    "converted",
     "from_json",
     "modelled",
+    "parsed",
     "to_json",
 ]
 
@@ -157,19 +159,28 @@ def from_json(kind: type[T], text: str | bytes) -> T:
 
     Not with msgspec's own decoder of JSON: Python's keeps what is no UTF-8 in the names of files, as to_json does.
     """
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):  # json's own errors say where in a line of thousands of characters
-        raise Damaged("it is no JSON") from None
-    try:
-        item = msgspec.convert(data, kind, str_keys=True)
-    except (msgspec.ValidationError, ValueError) as error:  # the latter of a name that is no text
-        raise Damaged(str(error).encode("ascii", "backslashreplace").decode()) from None
+    item = converted(parsed(text), kind)
     if isinstance(item, Header) and item.page_size & item.page_size - 1:
         raise Damaged(f"a page size of {item.page_size}, which is no power of two")
     for area in _areas_in(item):
         _check_extents(area)
     return item
+
+
+def parsed(text: str | bytes, number: Callable[[str], object] | None = None) -> Any:
+    """What JSON says. Raises Damaged. number: called for what JSON calls no number (NaN), see json.loads()."""
+    try:
+        return json.loads(text, parse_constant=number)
+    except (ValueError, RecursionError):  # json's own errors say where in a line of thousands of characters
+        raise Damaged("it is no JSON") from None
+
+
+def converted(data: object, kind: type[T], hook: Callable[[type, Any], Any] | None = None) -> T:
+    """Data as that class. Raises Damaged for what it does not allow. hook: makes what msgspec does not know."""
+    try:
+        return msgspec.convert(data, kind, str_keys=True, dec_hook=hook)
+    except ValueError as error:  # msgspec's, and of a name that is no text
+        raise Damaged(str(error).encode("ascii", "backslashreplace").decode()) from None
 
 
 def _areas_in(item: object) -> Iterator[SwapArea]:
