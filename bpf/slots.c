@@ -6,49 +6,13 @@
  * and swaptrace/kernel/probes.py says which kernels have it.
  */
 
+#include "common.h"
+#include "tasks.h"
+
 #define PF_EXITING 0x00000004
 #define PF_MEMALLOC 0x00000800
 #define PF_KSWAPD 0x00020000
 #define PF_KTHREAD 0x00200000
-
-static void *(*get_current_task_btf)(void) = (void *)158;
-static void *(*get_task_pt_regs)(void *task) = (void *)175;
-
-static inline u64 this_task(void)
-{
-#ifdef HAVE_TASK_PT_REGS
-	return (u64)get_current_task_btf();
-#else
-	return bpf_get_current_task();
-#endif
-}
-
-/* The registers with which a task entered the kernel. */
-static inline u64 entry_registers(u64 task)
-{
-#ifdef HAVE_TASK_PT_REGS
-	return (u64)get_task_pt_regs((void *)task);
-#else
-	u64 stack = 0;
-
-	READ(stack, task + OFF_TASK_STACK);
-	return stack + THREAD_SIZE - SIZE_PT_REGS;
-#endif
-}
-
-/* The number of the system call that a task is in; a page fault leaves -1. */
-static inline s32 current_syscall(u64 task)
-{
-	u64 regs = entry_registers(task);
-	s32 number = -1; /* the low half of orig_ax, all of syscallno */
-
-#ifdef HAVE_TASK_PT_REGS
-	LOAD(number, regs + REGS_SYSCALL);
-#else
-	READ(number, regs + REGS_SYSCALL);
-#endif
-	return number;
-}
 
 static inline u32 free_reason(void)
 {
@@ -95,6 +59,22 @@ static inline void start_timing(u32 count)
 	path->slots += count;
 	path->start = bpf_ktime_get_ns();
 }
+
+int slots_freed_return(void *ctx)
+{
+	u32 zero = 0;
+	struct free_path *path = free_paths.lookup(&zero);
+
+	if (path && path->start) {
+		path->ns += bpf_ktime_get_ns() - path->start;
+		path->start = 0;
+	}
+	return 0;
+}
+#else
+static inline void start_timing(u32 count)
+{
+}
 #endif
 
 static inline void slots_freed(u8 type, u64 offset, u32 count)
@@ -109,24 +89,8 @@ static inline void slots_freed(u8 type, u64 offset, u32 count)
 	event.kind = EVENT_FREE;
 	event.device = type;
 	emit(&event, count);
-#ifdef TIME_FREES
 	start_timing(count);
-#endif
 }
-
-#ifdef TIME_FREES
-int slots_freed_return(void *ctx)
-{
-	u32 zero = 0;
-	struct free_path *path = free_paths.lookup(&zero);
-
-	if (path && path->start) {
-		path->ns += bpf_ktime_get_ns() - path->start;
-		path->start = 0;
-	}
-	return 0;
-}
-#endif
 
 /* swap_range_free(struct swap_info_struct *, unsigned long offset, unsigned int nr_entries) */
 int slots_freed_by_offset(void *ctx)
@@ -159,10 +123,6 @@ int slots_allocated_by_offset(void *ctx)
 	slots_allocated(type, ARG(ctx, 1), ARG(ctx, 2));
 	return 0;
 }
-
-/* The type in the top bits, the offset in the others (include/linux/swapops.h). */
-#define ENTRY_TYPE(entry) ((entry) >> ENTRY_TYPE_SHIFT)
-#define ENTRY_OFFSET(entry) ((entry) & ((1ULL << ENTRY_TYPE_SHIFT) - 1))
 
 /* swap_entry_free(struct swap_info_struct *, swp_entry_t): before 5.10, one slot at a time */
 int slot_freed_by_entry(void *ctx)
@@ -249,10 +209,8 @@ static inline void slots_wanted(u32 entries, u64 place_of_entries, u32 size)
 
 	if (!request)
 		return;
-#ifdef TRAMPOLINES
 	if (request->thread && request->thread != thread)
-		count_lost(EVENT_ALLOC, request->wanted);
-#endif
+		call_displaced(EVENT_ALLOC, request->wanted);
 	request->thread = thread;
 	request->entries = place_of_entries;
 	request->size = size;

@@ -7,6 +7,10 @@
  * own. So there is no table that could be full, and what the ring has no room for is counted as everything else.
  */
 
+#include "common.h"
+#include "pools.h"
+#include "tasks.h"
+
 #define PATH_PIECE 16	/* bytes: the fields from `slot` on, up to `tgid` */
 #define PATH_PIECES 256 /* PATH_MAX (include/uapi/linux/limits.h) is 4096 */
 #define NO_TYPE 255
@@ -198,12 +202,7 @@ static inline int swap_call_return(void *ctx, u8 kind)
 	call_returned(kind, 1);
 	if (thread >> 32 == RECORDER) {
 		look_at_areas();
-#ifdef OFF_ZRAM_POOL
-		look_at_pool();
-#endif
-#ifdef ZSWAP_POOLS
-		look_at_zswap_pools();
-#endif
+		look_at_pools();
 		return 0;
 	}
 	if (call && call->thread == thread) {

@@ -4,6 +4,11 @@
  * what is dropped, and what a slot-free notification costs.
  */
 
+#include "common.h"
+#include "cgroups.h"
+#include "pools.h"
+#include "tasks.h"
+
 #define OP_READ 0
 #define OP_WRITE 1
 #define OP_DISCARD 3
@@ -101,22 +106,6 @@ static inline struct zram_io *running_io(u64 thread)
 	return zram_io_running.lookup(&place);
 }
 
-#ifdef OFF_ZRAM_POOL
-/* The device that the recorder read a page from: its pool is looked at. */
-BPF_ARRAY(recorder_zram, u64, 1);
-
-static inline void look_at_pool(void)
-{
-	u32 zero = 0;
-	u64 *zram = recorder_zram.lookup(&zero), pool = 0;
-
-	if (!zram || !*zram)
-		return;
-	READ(pool, *zram + OFF_ZRAM_POOL);
-	read_pool_classes(pool);
-}
-#endif
-
 /* Whether events can tell of the device. */
 static inline bool zram_of_disk(u64 disk, struct zram_io *io)
 {
@@ -127,13 +116,7 @@ static inline bool zram_of_disk(u64 disk, struct zram_io *io)
 	LOAD(minor, disk + OFF_DISK_MINOR);
 	if (!has_room(minor))
 		return false;
-#ifdef OFF_ZRAM_POOL
-	if (bpf_get_current_pid_tgid() >> 32 == RECORDER) {
-		u32 zero = 0;
-
-		recorder_zram.update(&zero, &zram);
-	}
-#endif
+	zram_read(zram);
 #ifndef ASSUMED_ZRAM
 	if (io->operation == OP_WRITE) /* nobody else looks into it */
 #endif
@@ -165,10 +148,8 @@ static inline void zram_io_enter(struct zram_io *io)
 	running = running_io(io->thread);
 	if (!running)
 		return;
-#ifdef TRAMPOLINES
 	if (running->thread && running->thread != io->thread)
-		count_lost(kind_of(running), slots_of(running));
-#endif
+		call_displaced(kind_of(running), slots_of(running));
 	*running = *io;
 	call_entered(kind_of(io), slots_of(io));
 }
@@ -311,11 +292,17 @@ static inline void look_at_entry(struct zram_io *io)
 	struct event event = {};
 	struct entry_seen seen = {};
 
+	if (bpf_get_current_pid_tgid() >> 32 != RECORDER)
+		return;
 	seen.held = read_entry(io->table, io->index, &event);
 	seen.size = event.size;
 	seen.flags = event.flags;
 	seen.same_disk = io->same_disk;
 	recorder_entry.update(&zero, &seen);
+}
+#else
+static inline void look_at_entry(struct zram_io *io)
+{
 }
 #endif
 
@@ -323,10 +310,7 @@ static inline void pages_loaded(struct zram_io *io)
 {
 	struct event event = {};
 
-#ifdef ASSUMED_ZRAM
-	if (bpf_get_current_pid_tgid() >> 32 == RECORDER)
-		look_at_entry(io);
-#endif
+	look_at_entry(io);
 	event.tgid = process_of(io->thread);
 	event.time = bpf_ktime_get_ns();
 	event.slot = io->index;

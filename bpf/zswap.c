@@ -13,6 +13,10 @@
  * trampoline would have the return value.
  */
 
+#include "common.h"
+#include "cgroups.h"
+#include "tasks.h"
+
 #define MIN_ERROR (-4095ULL) /* IS_ERR_VALUE() */
 #define STORE_OF(entry) (ZSWAP_STORES + ENTRY_TYPE(entry))
 
@@ -348,32 +352,3 @@ int zswap_entry_dropped(void *ctx)
 	emit_zswap(EVENT_DROP, entry, size, 0, flags | FLAG_ANY_POLICY | FLAG_WRITTEN_BACK);
 	return 0;
 }
-
-#ifdef ZSWAP_POOLS
-#define MAX_ZSWAP_POOLS 8
-
-/* How many pools zswap has: a new one for each change of its compressor or allocator, while the old one has entries. */
-BPF_ARRAY(zswap_pool_count, u32, 1);
-
-/* Count them, and look at the size classes of the current one, the first in the list. */
-static inline void look_at_zswap_pools(void)
-{
-	u64 next = 0, pool = 0;
-	u32 zero = 0, count = 0;
-
-	READ(next, ZSWAP_POOLS);
-	pool = next - OFF_ZSWAP_POOL_LIST;
-	for (u32 i = 0; i < MAX_ZSWAP_POOLS; i++) {
-		if (!next || next == ZSWAP_POOLS)
-			break;
-		count += 1;
-		READ(next, next);
-	}
-	zswap_pool_count.update(&zero, &count);
-	READ(pool, pool + OFF_ZSWAP_POOL);
-#ifdef OFF_ZPOOL_POOL
-	READ(pool, pool + OFF_ZPOOL_POOL);
-#endif
-	read_pool_classes(pool);
-}
-#endif

@@ -1,4 +1,4 @@
-"""The source of the BPF programs: constants of the running kernel, the event record, and the files of bpf/ in order.
+"""The source of the BPF programs: constants of the running kernel, the event record, and the files of bpf/.
 
 It is worked out without BCC and without loading anything, so that tests can compile and run the same text.
 """
@@ -6,6 +6,7 @@ It is worked out without BCC and without loading anything, so that tests can com
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from importlib import resources
 
@@ -16,7 +17,11 @@ from swaptrace.kernel.btf import KernelTypes
 from swaptrace.kernel.probes import ZSWAP, Choice, Symbols
 from swaptrace.tracing.ground import memory_subsystem, swap_info, told_layout
 
-__all__ = ["Assembly", "Options", "assemble"]
+__all__ = ["GENERATED", "Assembly", "Options", "assemble"]
+
+#: What files of bpf/ include of this module: header().
+GENERATED = "generated.h"
+_INCLUDE = re.compile(r'^#include "(.+)"\n', re.MULTILINE)
 
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 # What zram does with each page of a request, where it goes on after one that fails (and stores the next in its place):
@@ -38,18 +43,35 @@ class Options:
 
 @dataclass(frozen=True)
 class Assembly:
-    """All that the text is made of. constants: macros by name. files: of bpf/, in order; definitions: C before them."""
+    """All that the text is made of. constants: macros by name. definitions: C after them. files: in any order."""
 
     constants: dict[str, str | int]
-    files: tuple[str, ...]
     definitions: str
+    files: tuple[str, ...]
 
-    def source(self, *, trampolines: bool) -> str:
-        """The text for kprobes, or for trampolines, whose programs have their arguments in other places."""
+    def header(self, *, trampolines: bool) -> str:
+        """generated.h, for kprobes, or for trampolines, whose programs have their arguments in other places."""
         constants = {**self.constants, **({"TRAMPOLINES": 1} if trampolines else {})}
         text = "".join(f"#define {name} {value}\n" for name, value in constants.items())
-        files = "".join((resources.files("swaptrace.bpf") / name).read_text() for name in self.files)
-        return text + self.definitions + files
+        return f"#ifndef SWAPTRACE_GENERATED_H\n#define SWAPTRACE_GENERATED_H\n{text}{self.definitions}#endif\n"
+
+    def source(self, *, trampolines: bool) -> str:
+        """The files as one text, with each file that they include, once, where it is first asked for.
+
+        BCC rewrites only what is in its main file (its BFrontendAction): maps and programs in an included one are left
+        as they are, and do not compile.
+        """
+        header = self.header(trampolines=trampolines)
+        included: set[str] = set()
+
+        def text(name: str) -> str:
+            if name in included:
+                return ""
+            included.add(name)
+            own = header if name == GENERATED else (resources.files("swaptrace.bpf") / name).read_text()
+            return _INCLUDE.sub(lambda found: text(found[1]), own)
+
+        return "".join(map(text, self.files))
 
     @property
     def zram_pools(self) -> bool:
@@ -95,10 +117,5 @@ def assemble(
         constants.pop("OFF_PAGE_MEMCG", None)
     if "ZSWAP_POOLS" in constants:
         constants["ZSWAP_POOLS"] = f"{pools:#x}ULL"
-    files = [
-        *("common.h", "slots.c"),
-        *(["zram.c"] if zram else []),
-        *(["zswap.c"] if zswap else []),
-        "swap_calls.c",
-    ]
-    return Assembly(constants, tuple(files), c_definitions())
+    files = ["slots.c", "swap_calls.c", *(["zram.c"] if zram else []), *(["zswap.c"] if zswap else [])]
+    return Assembly(constants, c_definitions(), tuple(files))

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
@@ -13,10 +14,10 @@ typedef signed long long s64;
 #define PAGE_SIZE 4096
 
 u32 native_processor;
-u64 native_time, native_thread, native_task, native_registers, native_faults;
+u64 native_time, native_thread, native_task, native_registers, native_faults, native_size;
 char native_name[16];
 u8 *native_memory;
-u64 native_swap_info[MAX_SWAP_TYPES], native_zswap_pools[2];
+u64 native_swap_info[32], native_zswap_pools[2]; /* MAX_SWAP_TYPES (swaptrace/kernel/layout.py) */
 
 static u64 bpf_get_smp_processor_id(void)
 {
@@ -47,8 +48,8 @@ static long bpf_get_current_comm(void *to, u32 size)
 
 static bool native_readable(u64 address, u64 size)
 {
-	return (address >= (u64)native_memory && address + size <= (u64)native_memory + NATIVE_MEMORY) ||
-	       (address >= (u64)native_swap_info && address + size <= (u64)(native_swap_info + MAX_SWAP_TYPES)) ||
+	return (address >= (u64)native_memory && address + size <= (u64)native_memory + native_size) ||
+	       (address >= (u64)native_swap_info && address + size <= (u64)(native_swap_info + 32)) ||
 	       (address >= (u64)native_zswap_pools && address + size <= (u64)(native_zswap_pools + 2));
 }
 

@@ -22,10 +22,10 @@ from swaptrace.events import EVENT, EventKind
 from swaptrace.kernel.arch import architecture
 from swaptrace.kernel.btf import Btf
 from swaptrace.kernel.probes import resolve_syscalls
-from swaptrace.tracing.assembly import Options, assemble
-from tests.unit.fixtures import Fixture
+from swaptrace.tracing.assembly import GENERATED, Assembly, Options, assemble
+from tests.unit.fixtures import DATA, KERNELS, Fixture, fixture
 
-__all__ = ["PROCESSORS", "RECORDER", "NativePrograms"]
+__all__ = ["GCC", "PROCESSORS", "RECORDER", "NativePrograms", "assembly_of"]
 
 RECORDER = 4242  # process id
 PROCESSORS = 4
@@ -33,7 +33,9 @@ POISON = 0xA5
 KERNEL = 0xFF << 56  # the highest byte of the kernel's pointers
 _MEMORY = 1 << 20
 
-_PRELUDE = Path(__file__).with_suffix(".h")
+_WARNINGS = ("-Wall", "-Werror", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-but-set-variable")
+#: A compiler to which bpf/ is C: what stands for BCC and the kernel comes first.
+GCC = ("gcc", *_WARNINGS, "-include", str(Path(__file__).with_suffix(".h")))
 
 _EPILOGUE = """
 static void *native_current(void) { return (void *)native_task; }
@@ -64,6 +66,13 @@ _X86_ARGUMENTS, _X86_RESULT = ("di", "si", "dx", "cx", "r8", "r9"), "ax"
 _ARM_ARGUMENTS, _ARM_RESULT = tuple(8 * n for n in range(8)), 0
 
 
+def assembly_of(kernel: Fixture, *, machine: str = "x86_64", zswap: bool = False) -> Assembly:
+    """What the programs for a kernel are made of, but for what is only here."""
+    arch, choices, options = architecture(machine), kernel.choices(zswap=zswap), Options(1 << 20)
+    assembly = assemble(choices, kernel.types, kernel.symbols, arch, options, recorder=RECORDER, processors=PROCESSORS)
+    return replace(assembly, constants=assembly.constants | {"SWAP_INFO": "((u64)native_swap_info)"})
+
+
 class NativePrograms:
     """The programs for one kernel. reset() before each test; then set what the kernel is at, and call functions."""
 
@@ -71,21 +80,16 @@ class NativePrograms:
         self, folder: Path, kernel: Fixture, *, trampolines: bool = False, machine: str = "x86_64", zswap: bool = False
     ) -> None:
         self.kernel, self.trampolines, self.machine = kernel, trampolines, machine
-        arch = architecture(machine)
         self.choices = kernel.choices(zswap=zswap)
-        assembly = assemble(
-            self.choices, kernel.types, kernel.symbols, arch, Options(1 << 20), recorder=RECORDER, processors=PROCESSORS
-        )
-        own = {"SWAP_INFO": "((u64)native_swap_info)", "NATIVE_MEMORY": _MEMORY}
-        text = replace(assembly, constants=assembly.constants | own).source(trampolines=trampolines)
+        text = assembly_of(kernel, machine=machine, zswap=zswap).source(trampolines=trampolines)
         source, library = folder / "programs.c", folder / "programs.so"
-        source.write_text(_with_prelude(text) + _EPILOGUE, encoding="utf-8")
-        warnings = ("-Wall", "-Werror", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-but-set-variable")
-        subprocess.run(["gcc", "-O1", *warnings, "-shared", "-fPIC", "-o", library, source], check=True)
+        source.write_text(text + _EPILOGUE, encoding="utf-8")
+        subprocess.run([*GCC, "-O1", "-shared", "-fPIC", "-o", library, source], check=True)
         self._library = ctypes.CDLL(str(library))
         self._arena = mmap.mmap(-1, _MEMORY)
         self._start = ctypes.addressof(ctypes.c_char.from_buffer(self._arena))
         self._set("memory", self._start)
+        self._set("size", _MEMORY)
         self.reset()
 
     def reset(self) -> None:
@@ -261,8 +265,7 @@ class NativePrograms:
         return {kind: int(sums[kind, 0] - sums[kind, 1]) for kind in EventKind if sums[kind, 0] != sums[kind, 1]}
 
 
-def _with_prelude(text: str) -> str:
-    """The constants first, then what stands for BCC and the kernel, then the rest."""
-    lines = text.splitlines(keepends=True)
-    first = next(i for i, line in enumerate(lines) if not line.startswith("#define"))
-    return "".join(lines[:first]) + _PRELUDE.read_text() + "".join(lines[first:])
+if __name__ == "__main__":  # what an editor needs to read bpf/: see compile_flags.txt there
+    header = DATA.parents[1] / "build" / "bpf" / GENERATED
+    header.parent.mkdir(parents=True, exist_ok=True)
+    header.write_text(assembly_of(fixture(KERNELS[-1]), zswap=True).header(trampolines=False), encoding="utf-8")

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef SWAPTRACE_CGROUPS_H
+#define SWAPTRACE_CGROUPS_H
+/* The memory cgroup that a page is charged to. */
+
+#include "common.h"
+
+/*
+ * The memory cgroup whose page was stored last on each processor. Serial numbers are never used again. Programs may be
+ * preempted: the id is read before, and written after, what tells that it is the right one.
+ */
+struct last_cgroup {
+	u64 memcg;
+	u64 serial;
+	u32 id;
+	u32 padding[11];
+};
+
+BPF_ARRAY(last_cgroups, struct last_cgroup, PROCESSORS);
+
+#ifdef OFF_PAGE_MEMCG
+/* A mem_cgroup tells what it is: its subsystem is the memory controller. */
+static inline bool is_memory_cgroup(u64 memcg)
+{
+	u64 subsystem = 0;
+
+	READ(subsystem, memcg + OFF_MEMCG_SUBSYSTEM);
+	return subsystem == MEMORY_SUBSYSTEM;
+}
+
+/*
+ * The inode number of the memory cgroup that a page is charged to: 0 if it is charged to none. The page has a pointer
+ * to the group, or (7.x; before that for the kernel's own pages) to an obj_cgroup that has it: looking tells which.
+ */
+static inline u32 cgroup_number(u64 memcg)
+{
+	u32 processor = bpf_get_smp_processor_id();
+	volatile struct last_cgroup *last = last_cgroups.lookup(&processor);
+	u64 serial = 0, cgroup = 0, node = 0, id = 0;
+	bool direct;
+
+	memcg &= ~7ULL; /* flags (include/linux/memcontrol.h) */
+	if (!memcg || !last)
+		return 0;
+	READ(serial, memcg + OFF_MEMCG_SERIAL);
+	id = last->id;
+	if (last->serial == serial && last->memcg == memcg)
+		return id;
+	direct = is_memory_cgroup(memcg);
+	if (!direct) {
+		READ(memcg, memcg + OFF_OBJCG_MEMCG);
+		if (!is_memory_cgroup(memcg))
+			return 0;
+	}
+	READ(cgroup, memcg + OFF_MEMCG_CGROUP);
+	READ(node, cgroup + OFF_CGROUP_NODE);
+	READ(id, node + OFF_NODE_ID);
+	if (direct) {
+		last->memcg = 0;
+		last->serial = serial;
+		last->id = id;
+		last->memcg = memcg;
+	}
+	return id;
+}
+
+/* That of a page. */
+static inline u32 memory_cgroup_of(u64 page)
+{
+	u64 memcg = 0;
+
+	READ(memcg, page + OFF_PAGE_MEMCG);
+	return cgroup_number(memcg);
+}
+
+/* That of a page or folio that is an argument of the function. */
+static inline u32 memory_cgroup_of_argument(u64 page)
+{
+	u64 memcg = 0;
+
+	LOAD(memcg, page + OFF_PAGE_MEMCG);
+	return cgroup_number(memcg);
+}
+#else
+static inline u32 memory_cgroup_of(u64 page)
+{
+	return 0;
+}
+
+static inline u32 memory_cgroup_of_argument(u64 page)
+{
+	return 0;
+}
+#endif
+
+#endif
