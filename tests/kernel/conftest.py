@@ -33,18 +33,15 @@ from tests.kernel.advice_table import Tried, lines
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT / "tests" / "vm"))
 import kernels as table  # noqa: E402
+from kernels import Feature, Part  # noqa: E402
 
 _CHOSEN = os.environ.get("SWAPTRACE_KERNELS", "").split()  # names, or `all`
 KERNELS = list(table.KERNELS) if _CHOSEN in ([], ["all"]) else _CHOSEN
-# Unless kernels are chosen, figures of recordings are compared on all, and the rest on some, or it would take too long:
-# what hangs on functions that differ on two, what is more about processes and devices, or about other releases' BCC,
-# on one.
-WHOLE_KERNELS = KERNELS if _CHOSEN else ["7.3"]
-DEGRADED_KERNELS = KERNELS if _CHOSEN else ["5.10", "7.3"]  # the former does not tell how zram's structures are made
-AREA_KERNELS = KERNELS if _CHOSEN else ["6.1", "6.12"]
-AUDIT_KERNELS = ZSWAP_KERNELS = KERNELS if _CHOSEN else ["6.12"]
-USERLAND_KERNELS = KERNELS if _CHOSEN else ["7.3"]
-STRESS_KERNELS = KERNELS if _CHOSEN else ["6.1"]
+
+
+def kernels_for(part: Part) -> list[str]:
+    """Those that are chosen; if none are, those that the table has it run on."""
+    return KERNELS if _CHOSEN else [name for name, kernel in table.KERNELS.items() if part in kernel.parts]
 
 
 @dataclass
@@ -93,6 +90,10 @@ class Scenario:
     def block_state(self) -> NDArray[np.int64]:
         return read_block_state("zram0", (self.folder / "block_state").read_bytes())[0]
 
+    def has(self, feature: Feature) -> bool:
+        """Whether the kernel that was recorded has it."""
+        return feature in table.of_release(self.reader.header.kernel).has
+
     def output(self, name: str) -> str:
         return (self.folder / name).read_text()
 
@@ -116,6 +117,10 @@ class Guest:
 
     kernel: str
     folder: Path
+
+    @property
+    def row(self) -> table.Kernel:
+        return table.KERNELS[self.kernel]
 
     def scenario(self, name: str) -> Scenario:
         folder = self.folder / name

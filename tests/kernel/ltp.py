@@ -6,7 +6,6 @@ Not among the tests that are run by default, for it fetches and builds them: "ma
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,12 +16,12 @@ from typing import Any
 import pytest
 
 from swaptrace.events import SwapCall
-from tests.kernel.conftest import CHECKOUT, Scenario, run_in_guest
+from tests.kernel.conftest import CHECKOUT, Part, Scenario, kernels_for, run_in_guest
 
 sys.path.insert(0, str(CHECKOUT / "tests" / "vm"))
 import ltp
 
-KERNELS = os.environ.get("SWAPTRACE_KERNELS", "5.10 7.3").split()
+KERNELS = kernels_for(Part.LTP)
 TIMEOUT = 2400
 
 

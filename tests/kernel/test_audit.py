@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from tests.kernel.advice_table import Tried
-from tests.kernel.conftest import AUDIT_KERNELS, CHECKOUT, run_in_guest
+from tests.kernel.conftest import CHECKOUT, Part, kernels_for, run_in_guest
 from tests.kernel.guest_advice import FEW, SCENES
 
 sys.path.insert(0, str(CHECKOUT / "tests" / "vm"))
@@ -29,6 +29,7 @@ import mdadm
 
 PAGES = 1499  # of a workload, guest_audit.py
 CLUSTER = 512
+AUDIT_KERNELS = kernels_for(Part.AUDIT)
 TIMEOUT = 3600
 
 

@@ -20,20 +20,14 @@ from swaptrace.report.command import Selection, analyse
 from swaptrace.report.tables import EQUAL
 from swaptrace.report.text import print_text
 from swaptrace.trace.header import Trailer
-from tests.kernel.conftest import CHECKOUT, DEGRADED_KERNELS, KERNELS, WHOLE_KERNELS, Guest, Scenario, run_in_guest
+from tests.kernel.conftest import CHECKOUT, KERNELS, Feature, Guest, Part, Scenario, kernels_for, run_in_guest
 from tests.kernel.guest import HARD_PAGES, HUGE_BYTES, HUGE_PAGES, PAIRS, PRIME
 from tests.same import same, same_results
 
-SLOT_FREE_FUNCTIONS = {
-    "5.10": "swap_range_free",
-    "6.1": "swap_range_free",
-    "6.12": "swap_entry_range_free",
-    "6.18": "swap_entries_free",
-    "7.3": "__swap_cluster_free_entries",
-}
+WHOLE_KERNELS, DEGRADED_KERNELS = kernels_for(Part.WHOLE), kernels_for(Part.DEGRADED)
 FIGURES = ("mixed", "exact", "huge", "earlier")  # the scenarios of every kernel
 TIMEOUT = 2400  # seconds, for all scenarios of one kernel
-ZERO_PAGES_OF_MIXED = 2500 // 8  # kept by the swap map alone where the kernel does that (from 6.12)
+ZERO_PAGES_OF_MIXED = 2500 // 8  # kept by the swap map alone where the kernel does that
 
 
 def boot(kernel: str) -> Guest:
@@ -178,12 +172,12 @@ class TestMixed:
         live = set(mixed.block_state.tolist()) - {0}
         # up to 6.12, each of the two CPUs may keep up to 64 slots that other processes have given up
         assert len(live - pages) <= 2 * 64
-        assert len(pages - live) in (0, ZERO_PAGES_OF_MIXED)
+        assert len(pages - live) == (ZERO_PAGES_OF_MIXED if mixed.has(Feature.ZERO_MAP) else 0)
 
     def test_all_pages_out_were_seen(self, mixed: Scenario) -> None:
         stored = sum(area.stores for area in mixed.result.areas)
         zeros = mixed.facts["paged_out"] - stored
-        assert zeros in (0, 2500 + ZERO_PAGES_OF_MIXED)
+        assert zeros == (2500 + ZERO_PAGES_OF_MIXED if mixed.has(Feature.ZERO_MAP) else 0)
         assert mixed.area.frees_unwritten <= zeros + 2 * 64
 
     def test_swapon_and_swapoff(self, mixed: Scenario) -> None:
@@ -395,7 +389,7 @@ class TestRobbed:
         assert int(of_kind(robbed, EventKind.FREE)["run"].sum()) + lost["FREE"] == robbed.notify_free()
         stored = len(of_kind(robbed, EventKind.STORE)) + lost.get("STORE", 0)
         zeros = robbed.facts["out"] - stored
-        assert zeros == 0 or 0 < zeros <= robbed.facts["out"] // 8  # kept by the swap map alone, from 6.12 on
+        assert 0 <= zeros <= (robbed.facts["out"] // 8 if robbed.has(Feature.ZERO_MAP) else 0)
 
     def test_the_kernels_figures_lie_within_the_bounds(self, robbed: Scenario) -> None:
         area = as_json(robbed.result)["areas"][0]
@@ -509,9 +503,9 @@ class TestDegraded:
         assert degraded.reader.trailer.missed == {"STORE": 503}
 
     def test_wrong_layout_is_refused(self, degraded: Scenario, degraded_guest: Guest) -> None:
-        """Where the kernel does not tell zram's layout: that is 5.10 alone."""
+        """Where the kernel does not tell zram's layout."""
         facts = degraded.workload
-        assert facts["module_types"] == (degraded_guest.kernel != "5.10")
+        assert facts["module_types"] == (Feature.MODULE_TYPES in degraded_guest.row.has)
         if not facts["module_types"]:
             assert "the layout assumed is not that of zram0: entry" in facts["refused"]
 
@@ -524,13 +518,13 @@ class TestDegraded:
 def test_header_tells_what_was_attached(guest: Guest) -> None:
     header = guest.scenario("exact").reader.header
     attached = {probe["event"]: probe["functions"] for probe in header.probes}
-    assert attached["slot freed"] == [SLOT_FREE_FUNCTIONS[guest.kernel]]
+    assert attached["slot freed"] == [guest.row.slot_free]
     off = {probe.event for probe in PROBES if probe.feature == ZSWAP}  # there is no zswap in that scenario
     assert {event for event, functions in attached.items() if not functions} == off
-    # trampolines need type information of all functions, which 5.10's modules do not have; and 6.18 and 7.3 preempt
-    # themselves, and would skip programs
+    # trampolines need type information of all functions; and a kernel that preempts itself would skip programs
+    trampolines = guest.row.has & (Feature.MODULE_TYPES | Feature.PREEMPTION) == Feature.MODULE_TYPES
     by = {probe["by"] for probe in header.probes if probe["functions"]}
-    assert by == {"trampoline" if guest.kernel in ("6.1", "6.12") else "kprobe"}
+    assert by == {"trampoline" if trampolines else "kprobe"}
     assert json.dumps(attached)
 
 

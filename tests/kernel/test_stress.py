@@ -14,10 +14,11 @@ from functools import partial
 import pytest
 
 from swaptrace.events import EventKind
-from tests.kernel.conftest import CHECKOUT, STRESS_KERNELS, run_in_guest
+from tests.kernel.conftest import CHECKOUT, Part, kernels_for, run_in_guest
 from tests.kernel.guest_stress import LIMIT_BYTES, RIGS, STRESSORS
 from tests.kernel.test_areas import PAGE, Areas, EveryCheck, of_kind, slots_of
 
+STRESS_KERNELS = kernels_for(Part.STRESS)
 TIMEOUT = 1800  # seconds
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.kernel.conftest import CHECKOUT, USERLAND_KERNELS, Scenario, run_in_guest
+from tests.kernel.conftest import CHECKOUT, Part, Scenario, kernels_for, run_in_guest, table
 
 sys.path.insert(0, str(CHECKOUT / "tests" / "vm"))
 import userland
 
 #: Kernels with the BCC of their own release, or of the next one.
-PAIRS = [pair for pair in (("6.12", "trixie"), ("7.3", "forky")) if pair[0] in USERLAND_KERNELS]
+PAIRS = [(name, suite) for name in kernels_for(Part.USERLAND) if (suite := table.KERNELS[name].userland)]
 TIMEOUT = 1200
 
 

@@ -16,12 +16,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Flag, auto
 from pathlib import Path
 
 __all__ = [
     "CHECKOUT",
     "KERNELS",
+    "Feature",
     "Kernel",
+    "Part",
     "PrivateApt",
     "SetupError",
     "UnpackedKernel",
@@ -29,6 +32,7 @@ __all__ = [
     "cached",
     "fetch",
     "fetched_once",
+    "of_release",
 ]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -47,12 +51,41 @@ class SetupError(Exception):
         self.advice = advice
 
 
+class Feature(Flag):
+    """What some kernels have, or do, and others not: tests ask for these, never for a release."""
+
+    NONE = 0
+    MODULE_TYPES = auto()  # type information of modules: how zram's structures and functions are made
+    PREEMPTION = auto()  # preempts itself in the mode that it boots with, even where a program of a trampoline runs
+    ZERO_MAP = auto()  # pages of zeros are not written: the swap map alone knows of them
+    ZSWAP_FIGURES = auto()  # zswap in /proc/meminfo and in memory cgroups
+    READ_BACK_TWICE = auto()  # zram_rw_page() is tried first, counts, and cannot read what is on the backing device
+
+
+class Part(Flag):
+    """Parts of tests/kernel that are not run on all kernels unless kernels are chosen, or it would take too long."""
+
+    NONE = 0
+    WHOLE = auto()  # recordings: what is more about processes and devices than about the kernel
+    DEGRADED = auto()  # recordings where the kernel does not tell everything: one that tells of its modules, one not
+    AREAS = auto()  # areas of every kind: on two, for they hang on functions that differ
+    AUDIT = auto()
+    ZSWAP = auto()
+    STRESS = auto()
+    USERLAND = auto()  # another release's BCC
+    LTP = auto()  # not among the tests that are run by default
+
+
 @dataclass(frozen=True)
 class Kernel:
     """A row of the table: the newest ``release``.x kernel image that ``suite`` offers."""
 
     release: str
     suite: str
+    slot_free: str  # the function that frees slots
+    has: Feature
+    parts: Part = Part.NONE
+    userland: str | None = None  # the Debian release whose BCC it is tried with
 
     def image_pattern(self) -> re.Pattern[str]:
         """Match names of image packages, whatever the point release and the ABI number.
@@ -65,16 +98,31 @@ class Kernel:
 
 # To add a kernel, add a row. Suites that have left the mirrors need SWAPTRACE_DEBIAN_MIRROR set
 # to an archive that still has them.
+_SINCE_6_1 = Feature.MODULE_TYPES | Feature.ZSWAP_FIGURES
+_SINCE_6_12 = _SINCE_6_1 | Feature.ZERO_MAP
+_SINCE_6_18 = _SINCE_6_12 | Feature.PREEMPTION
 KERNELS: dict[str, Kernel] = {
     kernel.release: kernel
     for kernel in (
-        Kernel("5.10", "bullseye"),
-        Kernel("6.1", "bookworm"),
-        Kernel("6.12", "trixie"),
-        Kernel("6.18", "trixie-backports"),
-        Kernel("7.3", "trixie-backports"),
+        Kernel("5.10", "bullseye", "swap_range_free", Feature.NONE, Part.DEGRADED | Part.LTP),
+        Kernel("6.1", "bookworm", "swap_range_free", _SINCE_6_1 | Feature.READ_BACK_TWICE, Part.AREAS | Part.STRESS),
+        Kernel("6.12", "trixie", "swap_entry_range_free", _SINCE_6_12, Part.AREAS | Part.AUDIT | Part.ZSWAP, "trixie"),
+        Kernel("6.18", "trixie-backports", "swap_entries_free", _SINCE_6_18),
+        Kernel(
+            "7.3",
+            "trixie-backports",
+            "__swap_cluster_free_entries",
+            _SINCE_6_18,
+            Part.WHOLE | Part.DEGRADED | Part.USERLAND | Part.LTP,
+            "forky",
+        ),
     )
 }
+
+
+def of_release(release: str) -> Kernel:
+    """The row of a running kernel, by what `uname -r` says."""
+    return next(kernel for kernel in KERNELS.values() if release.startswith(f"{kernel.release}."))
 
 
 @dataclass(frozen=True)
