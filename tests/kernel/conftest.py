@@ -236,6 +236,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(name.ljust(width) + "".join(cell.ljust(8) for cell in cells))
     times = [str(_machine_seconds(kernel, _STARTED)) for kernel in kernels]
     terminalreporter.write_line("machines, seconds".ljust(width) + "".join(time.ljust(8) for time in times))
+    for kernel in kernels:
+        if said := table.unpinned(table.KERNELS[kernel]):
+            terminalreporter.write_line(f"not as pinned: {said}", yellow=True)
     _print_advice(terminalreporter, kernels)
 
 

@@ -1,11 +1,14 @@
 """Debian kernels to boot: one table, fetched once with apt, unpacked into a cache.
 
+Run as a program, with --pin: pins those that are the newest now, for all who fetch them later (pins.py).
+
 Nothing is installed on the machine: apt works on lists and a status file of its own, and the
 packages are unpacked with ``dpkg -x``. No root is needed.
 """
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import os
 import re
@@ -18,6 +21,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Flag, auto
 from pathlib import Path
+
+import pins
+from pins import Package
 
 __all__ = [
     "CHECKOUT",
@@ -33,12 +39,14 @@ __all__ = [
     "fetch",
     "fetched_once",
     "of_release",
+    "unpinned",
 ]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MIRROR_VARIABLE = "SWAPTRACE_DEBIAN_MIRROR"
+SNAPSHOT_VARIABLE = "SWAPTRACE_DEBIAN_SNAPSHOT"  # an archive as it was once, which has what the mirrors have no more
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -78,7 +86,7 @@ class Part(Flag):
 
 @dataclass(frozen=True)
 class Kernel:
-    """A row of the table: the newest ``release``.x kernel image that ``suite`` offers."""
+    """A row of the table: the ``release``.x kernel image of ``suite`` that is pinned."""
 
     release: str
     suite: str
@@ -96,7 +104,7 @@ class Kernel:
         return re.compile(rf"linux-image-{re.escape(self.release)}[.][\d.]+([-+][\w.+~]+)?-amd64")
 
 
-# To add a kernel, add a row. Suites that have left the mirrors need SWAPTRACE_DEBIAN_MIRROR set
+# To add a kernel, add a row, and pin its image. Suites that have left the mirrors need SWAPTRACE_DEBIAN_MIRROR set
 # to an archive that still has them.
 _SINCE_6_1 = Feature.MODULE_TYPES | Feature.ZSWAP_FIGURES
 _SINCE_6_12 = _SINCE_6_1 | Feature.ZERO_MAP
@@ -137,6 +145,11 @@ class UnpackedKernel:
         """The file to boot."""
         return self.root / "boot" / f"vmlinuz-{self.version}"
 
+    @property
+    def package_version(self) -> str:
+        """Of the Debian package that it comes from; empty if the image does not tell."""
+        return pins.image_version(self.image)
+
 
 def cache_folder() -> Path:
     """Where kernels are kept."""
@@ -150,18 +163,35 @@ def cached(kernel: Kernel) -> UnpackedKernel | None:
     return UnpackedKernel(root, images[-1].name.removeprefix("vmlinuz-")) if images else None
 
 
-def fetch(kernel: Kernel) -> UnpackedKernel:
-    """The unpacked kernel, downloaded if it is not in the cache yet."""
-    # Without the lock at first: a cache that is complete may be read-only.
+def unpinned(kernel: Kernel) -> str:
+    """In which way the kernel in the cache is not the pinned one; empty if it is, or if there is none."""
     found = cached(kernel)
-    if found is not None:
-        return found
-    with locked(cache_folder() / "kernels" / f"{kernel.release}.lock"):
-        if cached(kernel) is None:
-            _download(kernel, cache_folder() / "kernels" / kernel.release)
+    pinned = pins.read().get(kernel.release)
+    if found is None or (pinned and found.package_version == pinned[0].version):
+        return ""
+    name = f"Linux {kernel.release} in the cache is {found.package_version or found.version}"
+    return f"{name}, not {pinned[0].version}, which is pinned" if pinned else f"{name}; none is pinned"
+
+
+def fetch(kernel: Kernel, *, renew: bool = False) -> UnpackedKernel:
+    """The unpacked kernel, downloaded if it is not in the cache yet.
+
+    renew: also if the one in the cache is not the pinned one. Else that is said, at each use.
+    """
+
+    def wanted() -> bool:
+        return cached(kernel) is None or (renew and bool(unpinned(kernel)))
+
+    # Without the lock at first: a cache that is complete may be read-only.
+    if wanted():
+        with locked(cache_folder() / "kernels" / f"{kernel.release}.lock"):
+            if wanted():
+                _download(kernel, cache_folder() / "kernels" / kernel.release)
     found = cached(kernel)
     if found is None:
         raise SetupError(f"Linux {kernel.release} has vanished from the cache", "try again")
+    if said := unpinned(kernel):
+        _say(f"warning: {said} (to fetch that: tests/vm/run --kernel {kernel.release} --fetch)")
     return found
 
 
@@ -198,20 +228,75 @@ def fetched_once(target: Path, make: Callable[[Path], Path]) -> Path:
 
 
 def _download(kernel: Kernel, target: Path) -> None:
-    """Download and unpack a kernel; ``target`` appears complete or not at all."""
+    """Download and unpack a kernel; ``target`` appears complete or not at all.
+
+    The pinned one, from the mirror or from the snapshot, or else, as is said, the newest, unless another is there.
+    """
     _say(f"fetching Linux {kernel.release} from Debian {kernel.suite} (once)")
     with tempfile.TemporaryDirectory(prefix=f"{kernel.release}.", dir=target.parent) as name:
         staging = Path(name)
-        apt = PrivateApt(staging / "apt", kernel.suite)
-        packages = _with_split_packages(apt, _newest_image(apt, kernel))
+        pinned = pins.read().get(kernel.release)
+        apt, packages = _source(kernel, staging, pinned)
+        if packages != pinned:
+            instead = "what is in the cache" if target.exists() else f"{packages[0].name} {packages[0].version}"
+            _say(f"warning: {_gone(kernel, pinned)}; used instead: {instead}")
+            if target.exists():
+                return
         unpacked = staging / "root"
         for deb in apt.download(packages):
             _run(["dpkg", "-x", str(deb), str(unpacked)], "unpacking a kernel package")
             deb.unlink()
         _complete(unpacked)
         unpacked.chmod(0o755)
+        if target.exists():
+            target.rename(staging / "before")
         unpacked.rename(target)
-    _say(f"unpacked {' '.join(packages)}")
+    _say(f"unpacked {' '.join(package.name for package in packages)}")
+
+
+def _source(kernel: Kernel, staging: Path, pinned: list[Package] | None) -> tuple[PrivateApt, list[Package]]:
+    """Where to download a kernel from, and what: the pinned packages, or the newest ones if nobody has those."""
+    snapshot = os.environ.get(SNAPSHOT_VARIABLE)
+    archives = []
+    try:
+        archives.append(PrivateApt(staging / "mirror", kernel.suite))
+    except SetupError:
+        if not snapshot:
+            raise  # or else the whole suite may have left the mirror
+    if pinned and archives and archives[0].offers(pinned):
+        return archives[0], pinned
+    if snapshot:
+        archives.append(PrivateApt(staging / "snapshot", kernel.suite, snapshot))
+        if pinned and archives[-1].offers(pinned):
+            return archives[-1], pinned
+    return archives[0], _newest(archives[0], kernel)
+
+
+def _gone(kernel: Kernel, pinned: list[Package] | None) -> str:
+    """Why the newest image is fetched."""
+    if not pinned:
+        return f"no image of Linux {kernel.release} is pinned"
+    tried = "and the snapshot have" if os.environ.get(SNAPSHOT_VARIABLE) else "has"
+    return (
+        f"the pinned image of Linux {kernel.release}, {pinned[0].name} {pinned[0].version}, is gone: "
+        f"the mirror {tried} it no more ({SNAPSHOT_VARIABLE} can name an archive that does)"
+    )
+
+
+def _newest(apt: PrivateApt, kernel: Kernel) -> list[Package]:
+    """The packages of the newest image of the row's release."""
+    return [apt.package(name) for name in _with_split_packages(apt, _newest_image(apt, kernel))]
+
+
+def pin(releases: list[str]) -> None:
+    """Pin the newest images that the mirror has of these releases."""
+    pinned = pins.read()
+    for release in releases:
+        with tempfile.TemporaryDirectory() as folder:
+            kernel = KERNELS[release]
+            pinned[release] = _newest(PrivateApt(Path(folder, "mirror"), kernel.suite), kernel)
+        _say(f"pinned {pinned[release][0].name} {pinned[release][0].version}")
+    pins.write({release: pinned[release] for release in KERNELS if release in pinned})
 
 
 def _newest_image(apt: PrivateApt, kernel: Kernel) -> str:
@@ -278,13 +363,14 @@ def _merge_lib(root: Path) -> None:
 class PrivateApt:
     """apt with lists, status and cache of its own, for one suite."""
 
-    def __init__(self, folder: Path, suite: str) -> None:
+    def __init__(self, folder: Path, suite: str, snapshot: str | None = None) -> None:
+        """snapshot: an archive as it was once, in place of the mirror; what it says of itself may have expired."""
         if not KEYRING.exists():
             raise SetupError(
                 f"{KEYRING} is missing: Debian's packages cannot be verified",
                 "install the package debian-archive-keyring",
             )
-        self.mirror = _debian_mirror()
+        self.mirror = snapshot or _debian_mirror()
         self._folder = folder
         for part in ("lists/partial", "cache/archives/partial", "debs"):
             (folder / part).mkdir(parents=True)
@@ -296,6 +382,7 @@ class PrivateApt:
             "APT::Default-Release": "",
             "Acquire::Languages": "none",
             "Acquire::Retries": "3",
+            "Acquire::Check-Valid-Until": "false" if snapshot else "true",
             "Dir::State": str(folder),
             "Dir::State::lists": str(folder / "lists"),
             "Dir::State::status": str(folder / "status"),
@@ -323,11 +410,30 @@ class PrivateApt:
         output = self._apt("apt-cache", "depends", "--important", package)
         return re.findall(r"Depends: (\S+)", output)
 
-    def download(self, packages: list[str]) -> list[Path]:
-        """Download packages; the .deb files."""
+    def offers(self, packages: list[Package]) -> bool:
+        """Whether all of these can be downloaded, in these versions."""
+        rows = self._apt("apt-cache", "madison", *(package.name for package in packages)).splitlines()
+        offered = {tuple(word.strip() for word in row.split("|")[:2]) for row in rows}
+        return all((package.name, package.version) in offered for package in packages)
+
+    def package(self, name: str) -> Package:
+        """The newest package of that name."""
+        record = self._apt("apt-cache", "show", "--no-all-versions", name)
+        fields = dict(line.split(": ", 1) for line in record.splitlines() if re.match(r"\w+: ", line))
+        return Package(name, fields["Version"], fields["SHA256"])
+
+    def download(self, packages: list[Package]) -> list[Path]:
+        """Download packages; the .deb files, to the byte those that are asked for."""
         debs = self._folder / "debs"
-        self._apt("apt-get", "-q", "download", *packages, cwd=debs)
-        return sorted(debs.glob("*.deb"))
+        names = [f"{package.name}={package.version}" for package in packages]
+        self._apt("apt-get", "-q", "download", *names, cwd=debs)
+        found = sorted(debs.glob("*.deb"))
+        if others := pins.differing(found, packages):
+            raise SetupError(
+                f"{' and '.join(others)} on {self.mirror} has another SHA-256 than the pinned one",
+                "the file was damaged or replaced; 'git log tests/vm/pins.toml' says when it was pinned",
+            )
+        return found
 
     def download_with_dependencies(self, packages: list[str]) -> list[Path]:
         """Download packages and all that they depend on, as if nothing were installed; the .deb files."""
@@ -392,3 +498,24 @@ def _run(command: list[str], what: str, cwd: Path | None = None) -> str:
 
 def _say(text: str) -> None:
     print(f"vm: {text}", file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    """The program; its exit status."""
+    parser = argparse.ArgumentParser(prog="tests/vm/kernels.py", description="Debian kernels to boot.")
+    parser.add_argument("--pin", action="store_true", required=True, help="pin the newest images that the mirror has")
+    parser.add_argument("releases", nargs="*", metavar="RELEASE", help=f"of {', '.join(KERNELS)}; all if none is given")
+    options = parser.parse_args(arguments)
+    if unknown := [release for release in options.releases if release not in KERNELS]:
+        parser.error(f"there is no row for {', '.join(unknown)}")
+    try:
+        pin(options.releases or list(KERNELS))
+    except SetupError as error:
+        _say(f"error: {error.problem}")
+        _say(error.advice)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -22,6 +22,7 @@ def fetch() -> Path:
 
 def _download(staging: Path) -> Path:
     root = staging / "root"
-    (deb,) = PrivateApt(staging / "apt", _SUITE).download(["mdadm"])
+    apt = PrivateApt(staging / "apt", _SUITE)
+    (deb,) = apt.download([apt.package("mdadm")])
     subprocess.run(["dpkg", "-x", str(deb), str(root)], check=True)
     return root
