@@ -27,12 +27,13 @@ static inline void read_pool_classes(u64 pool)
 /* The device that the recorder read a page from: its pool is looked at. */
 BPF_ARRAY(recorder_zram, u64, 1);
 
-static inline void zram_read(u64 zram)
+static inline void zram_read(u64 *zram)
 {
-	u32 zero = 0;
+	if (bpf_get_current_pid_tgid() >> 32 == RECORDER) {
+		u32 zero = 0;
 
-	if (bpf_get_current_pid_tgid() >> 32 == RECORDER)
-		recorder_zram.update(&zero, &zram);
+		recorder_zram.update(&zero, zram);
+	}
 }
 
 static inline void look_at_zram_pool(void)
@@ -46,7 +47,7 @@ static inline void look_at_zram_pool(void)
 	read_pool_classes(pool);
 }
 #else
-static inline void zram_read(u64 zram)
+static inline void zram_read(u64 *zram)
 {
 }
 

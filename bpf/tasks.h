@@ -101,9 +101,10 @@ static inline u64 entry_registers(u64 task)
 /* The number of the system call that a task is in; a page fault leaves -1. */
 static inline s32 current_syscall(u64 task)
 {
+	u64 regs = entry_registers(task);
 	s32 number = -1; /* the low half of orig_ax, all of syscallno */
 
-	LOAD_REGISTER(number, entry_registers(task) + REGS_SYSCALL);
+	LOAD_REGISTER(number, regs + REGS_SYSCALL);
 	return number;
 }
 

@@ -116,7 +116,7 @@ static inline bool zram_of_disk(u64 disk, struct zram_io *io)
 	LOAD(minor, disk + OFF_DISK_MINOR);
 	if (!has_room(minor))
 		return false;
-	zram_read(zram);
+	zram_read(&zram);
 #ifndef ASSUMED_ZRAM
 	if (io->operation == OP_WRITE) /* nobody else looks into it */
 #endif
@@ -292,17 +292,11 @@ static inline void look_at_entry(struct zram_io *io)
 	struct event event = {};
 	struct entry_seen seen = {};
 
-	if (bpf_get_current_pid_tgid() >> 32 != RECORDER)
-		return;
 	seen.held = read_entry(io->table, io->index, &event);
 	seen.size = event.size;
 	seen.flags = event.flags;
 	seen.same_disk = io->same_disk;
 	recorder_entry.update(&zero, &seen);
-}
-#else
-static inline void look_at_entry(struct zram_io *io)
-{
 }
 #endif
 
@@ -310,7 +304,10 @@ static inline void pages_loaded(struct zram_io *io)
 {
 	struct event event = {};
 
-	look_at_entry(io);
+#ifdef ASSUMED_ZRAM
+	if (bpf_get_current_pid_tgid() >> 32 == RECORDER)
+		look_at_entry(io);
+#endif
 	event.tgid = process_of(io->thread);
 	event.time = bpf_ktime_get_ns();
 	event.slot = io->index;
