@@ -34,6 +34,7 @@ reference.POLICIES += tuple(LATE)
 reference.QUANTITIES += tuple(LATE)
 reference.DELAYS.update(LATE)
 
+import test_bounds
 import test_replay
 from builders import START, Event, batch, batches, free, header, store, swap_call, trailer, zram_area
 from hypothesis import given, settings
@@ -45,7 +46,7 @@ from swaptrace.areas import Store
 from swaptrace.events import EventFlag, EventKind
 from swaptrace.notifiers import SwapEvent
 from swaptrace.results.merge import recording
-from swaptrace.results.results import AreaResult, TraceResult
+from swaptrace.results.results import TraceResult
 from swaptrace.running import Moment
 
 STEP = 50  # ns: much is due just when something happens
@@ -141,6 +142,20 @@ def merging() -> None:
     merge()
 
 
+def losses() -> None:
+    """The true figures lie within bounds if events were lost: that of a slot's first free, too."""
+    given(plausible, test_bounds.seeds, test_bounds.shares)(few(test_bounds.compare))()
+    events = [*FREED, Event(START + 500, EventKind.ALLOC, 0, 3), free(START + 600, 0, 3)]
+    trace = Trace([AREA], [ZRAM], events, START + 650)
+    (truth,), (told,) = (
+        test_bounds.report(trace),
+        test_bounds.report(replace(trace, events=[events[0], *events[2:]]), {"FREE": 1}),
+    )
+    assert truth["policies"]["lazy"]["stale_slots_end"] == 0
+    assert told["bounds"]["policies.lazy.stale_slots_end"] == [0, 2]
+    test_bounds.check(truth, told)
+
+
 # ------------------------------------------------------------------------------------------------------------- by hand
 
 AREA, ZRAM = zram_area("/dev/zram0", 0, 16, 0), Store(0, "zram0", 16, allocator="zsmalloc")
@@ -156,8 +171,11 @@ def lazy(events: Sequence[Event], end: int, policy: str = "lazy", *, told: bool 
         analysis.notifiers.unregister(model._slot_free, SwapEvent.SLOT_FREE, 0)
     for piece in batches(events, range(len(events))):
         analysis.feed(piece)
-    area: AreaResult = analysis.finish(trailer(START + end)).areas[0]
-    found = area.policies[policy]
+    return figures(analysis.finish(trailer(START + end)), policy)
+
+
+def figures(result: TraceResult, policy: str) -> tuple[int, int, int]:
+    found = result.areas[0].policies[policy]
     assert found.stale_pool_bytes is not None
     return found.stale_slots_end, found.stale_compr_bytes.byte_ns // 4096, found.stale_pool_bytes.byte_ns // 4096
 
@@ -168,6 +186,11 @@ def by_hand() -> None:
     assert lazy(FREED, 121) == (0, 100, 100)
     assert lazy(FREED, LONG) == (0, 100, 100)
     assert lazy(FREED, LONG, told=False)[0] == 1
+
+    analysis = Analysis(header([AREA], [ZRAM], zsmalloc=POOL))
+    analysis.feed(batch(FREED))
+    told = [figures(analysis.results(Moment(START + end)), "lazy") for end in (LONG, 120, LONG)]
+    assert told == [(0, 100, 100), (1, 100, 100), (0, 100, 100)]  # what goes by a moment goes in its results alone
 
     again = [*FREED, store(START + 70, 0, 3, 4096)]
     assert lazy(again, LONG) == (0, 50, 50)
@@ -196,11 +219,11 @@ def by_hand() -> None:
     off = [swap_call(START + 50, "swapoff", AREA), swap_call(START + 60, "swapon", AREA, ZRAM)]
     assert lazy([*FREED, *off], LONG) == (0, 100, 100)
     gone = [free(START + 10, 0, 3), store(START + 20, 0, 3, 0, EventFlag.GONE)]
-    told = Event(START + 15, EventKind.NOTIFY, 0, 3, size=4096, flags=EventFlag.DROPPED)
-    assert lazy([gone[0], told, gone[1]], LONG) == (0, 100, 100)
+    dropped = Event(START + 15, EventKind.NOTIFY, 0, 3, size=4096, flags=EventFlag.DROPPED)
+    assert lazy([gone[0], dropped, gone[1]], LONG) == (0, 100, 100)
 
 
-CHECKS = (streams, nonsense, parts, middle, merging, by_hand)
+CHECKS = (streams, nonsense, parts, middle, merging, losses, by_hand)
 
 if __name__ == "__main__":
     {check.__name__: check for check in CHECKS}[sys.argv[1]]()

@@ -91,7 +91,7 @@ def test_one_more_row_is_found_everywhere() -> None:
     assert "`observed`, `careful`" in found["document"]
 
 
-@pytest.mark.parametrize("check", ["by_hand", "streams", "nonsense", "parts", "middle", "merging"])
+@pytest.mark.parametrize("check", ["by_hand", "streams", "nonsense", "parts", "middle", "merging", "losses"])
 def test_one_more_row_with_a_delay(check: str) -> None:
     """See late_policies.py: two rows, and nothing else, against the reference and by hand."""
     done = in_a_process("tests/unit/late_policies.py", check)
