@@ -21,6 +21,7 @@ class Drops(Flag):
     AT_CLUSTER_FREE = auto()  # when all slots of its cluster are free: swap_cluster_schedule_discard()
     AT_SWAPON = auto()  # of an area that it lies in: discard_swap()
     AS_SEEN = auto()  # when the trace says that the driver did
+    AFTER_FREE = auto()  # as AT_FREE, but the policy's delay later; unless the slot was stored again meanwhile
 
 
 class Line(NamedTuple):
@@ -37,7 +38,7 @@ class Policy:
 
     discards: whether an area under this policy discards clusters that become free (SWP_PAGE_DISCARD). None: what is
     stale does not depend on which slots are used: nothing is, or what was seen to be. words: how long an entry stays,
-    in tables. label: in charts. sentence: in the glossary.
+    in tables. label: in charts. sentence: in the glossary. delay: ns, if it drops entries AFTER_FREE.
     """
 
     drops: Drops
@@ -46,6 +47,11 @@ class Policy:
     label: str
     sentence: str
     line: Line
+    delay: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.delay > 0) != (Drops.AFTER_FREE in self.drops):
+            raise ValueError(f"{self.drops} with a delay of {self.delay} ns")
 
 
 #: By name, in the order of the reports; the place in this table is the number of the policy's pool.

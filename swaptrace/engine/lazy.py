@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace import units
+from swaptrace.engine.policies import DELAYS
 from swaptrace.errors import BadInput
 
 __all__ = ["check_memory", "extended", "indexes_where", "lazy_zeros"]
@@ -19,7 +20,7 @@ __all__ = ["check_memory", "extended", "indexes_where", "lazy_zeros"]
 #: Python names it since 3.12 or so; include/uapi/asm-generic/mman-common.h, and so on x86 and arm64
 _MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 _PIECE = 1 << 20  # elements
-_BYTES = 44  # of all arrays of one page, twice, for they are copied when there are to be more
+_BYTES = 44 + 48 * len(DELAYS[0])  # of all arrays of one page, twice, for they are copied when there are to be more
 
 
 def check_memory(pages: int) -> None:

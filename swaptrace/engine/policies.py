@@ -11,7 +11,7 @@ import numpy as np
 
 from swaptrace.policies import POLICIES, Drops, by
 
-__all__ = ["BIT", "POOL", "QUANTITIES", "STALE", "check_widths", "masks", "quantities"]
+__all__ = ["BIT", "DELAYS", "POOL", "QUANTITIES", "STALE", "check_widths", "masks", "quantities"]
 
 #: What is summed over pages, in slots and compressed bytes. The policies' are what is stale under each.
 QUANTITIES = ("live", "duplicate", "recovered", "leaked", *POLICIES)
@@ -49,8 +49,21 @@ OPERATION = np.dtype([("time", "i8"), ("page", "u4"), ("size", "u4"), ("pools", 
 
 def masks(drops: Drops) -> tuple[int, int]:
     """Bits and pools of the policies under which any of that makes the store drop an entry."""
-    names = by(drops)
+    return _masks(by(drops))
+
+
+def _masks(names: list[str]) -> tuple[int, int]:
     return sum(BIT[name] for name in names), sum(POOL[name] for name in names)
+
+
+def _delays() -> tuple[list[int], list[int], list[int]]:
+    delays = sorted({policy.delay for policy in POLICIES.values()} - {0})
+    found = [_masks([name for name, policy in POLICIES.items() if policy.delay == delay]) for delay in delays]
+    return delays, [bits for bits, _ in found], [pools for _, pools in found]
+
+
+#: The delays that policies have (ns), and the bits and pools of those with each.
+DELAYS = _delays()
 
 
 def quantities(bits: int) -> int:

@@ -200,11 +200,11 @@ class Pools:
                 self._pools[inside] = pool
                 self._pools[outside] = pool.copy(apart=True)
 
-    def copy(self) -> Pools:
+    def copy(self, apart: bool) -> Pools:
         """The same, as far as it is results: see _Pool.copy()."""
         copy = Pools.__new__(Pools)
         copy.__dict__.update(self.__dict__)
-        copy._pools = {policies: pool.copy() for policies, pool in self._pools.items()}
+        copy._pools = {policies: pool.copy(apart) for policies, pool in self._pools.items()}
         return copy
 
     def _of(self, policy: int) -> _Pool:

@@ -24,6 +24,7 @@ from cython.cimports.swaptrace.engine.arrays import (
     int64_2d,
     uint8_1d,
 )
+from cython.cimports.swaptrace.engine.delays import Delays
 from cython.cimports.swaptrace.engine.levels import Levels
 from cython.cimports.swaptrace.engine.mapping import Places
 from cython.cimports.swaptrace.engine.records import EventRecords
@@ -34,7 +35,7 @@ from swaptrace.engine.counters import Total
 from swaptrace.engine.figures import Integral, Series, SlotMap
 from swaptrace.engine.lazy import extended, indexes_where, lazy_zeros
 from swaptrace.engine.mapping import HEADER, PageMap, mark_of
-from swaptrace.engine.policies import CLASS_OF, COUNTS, LEAKED, OPERATION, PAGE, POOL, QUANTITIES
+from swaptrace.engine.policies import CLASS_OF, COUNTS, DELAYS, LEAKED, OPERATION, PAGE, POOL, QUANTITIES
 from swaptrace.engine.pools import Pools
 from swaptrace.engine.records import operations_of, pages_of
 from swaptrace.engine.worker import Worker
@@ -113,6 +114,7 @@ class Replay:
     _places: Places
     _class_of: const_uint8_1d
     _page: Pages
+    _delays: Delays
     _totals: int64_1d
     _operations: Operations
     _operation_count: cython.longlong
@@ -139,6 +141,7 @@ class Replay:
         self._levels = Levels(origin)
         self._class_of = CLASS_OF
         self._page = pages_of(lazy_zeros(0, PAGE))
+        self._delays = Delays()
         self._totals = np.zeros(len(Total), np.int64)
         self._buffers = [np.empty(0, OPERATION) for _ in range(2)]
         self._operations = operations_of(self._buffers[0])
@@ -149,12 +152,12 @@ class Replay:
 
     def add_area(self, slots: int, pages: PageMap, now: int) -> None:
         """The store has one more area from `now` on (ns), of that many slots: the last one in `pages`."""
-        self._levels.tick(now)
+        self.grow(len(pages.owner))
+        self._make_room(len(self._page))
+        self._go_on(now)
         self._areas += 1
         self._clusters.add_area(slots)
         self._levels.add_area(slots)
-        self.grow(len(pages.owner))
-        self._make_room(len(self._page))
         self._places = Places(pages)
         self._discard_area(self._areas - 1)
         self._work_pools()
@@ -164,6 +167,7 @@ class Replay:
         before = self._pages()
         if pages > len(before):
             self._page = pages_of(extended(before, pages - len(before)))
+            self._delays.grow(pages)
 
     def _pages(self) -> NDArray[np.void]:
         """Of dtype PAGE."""
@@ -190,9 +194,10 @@ class Replay:
         self._work_pools()
 
     def _make_room(self, operations: int) -> None:
-        """For the next batch's operations."""
+        """For the next batch's operations; for each of them, and each page, a delay may have one for later."""
         if self._pools is not None:
             self._buffers.reverse()
+            operations *= 1 + len(DELAYS[0])
             if operations > len(self._buffers[0]):
                 self._buffers[0] = np.empty(operations, OPERATION)
             self._operations = operations_of(self._buffers[0])
@@ -221,7 +226,7 @@ class Replay:
         area: cython.longlong = self._places.area_of(event.device)
         if area == constants.NO_AREA:
             return
-        self._levels.tick(event.time)
+        self._go_on(event.time)
         first: cython.longlong = event.slot
         slot: cython.longlong
         for slot in range(first, first + event.run):
@@ -246,10 +251,10 @@ class Replay:
         if kind == constants.FAILED:  # nothing has changed
             self._totals[constants.TOTAL_FAILED] += event.run
         elif kind == constants.RESET:  # of the whole store: its slot means nothing
-            self._levels.tick(event.time)
+            self._go_on(event.time)
             self._reset()
         elif page < self._page.shape[0]:
-            self._levels.tick(event.time)
+            self._go_on(event.time)
             if kind == constants.STORE:
                 self._store(page, event)
             elif kind == constants.NOTIFY:
@@ -262,6 +267,35 @@ class Replay:
                 self._loaded(page, event.run)
             elif kind == constants.PRESENT:
                 self._present(page, event)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _go_on(self, time: cython.longlong) -> cython.void:
+        """Time goes on to there, and what is due before that happens."""
+        if constants.HELD_AFTER_FREE:
+            self._drop_late(time)
+        self._levels.tick(time)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _drop_late(self, time: cython.longlong) -> cython.void:
+        """The notifications that come before that time."""
+        queue: cython.Py_ssize_t = self._delays.first_before(time)
+        while queue >= 0:
+            self._levels.tick(self._delays.due_of(queue))
+            page: cython.longlong = self._delays.pop(queue)
+            self._take_away(page, self._delays.held[queue], self._delays.pools[queue])
+            queue = self._delays.first_before(time)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _tell_late(self, page: cython.longlong, bits: cython.longlong) -> cython.void:
+        """The slot of a page with these bits is free, of which the store hears later where a policy has it."""
+        if bits & constants.HELD_AFTER_FREE:
+            self._delays.put(page, bits, self._levels.clock.now)
 
     @cython.cfunc
     @cython.nogil
@@ -348,6 +382,8 @@ class Replay:
             bits &= constants.WAS_SAME | constants.WAS_HUGE
             bits |= constants.HELD_UNTOLD
             self._change(page, bits, old_size, area)
+            self._replaced(page)
+            self._tell_late(page, bits)
             return
         size: cython.longlong = event.size
         if bits & constants.HELD_AS_SEEN:  # the kernel drops the old entry first; it does not if that event was lost
@@ -364,11 +400,20 @@ class Replay:
         self, page: cython.longlong, area: cython.longlong, size: cython.longlong, bits: cython.longlong
     ) -> cython.void:
         """A page has an entry, under every policy; if it is a slot, that is in use."""
+        self._replaced(page)
         if area >= self._areas:
             self._change(page, bits, size, area)
             return
         self._change(page, bits | constants.IN_USE, size, area)
         self._clusters.allocate(area, self._places.slot_of(area, page))
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _replaced(self, page: cython.longlong) -> cython.void:
+        """A page has another entry: a notification that is on its way is not about that one."""
+        if constants.HELD_AFTER_FREE:
+            self._delays.forget(page)
 
     @cython.cfunc
     @cython.nogil
@@ -379,9 +424,11 @@ class Replay:
         if not bits & constants.IN_USE:
             return
         bits &= ~(constants.IN_USE | constants.LOADED)
-        if told and bits & constants.HELD_AT_FREE:
-            bits &= ~constants.HELD_AT_FREE
-            self._operate(constants.POOLS_AT_FREE, page, 0)
+        if told:
+            self._tell_late(page, bits)
+            if bits & constants.HELD_AT_FREE:
+                bits &= ~constants.HELD_AT_FREE
+                self._operate(constants.POOLS_AT_FREE, page, 0)
         self._change_bits(page, bits)
 
     @cython.cfunc
@@ -455,6 +502,7 @@ class Replay:
         if event.flags & constants.FLAG_DROPPED:
             self._drop(page, event)
             if self._page[page].bits & constants.IN_USE:
+                self._tell_late(page, self._page[page].bits)
                 self._take_away(page, constants.HELD_AT_FREE, constants.POOLS_AT_FREE)
 
     @cython.cfunc
@@ -511,6 +559,7 @@ class Replay:
 
     def reset_statistics(self, now: int) -> None:
         """Forget peaks, integrals and series, but not the contents: what follows is measured from `now` (ns)."""
+        self._catch_up(now)
         self._levels.reset_statistics(now)
         if self._pools is not None:
             self._worker.wait()
@@ -518,18 +567,31 @@ class Replay:
 
     def finish(self, end: int) -> None:
         """Let time go on to the recording's end (ns)."""
+        self._catch_up(end)
         self._levels.finish(end)
         if self._pools is not None:
             self._worker.wait()
             self._pools.finish(self._levels.clock.now)
 
+    def _catch_up(self, time: int) -> None:
+        """Let happen what is due before that time (ns)."""
+        if constants.HELD_AFTER_FREE:
+            self._make_room(len(self._page))
+            self._drop_late(time)
+            self._work_pools()
+
     def copy(self) -> Replay:
-        """The same, as far as it is results. It shares the pages, which this one goes on to change: read it before."""
+        """The same, as far as it is results. It shares the pages, which this one goes on to change: read it before.
+
+        But if some may change by its end, it has its own.
+        """
         self._worker.wait()
         copy = Replay(0, 0, None, self._clusters.slots, self._worker)
         copy._areas, copy._page, copy._totals = self._areas, self._page, self._totals
         copy._levels = self._levels.copy()
-        copy._pools = self._pools.copy() if self._pools is not None else None
+        copy._pools = self._pools.copy(apart=bool(constants.HELD_AFTER_FREE)) if self._pools is not None else None
+        if constants.HELD_AFTER_FREE:
+            copy._page, copy._delays = pages_of(extended(self._pages(), 0)), self._delays.copy()
         return copy
 
     # -- results

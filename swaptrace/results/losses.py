@@ -39,11 +39,13 @@ ANY = SIZE | {"ALLOC", "LOAD"}  # each of them is also a moment at which the clo
 GONE = frozenset({"DROP", "NOTIFY"})
 
 
-_ELSE = Drops.AT_FREE | Drops.AT_CLUSTER_FREE | Drops.AS_SEEN
+_ELSE = Drops.AT_FREE | Drops.AFTER_FREE | Drops.AT_CLUSTER_FREE | Drops.AS_SEEN
 #: The policies under which entries are dropped by stores alone, while their area is on.
 _BY_STORES = tuple(f"policies.{name}." for name, policy in POLICIES.items() if not policy.drops & _ELSE)
 #: Those that look at whole clusters.
 _BY_CLUSTERS = tuple(f"policies.{name}." for name in by(Drops.AT_CLUSTER_FREE))
+#: Those under which it matters which free of a slot was the first.
+_LATE = tuple(f"policies.{name}." for name in by(Drops.AFTER_FREE))
 
 
 class Per(IntEnum):
@@ -82,7 +84,7 @@ def stale(figure: str) -> Rule:
     in_bytes = "_bytes" in figure
     if figure.startswith(_BY_CLUSTERS):
         return either(SIZE | {"ALLOC"}, Per.CLUSTER_PAGES if in_bytes else Per.CLUSTER)
-    if figure.endswith("peak"):
+    if figure.endswith("peak") or figure.startswith(_LATE):
         return either(SIZE if in_bytes else STATE, Per(in_bytes))
     if in_bytes:
         return Rule(ENTRY, SIZE, Per.PAGE)

@@ -29,6 +29,7 @@ from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 POLICIES = ("none", "discard", "discard_once", "notify", "observed")
 Values = dict[int, tuple[dict[str, int], dict[str, int]]]  # slots and bytes by quantity, by area's id
 QUANTITIES = ("live", *POLICIES, "recovered", "leaked", "duplicate")
+DELAYS: dict[str, int] = {}  # by policy, how long after the free of its slot an entry goes (ns); see late_policies.py
 
 
 @dataclass(eq=False)
@@ -99,6 +100,7 @@ class Pages:
     totals: Counter[str] = field(default_factory=Counter)
     before: Values = field(default_factory=dict)  # when measuring began
     history: list[tuple[int, Values]] = field(default_factory=list)  # (clock, values) after each event
+    due: dict[tuple[str, int], int] = field(default_factory=dict)  # when which page's entry goes under which policy
     pools: dict[str, zsmalloc.Pool] = field(default_factory=dict)
     pool_peak: Counter[str] = field(default_factory=Counter)
     pool_stale_peak: Counter[str] = field(default_factory=Counter)
@@ -119,6 +121,15 @@ class Pages:
             self.totals["huge"] += sign
 
     def tick(self, time: int) -> None:
+        """What is due before that time goes when it is due."""
+        while self.due and min(self.due.values()) < time:
+            policy, page = min(self.due, key=self.due.__getitem__)
+            self.wait(self.due.pop((policy, page)))
+            self.take(policy, [page])
+            self.sum_up()
+        self.wait(time)
+
+    def wait(self, time: int) -> None:
         """Time stamps may step back; the clock does not."""
         passed = max(time - self.clock, 0)
         for policy, pool in self.pools.items():
@@ -147,6 +158,18 @@ class Pages:
             if page in self.holds[policy]:
                 self.put([policy], page, 0)
                 self.holds[policy].discard(page)
+
+    def tell(self, page: int) -> None:
+        """The store is told that a slot is free, for the first time since it was stored."""
+        self.take("notify", [page])
+        for policy, delay in DELAYS.items():
+            if page in self.holds[policy]:
+                self.due.setdefault((policy, page), self.clock + delay)
+
+    def replaced(self, page: int) -> None:
+        """The page has another entry now."""
+        for policy in DELAYS:
+            self.due.pop((policy, page), None)
 
     def holding(self, page: int) -> set[str]:
         return {policy for policy in POLICIES if page in self.holds[policy]}
@@ -347,7 +370,7 @@ class Reference:
             if page in pages.in_use:
                 pages.in_use.discard(page)
                 pages.loaded.discard(page)
-                pages.take("notify", [page])
+                pages.tell(page)
                 pages.sum_up()
             if slot in area.allocated:
                 area.allocated.discard(slot)
@@ -377,6 +400,7 @@ class Reference:
         page, area, last = event.slot, pages.owner.get(event.slot), pages.at(event.slot)
         pages.loaded.discard(page)
         pages.in_use.discard(page)
+        pages.replaced(page)
         if event.flags & EventFlag.GONE:
             # Written, freed and dropped before the event could tell its size. The drop, which has told it, and the
             # free came first; without the notification the entry would have stayed.
@@ -388,6 +412,7 @@ class Reference:
                 else:
                     pages.holds[policy].add(page)
             pages.put(set(POLICIES) - {"notify", "observed"}, page, last.size)
+            pages.tell(page)
         else:
             if page in pages.holds["observed"]:  # overwritten, and its drop was not seen
                 pages.count(-1, last.size, last.flags & ~EventFlag.WRITTEN_BACK)
@@ -470,7 +495,7 @@ class Reference:
         if event.flags & EventFlag.DROPPED:
             self._drop(pages, event)
             if event.slot in pages.in_use:  # told before the slot's free: so it would be under the policy notify
-                pages.take("notify", [event.slot])
+                pages.tell(event.slot)
 
     def _present(self, pages: Pages, event: Event) -> None:
         """The store held these entries when the recording began: written some time ago; 0 is a size not known."""
@@ -478,6 +503,7 @@ class Reference:
             area = pages.owner.get(page)
             pages.loaded.discard(page)
             pages.in_use.discard(page)
+            pages.replaced(page)
             pages.entry[page] = Entry(area, event.size, event.flags)
             pages.put(POLICIES, page, event.size)
             for policy in POLICIES:
@@ -497,5 +523,6 @@ class Reference:
         pages.in_use.clear()
         pages.loaded.clear()
         pages.entry.clear()
+        pages.due.clear()
         for policy in POLICIES:
             pages.holds[policy].clear()

@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from builders import START, Event, batch, free, header, store, trailer, zram_area
 
 from swaptrace.analysis.analysis import Analysis
@@ -65,11 +67,16 @@ print(json.dumps({
 """
 
 
-def test_one_more_row_is_found_everywhere() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", ONE_MORE], capture_output=True, text=True, check=False, cwd=CHECKOUT,
+def in_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Python, with those arguments."""
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, cwd=CHECKOUT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join((str(CHECKOUT), str(CHECKOUT / "tests/unit")))},
     )  # fmt: skip
+
+
+def test_one_more_row_is_found_everywhere() -> None:
+    done = in_a_process("-c", ONE_MORE)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["before"] == {"none": 6, "discard": 2, "discard_once": 6, "notify": 0, "observed": 6, "careful": 2}
@@ -82,6 +89,20 @@ def test_one_more_row_is_found_everywhere() -> None:
     assert found["option"] == [*POLICIES, "careful"]
     assert found["line"] == ["#123456", ":", 1.5]
     assert "`observed`, `careful`" in found["document"]
+
+
+@pytest.mark.parametrize("check", ["by_hand", "streams", "nonsense", "parts", "middle", "merging", "losses"])
+def test_one_more_row_with_a_delay(check: str) -> None:
+    """See late_policies.py: two rows, and nothing else, against the reference and by hand."""
+    done = in_a_process("tests/unit/late_policies.py", check)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_delay_is_one_after_the_free() -> None:
+    notify = POLICIES["notify"]
+    for drops, delay in ((Drops.AT_FREE, 5), (Drops.AFTER_FREE, 0), (Drops.AFTER_FREE | Drops.AT_SWAPON, -1)):
+        with pytest.raises(ValueError, match=f"with a delay of {delay} ns"):
+            replace(notify, drops=drops, delay=delay)
 
 
 def test_policies_by_what_drops() -> None:

@@ -1,0 +1,1 @@
+from swaptrace.engine.delays import Delays as Delays
