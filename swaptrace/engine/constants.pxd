@@ -98,15 +98,9 @@ cdef enum:
     PEAK_SLOTS = 2
     PEAK_BYTES = 3
     ZS_PAGES = 0
-    ZS_PEAK = 1
-    ZS_COMPACTED = 2
-    ZS_OBJECTS = 3
-    ZS_ZSPAGES = 4
-    ZS_CELLS = 5
+    ZS_ZSPAGES = 1
+    ZS_CELLS = 2
     ZS_QUARTERS = 0
     ZS_TENTHS = 1
-    CLASS_ALLOCATED = 0
-    CLASS_USED = 1
     INDEX_BITS = 16
     INDEX_MASK = 65535
-    EINVAL = 22

@@ -6,7 +6,6 @@ three together, and `python -m swaptrace.engine.constants` writes the other two 
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 from swaptrace.areas import MAX_TYPES
@@ -83,21 +82,15 @@ CONSTANTS: dict[str, int] = {
     "MOMENT": 2,
     "PEAK_SLOTS": 2,
     "PEAK_BYTES": 3,
-    # of zsmalloc: its totals, the rules of fullness, and columns of a class' statistics
+    # of zsmalloc: its totals, and the rules of fullness
     "ZS_PAGES": 0,
-    "ZS_PEAK": 1,
-    "ZS_COMPACTED": 2,
-    "ZS_OBJECTS": 3,
-    "ZS_ZSPAGES": 4,
-    "ZS_CELLS": 5,
+    "ZS_ZSPAGES": 1,
+    "ZS_CELLS": 2,
     "ZS_QUARTERS": 0,
     "ZS_TENTHS": 1,
-    "CLASS_ALLOCATED": 0,
-    "CLASS_USED": 1,
     # an object's location is the place in its zspage, with the zspage's number above
     "INDEX_BITS": 16,
     "INDEX_MASK": (1 << 16) - 1,
-    "EINVAL": errno.EINVAL,
 }
 
 

@@ -11,7 +11,7 @@ A page of a store (or of a disk, which has no store: its pages are its slots) ha
 
 It is live if it is in use and some policy holds the entry, stale under a policy that holds the entry of a free slot.
 
-With a geometry, each policy of a store has a pool of its own (zsmalloc.Pool, which has tests of its own), too.
+With a geometry, each policy of a store has a pool of its own (tests.unit.pool, which has tests of its own), too.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from builders import Event
+from pool import Pool
 
 from swaptrace.areas import Store, SwapArea
 from swaptrace.engine import zsmalloc
@@ -99,7 +100,7 @@ class Pages:
     totals: Counter[str] = field(default_factory=Counter)
     before: Values = field(default_factory=dict)  # when measuring began
     history: list[tuple[int, Values]] = field(default_factory=list)  # (clock, values) after each event
-    pools: dict[str, zsmalloc.Pool] = field(default_factory=dict)
+    pools: dict[str, Pool] = field(default_factory=dict)
     pool_peak: Counter[str] = field(default_factory=Counter)
     pool_stale_peak: Counter[str] = field(default_factory=Counter)
     pool_byte_ns: Counter[str] = field(default_factory=Counter)
@@ -276,7 +277,7 @@ class Reference:
     def _new_pages(self) -> Pages:
         pages = Pages(self.start, self.start)
         if self.geometry is not None:
-            pages.pools = {policy: zsmalloc.Pool(256, self.geometry) for policy in POLICIES}
+            pages.pools = {policy: Pool(256, self.geometry) for policy in POLICIES}
         return pages
 
     # -- events
