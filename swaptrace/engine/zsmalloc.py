@@ -39,20 +39,6 @@ from numpy.typing import NDArray
 from swaptrace.engine.lazy import lazy_zeros
 from swaptrace.engine.records import size_classes_of, zspages_of
 
-__all__ = [
-    "MOST_SLOTS",
-    "Allocator",
-    "ChainRule",
-    "FullnessRule",
-    "Geometry",
-    "GeometryArrays",
-    "PoolArrays",
-    "Total",
-    "copy_pool",
-    "geometry",
-    "new_pool",
-]
-
 _CLASS_BITS: Final = 8
 _HANDLE_SIZE: Final = 8  # of an unsigned long, in bytes
 _MIN_ALLOC_SIZE: Final = 32  # ZS_MIN_ALLOC_SIZE, bytes

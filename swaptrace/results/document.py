@@ -8,8 +8,6 @@ from typing import Any
 
 from swaptrace.results.catalogue import FIGURES, INTEGRAL_PARTS, Better, Figure, Kind, Unit, children, inside
 
-__all__ = ["schema", "written"]
-
 _TABLE = re.compile(r"(<!-- figures of (?P<of>[^>]*) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SECTION = "section "
 _INTEGRAL = "an integral"
