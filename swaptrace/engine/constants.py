@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from swaptrace.areas import MAX_TYPES
-from swaptrace.engine.counters import Count, Total
+from swaptrace.engine.counters import COUNTS, Total
 from swaptrace.engine.policies import (
     ALL_POOLS,
     HELD,
@@ -23,8 +23,6 @@ from swaptrace.engine.policies import (
 )
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 from swaptrace.policies import Drops
-
-__all__ = ["BINS", "CONSTANTS", "HEADER", "MAP_ROWS", "NOBODY", "NO_AREA"]
 
 NO_AREA = -1
 NOBODY = 255  # owner of pages that belong to no slot: a filesystem's, for instance
@@ -40,7 +38,7 @@ CONSTANTS: dict[str, int] = {
     **{kind.name: int(kind) for kind in EventKind},
     **{f"FLAG_{flag.name}": int(flag) for flag in EventFlag},
     **{f"REASON_{reason.name}": int(reason) for reason in FreeReason},
-    **{f"COUNT_{count.name}": int(count) for count in Count},
+    **{f"COUNT_{name.upper()}": number for number, name in enumerate(COUNTS)},
     **{f"TOTAL_{total.name}": int(total) for total in Total},
     **{f"HELD_{drops.name}": masks(drops)[0] for drops in Drops},
     **{f"POOLS_{drops.name}": masks(drops)[1] for drops in Drops},
