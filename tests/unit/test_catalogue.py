@@ -16,8 +16,7 @@ import pytest
 from swaptrace.report.as_json import SCHEMA_VERSION, as_json
 from swaptrace.report.command import Selection, analyse
 from swaptrace.results.catalogue import FIGURES, Better, Kind, Unit, children, figure_at
-from swaptrace.results.document import schema, written
-from tests.data.documents import DOCUMENT, SCHEMA, schema_text
+from tests.data.documents import DOCUMENT, SCHEMA, schema, schema_text, written
 from tests.unit.fixtures import DATA, KERNELS
 
 RENEW = "if this is as it should be: python -m tests.data.documents"
@@ -150,10 +149,10 @@ from swaptrace.report.as_json import as_json
 from swaptrace.report.html import write_html
 from swaptrace.report.text import print_text
 from swaptrace.results.bounds import with_bounds
-from swaptrace.results.document import schema, written
 from swaptrace.results.file import encode, read_results
 from swaptrace.results.merge import over_machines, recording
 from swaptrace.trace.stream import StreamFile
+from tests.data.documents import schema, written
 
 def text(result):
     out = io.StringIO()
@@ -201,7 +200,7 @@ def test_one_more_figure_is_one_row_and_counted_in_one_place(tmp_path: Path) -> 
         source = path.read_text()
         assert source.count(before) == 1
         path.write_text(source.replace(before, before + line))
-    places = (tmp_path, tmp_path / "tests/mutation", root / "tests/unit")
+    places = (tmp_path, tmp_path / "tests/mutation", root / "tests/unit", root)
     done = subprocess.run(
         [sys.executable, "-c", WHERE],
         capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": ":".join(map(str, places))},
