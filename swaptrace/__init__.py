@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["version"]
-
 
 def version() -> str | None:
     """The installed release; None if the package's metadata are not there."""

@@ -11,20 +11,6 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-__all__ = [
-    "MAX_PAGES",
-    "MAX_TIME",
-    "MAX_TYPES",
-    "ZSWAP_STORES",
-    "Amount",
-    "Pages",
-    "Snapshot",
-    "Store",
-    "StoreId",
-    "SwapArea",
-    "Time",
-]
-
 #: Swap types of the kernel are less than this: MAX_SWAPFILES_SHIFT is 5, the most that a swap entry has bits for.
 MAX_TYPES = 32
 

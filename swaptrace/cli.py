@@ -16,8 +16,6 @@ from swaptrace import version
 from swaptrace.errors import EnvironmentProblem, Problem
 from swaptrace.stopping import Stopped
 
-__all__ = ["main"]
-
 _COMMANDS = {
     "check": "Tell whether this kernel can be traced, how, and what is missing.",
     "selftest": "Swap a private workload through a spare zram device and compare with the kernel's counters.",

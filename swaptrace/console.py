@@ -1,10 +1,14 @@
-"""The terminal, or the pipe, that reports are printed to."""
+"""The terminal, or the pipe, that reports are printed to: 80 columns are enough."""
 
 from __future__ import annotations
 
 import rich.console
+from rich.text import Text
 
-__all__ = ["Console"]
+from swaptrace.units import DASH
+
+WIDTH = 100  # sentences get no longer than this, however wide the terminal
+_ASCII = str.maketrans({"✓": "=", DASH: "-", "·": "*", "µ": "u", "≤": "<="})
 
 
 class Console(rich.console.Console):
@@ -12,3 +16,15 @@ class Console(rich.console.Console):
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+
+def say(console: rich.console.Console, sentence: str, style: str = "") -> None:
+    """Print it. Nothing of it is read as rich's markup, for names come from the machine."""
+    console.print(Text(plain(sentence, console), style=style), highlight=False, width=min(console.width, WIDTH))
+
+
+def plain(text: str, console: rich.console.Console) -> str:
+    """The same in ASCII, if that is all that the output can take."""
+    if not console.options.ascii_only:
+        return text
+    return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")

@@ -5,45 +5,7 @@ A figure that rests on such an event is unknown: reports never show what was cou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from swaptrace.areas import Store
-
-__all__ = [
-    "AREA_GIVEN_UP",
-    "AREA_SET_UP",
-    "BLIND",
-    "DROPPED",
-    "FEATURES",
-    "MEMORY_CGROUPS",
-    "NOTIFICATION",
-    "RECOMPRESSION",
-    "RESET",
-    "SLOT_ALLOCATED",
-    "SLOT_FREED",
-    "STORED",
-    "SWAPOFF",
-    "SWAPON",
-    "WITHOUT",
-    "WRITTEN_BACK",
-    "ZSWAP_DROPPED",
-    "ZSWAP_LOADED",
-    "ZSWAP_MEMORY",
-    "ZSWAP_NOTIFICATION",
-    "ZSWAP_STORED",
-    "ZSWAP_WRITEBACK",
-    "ZSWAP_WRITEBACK_ENTRY",
-    "Without",
-    "why_not_modelled",
-]
-
-
-@dataclass(frozen=True)
-class Without:
-    """sentence: what is lost. (Which figures are unknown then, the catalogue of figures says.)"""
-
-    sentence: str
-
 
 SLOT_FREED = "slot freed"
 SLOT_ALLOCATED = "slot allocated"
@@ -65,29 +27,30 @@ MEMORY_CGROUPS = "memory cgroup of a page"
 SWAPON = "swapon"
 SWAPOFF = "swapoff"
 
-WITHOUT: dict[str, Without] = {
-    SLOT_FREED: Without("nothing can be said about stale slots"),
-    SLOT_ALLOCATED: Without(
+#: By event: a sentence on what is lost. (Which figures are unknown then, the catalogue of figures says.)
+WITHOUT = {
+    SLOT_FREED: "nothing can be said about stale slots",
+    SLOT_ALLOCATED: (
         "a slot counts as allocated when it is stored: what is stale under `discard`, where told, is a lower bound; "
         "how many slots are in use, and for how long those of a disk, is not known"
     ),
-    STORED: Without("no compressed sizes, hence no bytes, and no stale slots: only slots freed are seen"),
-    DROPPED: Without("what the store holds, and hence what is stale, cannot be told: only slots freed are seen"),
-    NOTIFICATION: Without("whether the store is told of freed slots, and what that costs, is not seen"),
-    WRITTEN_BACK: Without("what zram wrote to its backing device counts as in memory still"),
-    RESET: Without("after a reset of the device, what would be stale under `none` is counted on"),
-    ZSWAP_STORED: Without("what zswap holds is not seen"),
-    ZSWAP_MEMORY: Without("what zswap holds is not seen, for the sizes are not told"),
-    ZSWAP_LOADED: Without("what zswap holds is not seen, for it gives up entries that are read"),
-    ZSWAP_NOTIFICATION: Without("what zswap holds is not seen, for it gives up entries of free slots"),
-    ZSWAP_DROPPED: Without("what zswap holds is not seen, for it gives up entries"),
-    ZSWAP_WRITEBACK: Without("what zswap holds is not seen, for it writes entries back"),
-    ZSWAP_WRITEBACK_ENTRY: Without("what zswap holds is not seen, for it writes entries back"),
-    MEMORY_CGROUPS: Without("whose pages were swapped, by memory cgroup, is not known"),
-    AREA_SET_UP: Without("which slots an area has that is switched on while recording is not known"),
-    AREA_GIVEN_UP: Without("areas switched off while recording are not noticed"),
-    SWAPON: Without("which swap type an area has, and hence which slots are its, is not known"),
-    SWAPOFF: Without("areas switched off while recording are not noticed"),
+    STORED: "no compressed sizes, hence no bytes, and no stale slots: only slots freed are seen",
+    DROPPED: "what the store holds, and hence what is stale, cannot be told: only slots freed are seen",
+    NOTIFICATION: "whether the store is told of freed slots, and what that costs, is not seen",
+    WRITTEN_BACK: "what zram wrote to its backing device counts as in memory still",
+    RESET: "after a reset of the device, what would be stale under `none` is counted on",
+    ZSWAP_STORED: "what zswap holds is not seen",
+    ZSWAP_MEMORY: "what zswap holds is not seen, for the sizes are not told",
+    ZSWAP_LOADED: "what zswap holds is not seen, for it gives up entries that are read",
+    ZSWAP_NOTIFICATION: "what zswap holds is not seen, for it gives up entries of free slots",
+    ZSWAP_DROPPED: "what zswap holds is not seen, for it gives up entries",
+    ZSWAP_WRITEBACK: "what zswap holds is not seen, for it writes entries back",
+    ZSWAP_WRITEBACK_ENTRY: "what zswap holds is not seen, for it writes entries back",
+    MEMORY_CGROUPS: "whose pages were swapped, by memory cgroup, is not known",
+    AREA_SET_UP: "which slots an area has that is switched on while recording is not known",
+    AREA_GIVEN_UP: "areas switched off while recording are not noticed",
+    SWAPON: "which swap type an area has, and hence which slots are its, is not known",
+    SWAPOFF: "areas switched off while recording are not noticed",
 }
 
 #: Without one of these, stores cannot be modelled at all.

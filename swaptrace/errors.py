@@ -5,8 +5,6 @@ They are caught in one place (swaptrace.cli), which prints the two lines to stde
 
 from __future__ import annotations
 
-__all__ = ["BadInput", "EnvironmentProblem", "Problem", "UsageProblem"]
-
 
 class Problem(Exception):
     """Something is wrong that the user can mend. `what` and `remedy` are one sentence each."""

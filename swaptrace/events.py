@@ -47,20 +47,6 @@ from numpy.typing import NDArray
 
 from swaptrace.areas import Store, SwapArea
 
-__all__ = [
-    "AREA_DISCARDS",
-    "EVENT",
-    "PATH_BYTES",
-    "REASON_SHIFT",
-    "EventBatch",
-    "EventFlag",
-    "EventKind",
-    "FreeReason",
-    "SwapCall",
-    "c_definitions",
-    "empty",
-]
-
 
 class EventKind(IntEnum):
     SWAPON = 1
@@ -78,6 +64,14 @@ class EventKind(IntEnum):
     DISCARD = 13
     FAILED = 14
     PATH = 15
+
+
+#: Kinds that are about pages of a store, and about slots of an area.
+OF_STORES = (
+    EventKind.STORE, EventKind.LOAD, EventKind.DROP, EventKind.NOTIFY, EventKind.PRESENT, EventKind.MOVED,
+    EventKind.FAILED,
+)  # fmt: skip
+OF_AREAS = (EventKind.ALLOC, EventKind.FREE)
 
 
 class EventFlag(IntFlag):

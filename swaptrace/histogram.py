@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BUCKETS", "Histogram", "Survival", "bucket_bounds", "bucket_of"]
-
 PARTS = 64
 _SHIFT = 6
 BUCKETS = PARTS * (64 - _SHIFT)

@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
-from numpy.typing import NDArray
 
 from swaptrace.areas import MAX_TYPES, Store, SwapArea
 from swaptrace.events import EventBatch, EventKind
-
-__all__ = ["Notification", "Notifier", "SwapEvent", "SwapEventNotifiers"]
 
 
 class SwapEvent(Enum):
@@ -29,25 +26,15 @@ class SwapEvent(Enum):
 
 @dataclass(frozen=True)
 class Notification:
-    """What a notifier is told.
+    """What a notifier is told: area, store, and when (ns); of SLOT_FREE, that a batch frees slots of that area.
 
-    SWAPON, SWAPOFF: the area and its store, and the time of the event (ns). SLOT_FREE: the batch with slot frees of
-    that area, see `rows`; their order among the batch's other events is the kernel's.
+    Their order among the batch's other events is the kernel's.
     """
 
     event: SwapEvent
     area: SwapArea
     store: Store | None = None
     time: int = 0
-    batch: EventBatch | None = None
-
-    @property
-    def rows(self) -> NDArray[np.int64]:
-        """The rows of `batch` (increasing) that are slot frees of that area. Looked up only if somebody asks."""
-        if self.batch is None:
-            return np.zeros(0, np.int64)
-        events = self.batch.events
-        return np.flatnonzero((events["kind"] == EventKind.FREE) & (events["device"] == self.area.swap_type))
 
 
 Notifier = Callable[[Notification], None]
@@ -122,7 +109,7 @@ class SwapEventNotifiers:
         frees = np.bincount(types, minlength=MAX_TYPES)
         for swap_type, chain in self._free_chains.items():
             if chain and frees[swap_type]:
-                self._call(chain, Notification(SwapEvent.SLOT_FREE, self._areas[swap_type], batch=batch))
+                self._call(chain, Notification(SwapEvent.SLOT_FREE, self._areas[swap_type]))
 
     @staticmethod
     def _call(chain: list[Notifier], notification: Notification) -> None:

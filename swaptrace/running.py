@@ -16,8 +16,6 @@ from swaptrace.events import EventBatch
 from swaptrace.stopping import Stop
 from swaptrace.trace.header import Trailer
 
-__all__ = ["Moment", "Sink", "Source", "end_of", "run"]
-
 _TICK = 1.0  # seconds: what a killed recorder may lose
 
 

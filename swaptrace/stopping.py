@@ -8,8 +8,6 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["Stop", "Stopped", "signals"]
-
 
 class Stopped(Exception):
     """What could not be finished: a signal came. exit_status: as a shell has it."""

@@ -7,19 +7,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-__all__ = [
-    "DASH",
-    "byte_seconds",
-    "byte_unit",
-    "count",
-    "duration",
-    "percent",
-    "rate",
-    "signed",
-    "size",
-    "time_unit",
-]
-
 DASH = "–"  # noqa: RUF001  # an en dash, on purpose
 
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")

@@ -19,7 +19,7 @@ from swaptrace.analysis.underway import Completion, under_way
 from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
 from swaptrace.degradation import BLIND, STORED, why_not_modelled
 from swaptrace.engine import mapping, zsmalloc
-from swaptrace.engine.counters import Count, Total
+from swaptrace.engine.counters import Total
 from swaptrace.engine.lazy import check_memory
 from swaptrace.engine.lifetimes import Lifetimes
 from swaptrace.engine.policies import DUPLICATE, LEAKED, LIVE, RECOVERED, STALE
@@ -57,8 +57,6 @@ from swaptrace.results.results import (
 )
 from swaptrace.running import Moment, Sink
 from swaptrace.trace.header import FreePath, Header, Trailer, both, modelled
-
-__all__ = ["Analysis", "Machine", "machine_of"]
 
 _POOL = {name: number for number, name in enumerate(POLICIES)}
 
@@ -187,14 +185,6 @@ def _geometry(header: Header) -> zsmalloc.Geometry | None:
     return None
 
 
-@dataclass
-class _Tally:
-    """What is counted over all batches."""
-
-    events: int = 0
-    last: int = 0
-
-
 class Analysis(Sink):
     """Everything that a report needs, from a stream of batches. Memory is bounded by slots, not by events.
 
@@ -224,7 +214,7 @@ class Analysis(Sink):
         self._table: NDArray[np.int32] | None = None  # see _routes()
         self._moment: Analysis = self
         self._where: list[tuple[_StoreModel, int]] = []  # (model, number of the area in it), in order of appearance
-        self._tally = _Tally(last=header.start.time)
+        self._events, self._last = 0, header.start.time  # over all batches: how many, and when the last one was
         self._tasks: dict[int, str] = {}
         self._since, self._until = since, until
         self._part = since is not None or until is not None
@@ -307,7 +297,7 @@ class Analysis(Sink):
         before, batch = self._after_since.split(batch)
         self._feed(before)
         self._held.append(batch)
-        self._tally.last = max(self._tally.last, int(batch.events["time"].max(initial=0)))
+        self._last = max(self._last, int(batch.events["time"].max(initial=0)))
         if self._after_since.over:
             self._count_from_since()
 
@@ -335,7 +325,7 @@ class Analysis(Sink):
         self, model: _StoreModel, number: int, index: NDArray[np.int64], missed: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
         """Of leaked entries: whether their slots' free may not be over. bool, one each."""
-        area, notified = model.areas[number], model.lifetimes.count(number, Count.NOTIFY_FREE) > 0
+        area, notified = model.areas[number], model.lifetimes.counts(number).notify_free > 0
         told = notified or is_notified(area, model.store, 0, 0)  # else the kernel tells this store of nothing
         if not told or number not in model.swap_types.values() or missed.all():
             return np.zeros(len(index), np.bool_)
@@ -350,7 +340,7 @@ class Analysis(Sink):
         for model in self._models.values():
             model.lifetimes.reset_statistics()
             model.replay.reset_statistics(time)
-        self._tally.events = 0
+        self._events = 0
         self._start, self._since = time, None
 
     def _feed(self, batch: EventBatch) -> None:
@@ -370,8 +360,8 @@ class Analysis(Sink):
                     self.notifiers.swapon(area, call.store, time)
                 else:
                     self.notifiers.swapoff(area.swap_type, time)
-        self._tally.events += len(batch)
-        self._tally.last = max(self._tally.last, whole.last)
+        self._events += len(batch)
+        self._last = max(self._last, whole.last)
 
     def _take_in(self, batch: EventBatch, events: EventRecords, found: Survey) -> None:
         """Each event goes to the store that it is about: a store has no work with others' events."""
@@ -432,7 +422,7 @@ class Analysis(Sink):
 
     def recorded_until(self, trailer: Trailer | None) -> int:
         """When the recording ended (CLOCK_MONOTONIC, ns): without a trailer, with its last event (up to `until`)."""
-        return trailer.end.time if trailer else self._tally.last
+        return trailer.end.time if trailer else self._last
 
     def results(self, moment: Moment | None = None) -> TraceResult:
         """The result so far, as if the recording had ended at that moment; without one, with its last event.
@@ -442,7 +432,7 @@ class Analysis(Sink):
         if moment is None:
             return self.finish(None)
         self._count_from_since()
-        end = max(moment.time, self._tally.last + 1 if self._tally.events else 0)
+        end = max(moment.time, self._last + 1 if self._events else 0)
         lost = both(moment.lost, moment.missed)
         return self._copied()._result(end, None, lost, moment.missed)
 
@@ -461,7 +451,6 @@ class Analysis(Sink):
         """The same, as far as it is results: what is done to it changes nothing here."""
         self._worker.wait()
         moment = copy(self)
-        moment._tally = replace(self._tally)
         moment._models = {key: model.copy() for key, model in self._models.items()}
         copies = {id(model): moment._models[key] for key, model in self._models.items()}
         moment._where = [(copies[id(model)], number) for model, number in self._where]
@@ -499,20 +488,21 @@ class Analysis(Sink):
             begin=self._start - self.header.start.time,
             complete=trailer is not None,
             duration_s=(end - self._start) / 1e9,
-            events=self._tally.events,
+            events=self._events,
             **trace,
         )
 
     def _area(self, model: _StoreModel, number: int, end: int, kernel: Snapshot | None, cut: bool) -> AreaResult:
         """cut: the end may be in the middle of slots' frees."""
         area, lives, replay = model.areas[number], model.lifetimes, model.replay
-        notifications = lives.count(number, Count.NOTIFY_FREE)
-        stores, frees = lives.count(number, Count.STORES), lives.count(number, Count.FREES)
+        counts = lives.counts(number)
+        if model.store is None or model.store.is_zswap:
+            counts = replace(counts, failed_writes=None)
         content = self._content(model)
         why = self._not_modelled.get((area.swap_type, area.generation), "")
         leaks, waiting = self._leaks(model, number, cut)
-        failed = lives.count(number, Count.FAILED_WRITES) if model.store and not model.store.is_zswap else None
         return AreaResult(
+            **vars(counts),
             device=area.path,
             swap_type=area.swap_type,
             generation=area.generation,
@@ -522,25 +512,13 @@ class Analysis(Sink):
             store=model.store.name if model.store else None,
             table_bytes=model.store.table_bytes if model.store else None,
             slots=area.slots,
-            notified=is_notified(area, model.store, notifications, frees - waiting),
-            stores=stores,
-            loads=lives.count(number, Count.LOADS),
-            frees=frees,
-            frees_unwritten=lives.count(number, Count.FREES_UNWRITTEN),
-            rewrites=lives.count(number, Count.REWRITES),
-            notify_free=notifications,
-            miss_free=lives.count(number, Count.MISS_FREE),
-            discarded=lives.count(number, Count.DROPS),
-            written_back=lives.count(number, Count.WRITTEN_BACK),
+            notified=is_notified(area, model.store, counts.notify_free, counts.frees - waiting),
             ramzswap=ramzswap(
-                lives.count(number, Count.LOADS),
-                stores,
-                notifications,
+                counts,
                 content.same_pages,
                 lives.sizes(number),
                 self.header.page_size,
                 partial(self._kernel_delta, model, kernel),
-                failed,
             ),
             swap_header=dict(zip(("pages", "compr_bytes"), replay.header(model.map), strict=True)),
             model=content,
@@ -567,10 +545,7 @@ class Analysis(Sink):
             leaks=leaks,
             free_path=self._free_path,
             what_if={},
-            left_censored=lives.count(number, Count.LEFT_CENSORED),
-            moved=lives.count(number, Count.MOVED),
-            failed_writes=failed,
-            used_slots=area.used + lives.given_out(number) if allocations_told(self.header) else None,
+            used_slots=area.used + lives.in_use(number) if allocations_told(self.header) else None,
             not_told=(dict.fromkeys(unknown_figures({STORED}), why) if why else {}) | _why_no_leaked(waiting),
             off=model.swap_types.get(area.swap_type) != number,
             discards=area.discards,

@@ -17,8 +17,6 @@ from swaptrace.results.absent import POOL_FIGURES
 from swaptrace.results.bounds import all_unknown
 from swaptrace.results.results import AreaResult
 
-__all__ = ["Doubts", "doubtful", "doubts_of"]
-
 
 @dataclass(frozen=True)
 class Doubts:

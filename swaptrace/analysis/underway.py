@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from swaptrace.events import EventBatch, EventKind
 
-__all__ = ["MOST_EVENTS", "Completion", "under_way"]
-
 #: A free that is not over this many events after a cut has no notification to come.
 MOST_EVENTS = 1 << 16
 

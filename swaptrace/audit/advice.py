@@ -15,18 +15,6 @@ from swaptrace.audit.evidence import AreaEvidence, Evidence, StoreEvidence
 from swaptrace.machine.machine import PAGE_SIZE
 from swaptrace.machine.stack import BlockLayer, Filesystem, filesystems, walk
 
-__all__ = [
-    "Advice",
-    "Room",
-    "mounts_anew",
-    "remounts",
-    "room_for_swapoff",
-    "start_anew",
-    "stops_discards",
-    "switched_anew",
-    "trims",
-]
-
 _HIGHEST = 32767  # of a swap area's priorities (SWAP_FLAG_PRIO_MASK)
 _DEAF_TO_REMOUNTS = ("xfs",)  # xfs_fs_reconfigure() says yes to the option discard, and leaves it as it was
 

@@ -10,8 +10,6 @@ from swaptrace.audit.evidence import AreaEvidence, StoreEvidence
 from swaptrace.audit.findings import Finding
 from swaptrace.machine.stack import walk
 
-__all__ = ["SCHEMA_VERSION", "as_json"]
-
 SCHEMA_VERSION = 1  # grows when a field changes its meaning or goes away, not when one is added
 
 

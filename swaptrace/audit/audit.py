@@ -8,8 +8,6 @@ from swaptrace.audit.evidence import Evidence, gather
 from swaptrace.audit.findings import Finding, Severity, find
 from swaptrace.machine.machine import Machine
 
-__all__ = ["Audit", "audit", "judge"]
-
 
 @dataclass(frozen=True)
 class Audit:

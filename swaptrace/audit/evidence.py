@@ -38,8 +38,6 @@ from swaptrace.machine.stack import (
 from swaptrace.machine.sysfs import SwapsLine
 from swaptrace.machine.zswap import read_zswap
 
-__all__ = ["AreaEvidence", "Evidence", "Observed", "StoreEvidence", "ZswapEvidence", "gather"]
-
 _TRIES = 4  # looks at a busy device, in the hope of a quiet moment
 
 

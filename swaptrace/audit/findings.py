@@ -26,8 +26,6 @@ from swaptrace.audit.evidence import AreaEvidence, Evidence, StoreEvidence
 from swaptrace.machine.machine import PAGE_SIZE
 from swaptrace.machine.stack import Filesystem, filesystems, walk, way_down
 
-__all__ = ["RULES", "Advice", "Finding", "Severity", "find"]
-
 _SMALL = 1 << 20  # bytes: less than that is not worth anybody's time
 _GRAVE = 0.05  # of the machine's memory
 

@@ -15,8 +15,6 @@ from swaptrace.running import run
 from swaptrace.stopping import Stop, signals
 from swaptrace.tracing.source import LiveSource
 
-__all__ = ["observe", "observed"]
-
 
 def observe(seconds: float) -> dict[str, Observed]:
     """Trace for that long (or until a signal); what was seen of each area, by path. Raises Problem."""

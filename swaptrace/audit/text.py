@@ -13,37 +13,34 @@ from swaptrace import units
 from swaptrace.audit.audit import Audit
 from swaptrace.audit.evidence import AreaEvidence, Evidence, Observed
 from swaptrace.audit.findings import Finding, Severity
+from swaptrace.console import WIDTH, say
 from swaptrace.machine.stack import way_down
 
-__all__ = ["print_audit"]
-
-_LINE = 100  # sentences get no longer than this, however wide the terminal
 _STYLE = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.CRITICAL: "bold red"}
 _NOTIFIED = {True: Text("yes", "green"), False: Text("no", "red"), None: Text("not needed", "dim")}
-_ASCII = str.maketrans({units.DASH: "-"})
 
 
 def print_audit(audit: Audit, console: Console) -> None:
     """Print all of it. Nothing is read as rich's markup, for names come from the machine."""
-    _say(console, f"swaptrace audit: {_verdict(audit)}", "bold")
+    say(console, f"swaptrace audit: {_verdict(audit)}", "bold")
     evidence = audit.evidence
     if evidence.areas:
         console.print()
         console.print(_areas(evidence.areas), highlight=False)
     else:
-        _say(console, "No swap area is on.")
+        say(console, "No swap area is on.")
     if evidence.stores:
         console.print()
         console.print(_stores(evidence), highlight=False)
     if evidence.seconds is not None:
         console.print()
         for area in evidence.areas:
-            _say(console, f"Traced, {area.path}: {_traced(area.observed)}")
+            say(console, f"Traced, {area.path}: {_traced(area.observed)}")
     for finding in audit.findings:
         _print_finding(finding, console)
     for note in evidence.notes:
         console.print()
-        _say(console, f"note: {note}", "dim")
+        say(console, f"note: {note}", "dim")
 
 
 def _verdict(audit: Audit) -> str:
@@ -119,17 +116,11 @@ def _print_finding(finding: Finding, console: Console) -> None:
     console.print()
     style = _STYLE[finding.severity]
     title = Text.assemble((finding.severity.name.lower(), style), "  ", (finding.id, "bold"), f"  {finding.subject}")
-    console.print(Rule(title, align="left", style="none", characters=" "), width=min(console.width, _LINE))
-    _say(console, finding.sentence)
+    console.print(Rule(title, align="left", style="none", characters=" "), width=min(console.width, WIDTH))
+    say(console, finding.sentence)
     for advice in finding.advice:
         console.print()
-        _say(console, advice.sentence)
+        say(console, advice.sentence)
         for command in advice.commands:
             # as a whole, even if too long for the line: it is there to be copied
             console.print(Text.assemble("    ", (command, "bold")), soft_wrap=True)
-
-
-def _say(console: Console, sentence: str, style: str = "") -> None:
-    if console.options.ascii_only:
-        sentence = sentence.translate(_ASCII).encode("ascii", "replace").decode("ascii")
-    console.print(Text(sentence, style=style), highlight=False, width=min(console.width, _LINE))

@@ -6,8 +6,6 @@ import click
 
 from swaptrace.commands.seconds import Seconds
 
-__all__ = ["command"]
-
 
 @click.command("audit")
 @click.option(

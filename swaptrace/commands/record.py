@@ -8,8 +8,6 @@ import click
 
 from swaptrace.commands.seconds import Seconds
 
-__all__ = ["command"]
-
 
 @click.command("record", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option(

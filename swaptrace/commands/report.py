@@ -9,8 +9,6 @@ import click
 from swaptrace.commands.seconds import Seconds
 from swaptrace.policies import POLICIES
 
-__all__ = ["command"]
-
 
 @click.command("report")
 @click.argument("trace", type=click.Path(path_type=Path))

@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 
-__all__ = ["Seconds"]
-
 _MOST = 1e9  # 31 years: more than any recording, and within the 64 bits of ns that times have
 
 

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from swaptrace.errors import EnvironmentProblem
 
-__all__ = ["LOOPS", "check_compiled"]
-
 #: The modules that are compiled.
 LOOPS = ("clock", "delays", "levels", "lifetimes", "mapping", "pools", "records", "replay", "survey", "zsmalloc")
 _REMEDY = "compile them: make setup in a working copy, else reinstall swaptrace (it needs gcc and Python's headers)"

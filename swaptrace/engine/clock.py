@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from swaptrace.engine.constants import BINS
 
-__all__ = ["BINS", "Clock", "add_integral", "fold", "integral_of"]
-
 
 class Clock:
     """All in ns but `bin`.

@@ -6,11 +6,10 @@ three together, and `python -m swaptrace.engine.constants` writes the other two 
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 from swaptrace.areas import MAX_TYPES
-from swaptrace.engine.counters import Count, Total
+from swaptrace.engine.counters import COUNTS, Total
 from swaptrace.engine.policies import (
     ALL_POOLS,
     HELD,
@@ -24,8 +23,6 @@ from swaptrace.engine.policies import (
 )
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
 from swaptrace.policies import Drops
-
-__all__ = ["BINS", "CONSTANTS", "HEADER", "MAP_ROWS", "NOBODY", "NO_AREA"]
 
 NO_AREA = -1
 NOBODY = 255  # owner of pages that belong to no slot: a filesystem's, for instance
@@ -41,7 +38,7 @@ CONSTANTS: dict[str, int] = {
     **{kind.name: int(kind) for kind in EventKind},
     **{f"FLAG_{flag.name}": int(flag) for flag in EventFlag},
     **{f"REASON_{reason.name}": int(reason) for reason in FreeReason},
-    **{f"COUNT_{count.name}": int(count) for count in Count},
+    **{f"COUNT_{name.upper()}": number for number, name in enumerate(COUNTS)},
     **{f"TOTAL_{total.name}": int(total) for total in Total},
     **{f"HELD_{drops.name}": masks(drops)[0] for drops in Drops},
     **{f"POOLS_{drops.name}": masks(drops)[1] for drops in Drops},
@@ -83,21 +80,15 @@ CONSTANTS: dict[str, int] = {
     "MOMENT": 2,
     "PEAK_SLOTS": 2,
     "PEAK_BYTES": 3,
-    # of zsmalloc: its totals, the rules of fullness, and columns of a class' statistics
+    # of zsmalloc: its totals, and the rules of fullness
     "ZS_PAGES": 0,
-    "ZS_PEAK": 1,
-    "ZS_COMPACTED": 2,
-    "ZS_OBJECTS": 3,
-    "ZS_ZSPAGES": 4,
-    "ZS_CELLS": 5,
+    "ZS_ZSPAGES": 1,
+    "ZS_CELLS": 2,
     "ZS_QUARTERS": 0,
     "ZS_TENTHS": 1,
-    "CLASS_ALLOCATED": 0,
-    "CLASS_USED": 1,
     # an object's location is the place in its zspage, with the zspage's number above
     "INDEX_BITS": 16,
     "INDEX_MASK": (1 << 16) - 1,
-    "EINVAL": errno.EINVAL,
 }
 
 

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from enum import IntEnum
 
-__all__ = ["Count", "Total"]
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What is counted of an area, in slots: an area's results have it under these names.
+
+    To add one is to write it down here, to count it in swaptrace.engine.lifetimes (which calls it COUNT_NAME; then
+    `python -m swaptrace.engine.constants`), and to give it a row in swaptrace.results.catalogue.
+    """
+
+    stores: int
+    loads: int
+    frees: int
+    frees_unwritten: int  # freed, but never seen stored: zero-filled pages, for the most part
+    rewrites: int  # stored again while in use
+    notify_free: int
+    miss_free: int
+    discarded: int  # entries dropped without a notification and without being overwritten
+    written_back: int  # of these: by zswap, to the swap area
+    left_censored: int  # entries that the store held before the recording began
+    moved: int  # entries that went to zram's backing device
+    failed_writes: int | None  # times, not slots, that the store refused a page; None where that is not told
 
 
-class Count(IntEnum):
-    """What is counted per area, in slots."""
-
-    STORES = 0
-    LOADS = 1
-    FREES = 2
-    FREES_UNWRITTEN = 3
-    REWRITES = 4
-    NOTIFY_FREE = 5
-    MISS_FREE = 6
-    DROPS = 7
-    LEFT_CENSORED = 8
-    FREED_LEFT_CENSORED = 9
-    ALLOCATED = 10
-    MOVED = 11
-    WRITTEN_BACK = 12  # by zswap, to the swap area
-    FAILED_WRITES = 13  # times, not slots
+#: Their names; the place in this list is a count's number.
+COUNTS = tuple(field.name for field in fields(Counts))
 
 
 class Total(IntEnum):

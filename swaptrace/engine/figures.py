@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Integral", "Series", "SlotMap"]
-
 
 @dataclass(frozen=True)
 class Integral:

@@ -15,8 +15,6 @@ from swaptrace import units
 from swaptrace.engine.policies import DELAYS
 from swaptrace.errors import BadInput
 
-__all__ = ["check_memory", "extended", "indexes_where", "lazy_zeros"]
-
 #: Python names it since 3.12 or so; include/uapi/asm-generic/mman-common.h, and so on x86 and arm64
 _MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 _PIECE = 1 << 20  # elements

@@ -22,14 +22,12 @@ from cython.cimports.swaptrace.engine.mapping import Places
 from cython.cimports.swaptrace.engine.records import EventRecords
 from numpy.typing import NDArray
 
-from swaptrace.engine.counters import Count
+from swaptrace.engine.counters import COUNTS, Counts
 from swaptrace.engine.lazy import extended, indexes_where
 from swaptrace.engine.mapping import HEADER, MAX_AREAS, PageMap, mark_of, owned
 from swaptrace.errors import BadInput
 from swaptrace.events import FreeReason
 from swaptrace.histogram import BUCKETS, Histogram, Survival, bucket_of
-
-__all__ = ["Count", "Lifetimes"]
 
 
 @cython.ccall
@@ -54,9 +52,10 @@ class Lifetimes:
     """The lifetimes of one store's slots. Feed it events with advance(); read the results per area at any time.
 
     phase: uint8 (pages,). since: int64 (pages,), when that phase began (ns). The others are per area, and int64: counts
-    (areas, Count), reasons (areas, FreeReason), in slots; histograms lifetime (areas, FreeReason, BUCKETS), reuse and
+    (areas, COUNTS), reasons (areas, FreeReason), in slots; histograms lifetime (areas, FreeReason, BUCKETS), reuse and
     notification (areas, BUCKETS); sizes (areas, page size + 1), stores by compressed size; and in ns lifetime_sum and
-    lifetime_max (areas, FreeReason), reuse_max, notification_sum and notification_max (areas,).
+    lifetime_max (areas, FreeReason), reuse_max, notification_sum and notification_max (areas,). in_use:
+    int64 (areas,), slots that were allocated and not freed since the recording began.
     """
 
     _page_size: cython.longlong
@@ -75,7 +74,7 @@ class Lifetimes:
     _notification_sum: int64_1d
     _notification_max: int64_1d
     _cut_off: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]  # by area that is off: used, free
-    _allocated_before: dict[int, int]  # slots, by area: before counting began
+    _in_use: int64_1d
 
     def __init__(self, pages: int, page_size: int) -> None:
         self._page_size = page_size
@@ -83,7 +82,7 @@ class Lifetimes:
         self._since = np.zeros(pages, np.int64)
         self._set_statistics(self._no_statistics(0))
         self._cut_off = {}
-        self._allocated_before = {}
+        self._in_use = np.zeros(0, np.int64)
 
     # -- events
 
@@ -116,6 +115,7 @@ class Lifetimes:
             return
         reason: cython.longlong = min(event.flags >> constants.REASON_SHIFT & 0xF, constants.REASONS - 1)
         self._counts[area, constants.COUNT_FREES] += event.run
+        self._in_use[area] -= event.run
         self._reasons[area, reason] += event.run
         slot: cython.longlong = event.slot
         step: cython.longlong
@@ -147,7 +147,7 @@ class Lifetimes:
         elif kind == constants.FAILED:
             self._counts[area, constants.COUNT_FAILED_WRITES] += event.run
         elif kind == constants.DROP and not event.flags & constants.FLAG_REPLACED:
-            self._counts[area, constants.COUNT_DROPS] += 1
+            self._counts[area, constants.COUNT_DISCARDED] += 1
             if event.flags & constants.FLAG_ANY_POLICY and event.flags & constants.FLAG_WRITTEN_BACK:
                 self._counts[area, constants.COUNT_WRITTEN_BACK] += 1
 
@@ -188,9 +188,7 @@ class Lifetimes:
             self._lifetime[area, reason, _bucket(life)] += 1
             self._lifetime_sum[area, reason] += life
             self._lifetime_max[area, reason] = max(self._lifetime_max[area, reason], life)
-        elif self._phase[page] == constants.PHASE_USED_BEFORE:
-            self._counts[area, constants.COUNT_FREED_LEFT_CENSORED] += 1
-        else:
+        elif self._phase[page] != constants.PHASE_USED_BEFORE:
             self._counts[area, constants.COUNT_FREES_UNWRITTEN] += 1
             return
         self._phase[page] = constants.PHASE_FREE
@@ -201,7 +199,7 @@ class Lifetimes:
     @cython.exceptval(check=False)
     def _allocated(self, area: cython.longlong, event: Event) -> cython.void:
         """To a disk nothing but this tells that slots are in use from now on."""
-        self._counts[area, constants.COUNT_ALLOCATED] += event.run
+        self._in_use[area] += event.run
         if self._places.store >= 0:
             return
         slot: cython.longlong = event.slot
@@ -254,7 +252,7 @@ class Lifetimes:
         """What _statistics() gives, for that many areas: all zeros."""
         reasons = len(FreeReason)
         shapes: tuple[tuple[int, ...], ...] = (
-            (len(Count),), (reasons,), (reasons, BUCKETS), (BUCKETS,), (BUCKETS,), (self._page_size + 1,),
+            (len(COUNTS),), (reasons,), (reasons, BUCKETS), (BUCKETS,), (BUCKETS,), (self._page_size + 1,),
             (reasons,), (reasons,), (), (), (),
         )  # fmt: skip
         return [np.zeros((areas, *shape), np.int64) for shape in shapes]
@@ -283,6 +281,7 @@ class Lifetimes:
         np.asarray(self._phase)[owned(pages, number, HEADER)] = constants.PHASE_UNKNOWN
         grown = zip(self._statistics(), self._no_statistics(1), strict=True)
         self._set_statistics([np.concatenate(both) for both in grown])
+        self._in_use = np.append(self._in_use, 0)
 
     def end_area(self, area: int, pages: PageMap, now: int) -> None:
         """The area is off (ns): what runs still in its slots is right-censored there."""
@@ -300,7 +299,6 @@ class Lifetimes:
 
     def reset_statistics(self) -> None:
         """Forget all counts, but not the slots' states: what follows is counted from here."""
-        self._allocated_before = {area: self.given_out(area) for area in range(len(self._counts))}
         self._set_statistics(self._no_statistics(len(self._counts)))
         nothing = np.zeros(BUCKETS, np.int64)
         self._cut_off = dict.fromkeys(self._cut_off, (nothing, nothing))
@@ -310,18 +308,17 @@ class Lifetimes:
         copy = Lifetimes(0, self._page_size)
         copy._phase, copy._since = self._phase, self._since
         copy._set_statistics([array.copy() for array in self._statistics()])
-        copy._cut_off, copy._allocated_before = dict(self._cut_off), dict(self._allocated_before)
+        copy._cut_off, copy._in_use = dict(self._cut_off), np.array(self._in_use)
         return copy
 
     # -- results of one area
 
-    def count(self, area: int, what: Count) -> int:
-        return int(np.asarray(self._counts)[area, what])
+    def counts(self, area: int) -> Counts:
+        return Counts(**dict(zip(COUNTS, np.asarray(self._counts)[area].tolist(), strict=True)))
 
-    def given_out(self, area: int) -> int:
+    def in_use(self, area: int) -> int:
         """Slots that were allocated and not freed since the recording began; less than 0 if more were freed."""
-        before = self._allocated_before.get(area, 0)
-        return before + self.count(area, Count.ALLOCATED) - self.count(area, Count.FREES)
+        return int(self._in_use[area])
 
     def reasons(self, area: int) -> dict[str, int]:
         counts = np.asarray(self._reasons)[area].tolist()
@@ -332,7 +329,7 @@ class Lifetimes:
 
     def notification(self, area: int) -> Histogram:
         counts = np.asarray(self._notification)[area].copy()
-        return Histogram(counts, self._notification_sum[area], self._notification_max[area])
+        return Histogram(counts, int(self._notification_sum[area]), int(self._notification_max[area]))
 
     def by_reason(self, area: int) -> dict[str, Histogram]:
         return {
@@ -351,14 +348,14 @@ class Lifetimes:
             self._cut_off[area][0] if area in self._cut_off else self._running(area, pages, constants.PHASE_USED, now)
         )
         longest = int(np.asarray(self._lifetime_max)[area].max())
-        return Survival(ended, censored, longest, self.count(area, Count.LEFT_CENSORED))
+        return Survival(ended, censored, longest, self.counts(area).left_censored)
 
     def time_to_reuse(self, area: int, pages: PageMap, now: int) -> Survival:
         """freed -> stored again; slots still free at `now` (ns), or when the area went off, are right-censored."""
         censored = (
             self._cut_off[area][1] if area in self._cut_off else self._running(area, pages, constants.PHASE_FREE, now)
         )
-        return Survival(np.asarray(self._reuse)[area].copy(), censored, self._reuse_max[area])
+        return Survival(np.asarray(self._reuse)[area].copy(), censored, int(self._reuse_max[area]))
 
     def free_since(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
         """When the slots at those store indexes were freed (ns); 0 where that was not seen."""

@@ -21,8 +21,6 @@ from swaptrace.engine.figures import Integral
 from swaptrace.engine.policies import OPERATION
 from swaptrace.engine.records import operations_of
 
-__all__ = ["OPERATION", "Pools"]
-
 _MOST_SLOTS = 1 << 20  # room for at least that many: a store may get its size, or another one, while recording
 _MOST_POLICIES = 8 * OPERATION["pools"].itemsize
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from cython.cimports.swaptrace.engine.arrays import Events, Operations, Pages, SizeClasses, Zspages
 
-__all__ = ["EventRecords", "events_of", "operations_of", "pages_of", "size_classes_of", "zspages_of"]
-
 
 def events_of(array: NDArray[np.void]) -> Events:
     """An array of EVENT."""

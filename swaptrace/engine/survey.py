@@ -12,26 +12,11 @@ from cython.cimports.swaptrace.engine.arrays import Event, Events, MutableEvents
 from cython.cimports.swaptrace.engine.records import EventRecords
 from numpy.typing import NDArray
 
-from swaptrace.engine.mapping import NO_AREA, PageMap
 from swaptrace.engine.records import events_of
-from swaptrace.events import EVENT, EventKind
-
-__all__ = ["DEVICES", "NO_PART", "Survey", "of_store", "partition", "routes", "survey"]
+from swaptrace.events import EVENT, OF_AREAS, OF_STORES, EventKind
 
 DEVICES = 256  # an event's `device` has 8 bits, as has its `kind`
 NO_PART = -1
-
-_OF_TYPES = [EventKind.ALLOC, EventKind.FREE]
-_OF_STORES = [
-    EventKind.STORE,
-    EventKind.LOAD,
-    EventKind.DROP,
-    EventKind.NOTIFY,
-    EventKind.PRESENT,
-    EventKind.MOVED,
-    EventKind.FAILED,
-    EventKind.RESET,
-]
 
 
 class Survey(NamedTuple):
@@ -90,7 +75,7 @@ def routes(by_store: dict[int, int], by_type: dict[int, int]) -> NDArray[np.int3
     by_store, by_type: the parts of stores and of swap types that belong to one.
     """
     table = np.full((256, DEVICES), NO_PART, np.int32)
-    for kinds, parts in ((_OF_STORES, by_store), (_OF_TYPES, by_type)):
+    for kinds, parts in (([*OF_STORES, EventKind.RESET], by_store), (list(OF_AREAS), by_type)):
         for device, part in parts.items():
             table[kinds, device] = part
     return table
@@ -124,9 +109,3 @@ def partition(events: EventRecords, table: NDArray[np.int32], parts: int) -> lis
             moved[begins[part]] = records[row]
             begins[part] += 1
     return [EventRecords(sorted_events[begin:end]) for begin, end in pairwise(ends[1:])]
-
-
-def of_store(events: EventRecords, pages: PageMap) -> EventRecords:
-    """The events of a batch that are about one store, or its areas, as its map has them now."""
-    types = {swap_type: 0 for swap_type, area in enumerate(pages.type_area.tolist()) if area != NO_AREA}
-    return partition(events, routes({pages.store: 0} if pages.store >= 0 else {}, types), 1)[0]

@@ -1,7 +1,7 @@
 cimport cython
 
 from swaptrace.engine.arrays cimport (
-    SizeClasses, Zspages, const_int8_1d, const_int16_1d, int32_1d, int32_2d, int64_1d, int64_2d
+    SizeClasses, Zspages, const_int8_1d, const_int16_1d, int32_1d, int32_2d, int64_1d
 )
 
 @cython.final
@@ -10,7 +10,6 @@ cdef class Allocator:
     cdef Zspages zspages
     cdef int32_1d cells
     cdef int32_2d lists
-    cdef int64_2d class_stats
     cdef int32_1d free_zspages
     cdef int64_1d totals
     cdef const_int16_1d size_class
@@ -19,19 +18,13 @@ cdef class Allocator:
     cdef long long rule, full
     cpdef long long pages(self) noexcept nogil
     cdef long long _alloc_zspage(self, long long size_class) noexcept nogil
-    cdef long long _free_zspage(self, long long zspage) noexcept nogil
+    cdef void _free_zspage(self, long long zspage) noexcept nogil
     cdef long long _insert_zspage(self, long long zspage) noexcept nogil
     cdef void _remove_zspage(self, long long zspage) noexcept nogil
     cdef long long _fix_fullness_group(self, long long zspage) noexcept nogil
     cdef long long _fullest(self, long long size_class) noexcept nogil
-    cdef long long _emptiest(self, long long size_class) noexcept nogil
     cdef void _obj_malloc(self, long long zspage, long long obj) noexcept nogil
     cdef void _obj_free(self, long long zspage, long long place) noexcept nogil
-    cdef long long _zs_free(self, long long location) noexcept nogil
-    cpdef long long malloc(self, long long obj, long long size) noexcept nogil
-    cpdef long long free(self, long long obj) noexcept nogil
-    cpdef long long can_compact(self, long long size_class) noexcept nogil
-    cdef void _migrate_zspage(self, long long src, long long dst) noexcept nogil
-    cdef long long _compact_class_quarters(self, long long size_class) noexcept nogil
-    cdef long long _compact_class_tenths(self, long long size_class) noexcept nogil
-    cpdef long long compact(self) noexcept nogil
+    cdef void _zs_free(self, long long location) noexcept nogil
+    cpdef void malloc(self, long long obj, long long size) noexcept nogil
+    cpdef void free(self, long long obj) noexcept nogil

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 from swaptrace.errors import EnvironmentProblem
 
-__all__ = ["Architecture", "architecture"]
-
 # System calls by which a task gives memory up, so that the slots it holds are freed (FreeReason.UNMAP) ...
 _UNMAP = (
     "munmap", "brk", "mmap", "mremap", "madvise", "process_madvise", "shmdt", "shmctl", "close", "truncate",

@@ -17,8 +17,6 @@ from pathlib import Path
 
 from swaptrace.errors import EnvironmentProblem
 
-__all__ = ["Btf", "Field", "KernelTypes", "libbpf"]
-
 KERNEL_BTF = Path("/sys/kernel/btf")
 
 # include/uapi/linux/btf.h

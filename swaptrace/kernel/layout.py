@@ -15,17 +15,6 @@ from typing import NamedTuple
 from swaptrace.areas import ZSWAP_STORES
 from swaptrace.kernel.btf import Btf, KernelTypes
 
-__all__ = [
-    "MAX_SWAP_TYPES",
-    "MissingLayout",
-    "assumed_zram",
-    "cluster_slots",
-    "fullness_rule",
-    "layout",
-    "slots_by_discard",
-    "zram_entry_size",
-]
-
 MAX_SWAP_TYPES = 32  # 1 << MAX_SWAPFILES_SHIFT (include/linux/swap.h)
 ENTRY_TYPE_SHIFT = 58  # SWP_TYPE_SHIFT: BITS_PER_XA_VALUE - MAX_SWAPFILES_SHIFT (include/linux/swapops.h)
 

@@ -10,34 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from swaptrace.degradation import (
-    AREA_GIVEN_UP,
-    AREA_SET_UP,
-    DROPPED,
-    NOTIFICATION,
-    RESET,
-    SLOT_ALLOCATED,
-    SLOT_FREED,
-    STORED,
-    SWAPOFF,
-    SWAPON,
-    WITHOUT,
-    WRITTEN_BACK,
-    ZSWAP_DROPPED,
-    ZSWAP_LOADED,
-    ZSWAP_MEMORY,
-    ZSWAP_NOTIFICATION,
-    ZSWAP_STORED,
-    ZSWAP_WRITEBACK,
-    ZSWAP_WRITEBACK_ENTRY,
-)
+from swaptrace import degradation
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventKind
 from swaptrace.kernel.arch import Architecture
 from swaptrace.kernel.btf import KernelTypes
 from swaptrace.kernel.layout import assumed_zram
-
-__all__ = ["PROBES", "SLOT_FREED", "ZRAM", "ZSWAP", "Candidate", "Choice", "Probe", "Symbols", "choose"]
 
 ZRAM = "zram"
 ZSWAP = "zswap"
@@ -90,7 +68,7 @@ class Probe:
     @property
     def without(self) -> str:
         """What is lost without it: a sentence."""
-        return WITHOUT[self.event].sentence
+        return degradation.WITHOUT[self.event]
 
 
 def _zram(function: str, *parameters: str, entry: str | None = None, exit: str | None = None) -> Candidate:
@@ -113,7 +91,7 @@ def _syscall(name: str) -> Candidate:
 
 PROBES: tuple[Probe, ...] = (
     Probe(
-        SLOT_FREED,
+        degradation.SLOT_FREED,
         EventKind.FREE,
         (
             # until 5.x, and the name that is still used for this event
@@ -137,7 +115,7 @@ PROBES: tuple[Probe, ...] = (
         required=True,
     ),
     Probe(
-        SLOT_ALLOCATED,
+        degradation.SLOT_ALLOCATED,
         EventKind.ALLOC,
         (
             # 5.10 to 6.12: many slots at once, which may wait in a CPU's slot cache; those of zero-filled pages are
@@ -165,7 +143,7 @@ PROBES: tuple[Probe, ...] = (
         ),
     ),
     Probe(
-        STORED,
+        degradation.STORED,
         EventKind.STORE,
         (
             _zram("zram_submit_bio", "struct bio *", entry="zram_bio_enter", exit="zram_bio_return"),
@@ -180,7 +158,7 @@ PROBES: tuple[Probe, ...] = (
         feature=ZRAM,
     ),
     Probe(
-        DROPPED,
+        degradation.DROPPED,
         EventKind.DROP,
         (
             _zram("slot_free", "struct zram *", "int64", entry="entry_dropped"),  # 7.3
@@ -189,7 +167,7 @@ PROBES: tuple[Probe, ...] = (
         feature=ZRAM,
     ),
     Probe(
-        WRITTEN_BACK,
+        degradation.WRITTEN_BACK,
         EventKind.MOVED,
         (
             _zram("zram_free_page", "struct zram *", "int64"),  # in which the object is freed
@@ -199,7 +177,7 @@ PROBES: tuple[Probe, ...] = (
         feature=ZRAM_WRITEBACK,
     ),
     Probe(
-        NOTIFICATION,
+        degradation.NOTIFICATION,
         EventKind.NOTIFY,
         (
             _zram(
@@ -211,13 +189,13 @@ PROBES: tuple[Probe, ...] = (
         feature=ZRAM,
     ),
     Probe(
-        RESET,
+        degradation.RESET,
         EventKind.RESET,
         (_zram("zram_reset_device", "struct zram *", entry="store_reset"),),
         feature=ZRAM,
     ),
     Probe(
-        ZSWAP_STORED,
+        degradation.ZSWAP_STORED,
         EventKind.STORE,
         (
             _page("__frontswap_store", "zswap_store_enter", "zswap_store_return_zero"),
@@ -226,7 +204,7 @@ PROBES: tuple[Probe, ...] = (
         feature=ZSWAP,
     ),
     Probe(
-        ZSWAP_MEMORY,
+        degradation.ZSWAP_MEMORY,
         EventKind.STORE,
         (
             Candidate(
@@ -244,7 +222,7 @@ PROBES: tuple[Probe, ...] = (
         feature=ZSWAP,
     ),
     Probe(
-        ZSWAP_LOADED,
+        degradation.ZSWAP_LOADED,
         EventKind.LOAD,
         (
             _page("__frontswap_load", "zswap_load_enter", "zswap_load_return_zero"),
@@ -254,7 +232,7 @@ PROBES: tuple[Probe, ...] = (
         feature=ZSWAP,
     ),
     Probe(
-        ZSWAP_NOTIFICATION,
+        degradation.ZSWAP_NOTIFICATION,
         EventKind.NOTIFY,
         (
             Candidate(
@@ -265,7 +243,7 @@ PROBES: tuple[Probe, ...] = (
         feature=ZSWAP,
     ),
     Probe(
-        ZSWAP_DROPPED,
+        degradation.ZSWAP_DROPPED,
         EventKind.DROP,
         (
             Candidate("zswap_entry_free", (_ZSWAP_ENTRY,), "zswap_entry_dropped"),
@@ -274,7 +252,7 @@ PROBES: tuple[Probe, ...] = (
         feature=ZSWAP,
     ),
     Probe(
-        ZSWAP_WRITEBACK,
+        degradation.ZSWAP_WRITEBACK,
         EventKind.DROP,
         (
             Candidate("zswap_entry_free", (_ZSWAP_ENTRY,), needs=("zswap_entry.swpentry",)),
@@ -286,7 +264,7 @@ PROBES: tuple[Probe, ...] = (
         feature=ZSWAP,
     ),
     Probe(
-        ZSWAP_WRITEBACK_ENTRY,
+        degradation.ZSWAP_WRITEBACK_ENTRY,
         EventKind.DROP,
         (
             Candidate("zswap_entry_free", (_ZSWAP_ENTRY,), needs=("zswap_entry.swpentry",)),
@@ -301,7 +279,7 @@ PROBES: tuple[Probe, ...] = (
     # Which type the call of a thread is about: the first of each is there up to 6.17 on all kernels, the next ones with
     # CONFIG_SWAP_CGROUP and CONFIG_ZSWAP.
     Probe(
-        AREA_SET_UP,
+        degradation.AREA_SET_UP,
         EventKind.SWAPON,
         (
             Candidate("init_swap_address_space", ("int32", "int64"), "swap_area_set_up"),
@@ -310,7 +288,7 @@ PROBES: tuple[Probe, ...] = (
         ),
     ),
     Probe(
-        AREA_GIVEN_UP,
+        degradation.AREA_GIVEN_UP,
         EventKind.SWAPOFF,
         (
             Candidate("exit_swap_address_space", ("int32",), "swap_area_given_up"),
@@ -318,8 +296,8 @@ PROBES: tuple[Probe, ...] = (
             Candidate("zswap_swapoff", ("int32",), "swap_area_given_up"),
         ),
     ),
-    Probe(SWAPON, EventKind.SWAPON, (_syscall("swapon"),), required=True),
-    Probe(SWAPOFF, EventKind.SWAPOFF, (_syscall("swapoff"),)),
+    Probe(degradation.SWAPON, EventKind.SWAPON, (_syscall("swapon"),), required=True),
+    Probe(degradation.SWAPOFF, EventKind.SWAPOFF, (_syscall("swapoff"),)),
 )  # fmt: skip
 
 

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from swaptrace.machine.machine import PAGE_SIZE, Machine
 from swaptrace.machine.stack import BlockLayer
 
-__all__ = ["NotTold", "Segment", "count_entries", "pages_of", "segments", "slot_extents"]
-
 _SECTOR = 512
 # FIEMAP of these gives addresses on the one device that sysfs names; that of btrfs, for one, gives addresses of its own
 _PLAIN_FILESYSTEMS = {"ext2", "ext3", "ext4", "f2fs", "xfs"}

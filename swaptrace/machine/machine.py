@@ -22,8 +22,6 @@ from numpy.typing import NDArray
 
 from swaptrace.machine import sysfs
 
-__all__ = ["Extent", "FilesystemSpace", "Machine", "Mount", "Status"]
-
 PAGE_SIZE = sysfs.PAGE_SIZE
 
 

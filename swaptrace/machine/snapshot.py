@@ -16,8 +16,6 @@ from swaptrace.machine.machine import Machine
 from swaptrace.machine.stack import may_be_on_zram, resolve
 from swaptrace.machine.zswap import read_zswap, zswap_store
 
-__all__ = ["KernelArea", "describe_area", "kernel_area", "not_understood", "pair", "store_of", "take_snapshot"]
-
 _BLOCK = Path("/sys/block")
 _HERE = Machine()
 _USED, _DISCARDS = 1, 1 << 10  # SWP_USED, SWP_PAGE_DISCARD (include/linux/swap.h): the latter so since 5.0

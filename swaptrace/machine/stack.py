@@ -13,23 +13,6 @@ from pathlib import Path
 
 from swaptrace.machine.machine import Machine, Mount
 
-__all__ = [
-    "BlockLayer",
-    "Filesystem",
-    "devices_together",
-    "filesystem_of",
-    "filesystems",
-    "kernel_notifies",
-    "may_be_on_zram",
-    "mount_of",
-    "mounts_of",
-    "resolve",
-    "stores_below",
-    "users_above",
-    "walk",
-    "way_down",
-]
-
 _DEEPEST = 16  # a loop device can sit on itself, in a manner of speaking
 _SECTOR = 512
 

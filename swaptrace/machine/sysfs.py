@@ -15,19 +15,6 @@ from swaptrace.areas import Store
 from swaptrace.degradation import RECOMPRESSION
 from swaptrace.events import EventFlag, EventKind, empty
 
-__all__ = [
-    "SwapsLine",
-    "features_of",
-    "present_entries",
-    "read_block_state",
-    "read_store",
-    "read_stores",
-    "read_swaps",
-    "table_bytes",
-    "unescape",
-    "without",
-]
-
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 _BLOCK = Path("/sys/block")
 _DEBUG_ZRAM = Path("/sys/kernel/debug/zram")

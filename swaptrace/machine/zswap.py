@@ -8,8 +8,6 @@ from swaptrace.areas import ZSWAP_STORES, Store, SwapArea
 from swaptrace.machine.machine import Machine
 from swaptrace.machine.sysfs import PAGE_SIZE
 
-__all__ = ["Zswap", "read_zswap", "zswap_store"]
-
 _MODULE = "sys/module/zswap/parameters"
 _DEBUG = "sys/kernel/debug/zswap"
 

@@ -17,8 +17,6 @@ from swaptrace.kernel.probes import Choice
 from swaptrace.tracing.environment import Requirement, missing_views
 from swaptrace.tracing.ground import Ground, requirements
 
-__all__ = ["Check", "check", "print_check"]
-
 
 @dataclass(frozen=True)
 class Check:
@@ -42,7 +40,7 @@ def check(ground: Ground | None = None) -> Check:
     choices: list[Choice] = []
     with suppress(EnvironmentProblem):  # of which a requirement tells
         choices = ground.choices
-        notes += [f"{name}: not told; {WITHOUT[name].sentence}" for name in ground.missing()]
+        notes += [f"{name}: not told; {WITHOUT[name]}" for name in ground.missing()]
         if ground.zram and ground.types.module("zram") is None:
             notes.append(
                 "the kernel has no type information for the zram module: its layout is assumed, and record starts only "

@@ -28,8 +28,6 @@ from swaptrace.tracing.source import LiveSource
 if TYPE_CHECKING:
     from swaptrace.record.results_writer import ResultsWriter
 
-__all__ = ["StatusLine", "record"]
-
 
 class StatusLine(Sink):
     """A sink that shows running totals on stderr where that is a terminal: events, slots, and the compressed bytes that

@@ -18,8 +18,6 @@ from swaptrace.running import Moment, Sink, Source
 from swaptrace.trace.header import Header, Trailer
 from swaptrace.trace.writer import already_there, open_private
 
-__all__ = ["ResultsWriter"]
-
 _EVERY = 60.0  # seconds
 
 

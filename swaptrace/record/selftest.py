@@ -18,8 +18,6 @@ from swaptrace.stopping import Stop, signals
 from swaptrace.tracing.ground import Ground, require
 from swaptrace.tracing.source import LiveSource
 
-__all__ = ["Comparison", "selftest"]
-
 _PAGES = 1009  # a prime: no batch, cluster or cache of the kernel's has that size
 
 

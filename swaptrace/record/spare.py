@@ -15,8 +15,6 @@ from pathlib import Path
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.machine import sysfs
 
-__all__ = ["LABEL", "label_of", "leftovers", "spare_swap"]
-
 LABEL = "swaptrace-test"
 _LABEL_AT, _LABEL_BYTES = 1052, 16  # union swap_header (include/linux/swap.h): sws_volume
 _NOTE = Path("/run/swaptrace-selftest")

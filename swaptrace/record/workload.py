@@ -17,8 +17,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CONTENTS", "Process", "Region", "stay_on_one_processor"]
-
 PAGE_SIZE = mmap.PAGESIZE
 _MADV_NOHUGEPAGE = 15
 _MADV_PAGEOUT = 21  # since 5.4; Python does not name it

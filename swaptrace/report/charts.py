@@ -73,10 +73,14 @@ def _timeline(area: AreaResult, stale_only: bool = False) -> _Timeline | None:
             break
     else:
         return None
-    time_unit, ns = units.time_unit(float(series.time[-1]))
-    unit, scale = units.byte_unit(largest) if source is series.bytes else ("slots", 1.0)
-    padded = {name: np.concatenate([values[:1], values]) / scale for name, values in wanted.items()}
-    return _Timeline(np.concatenate([[0], series.time]) / ns, padded, time_unit, unit)
+    return _scaled(series.time, wanted, *(units.byte_unit(largest) if source is series.bytes else ("slots", 1.0)))
+
+
+def _scaled(time: NDArray[np.int64], values: dict[str, NDArray[np.int64]], unit: str, scale: float) -> _Timeline:
+    """Series at the ends of bins (ns). scale: how many there are in a unit."""
+    time_unit, ns = units.time_unit(float(time[-1]))
+    padded = {name: np.concatenate([each[:1], each]) / scale for name, each in values.items()}
+    return _Timeline(np.concatenate([[0], time]) / ns, padded, time_unit, unit)
 
 
 def _by_policy(area: AreaResult, series: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
@@ -174,17 +178,10 @@ def _policy_lines(axes: Axes, line: _Timeline) -> None:
         axes.fill_between(line.seconds, low, top, step="pre", color=style.GIVEN_BACK, alpha=0.12, linewidth=0)
     for name, values in line.values.items():
         color, dashes, width = POLICIES[name].line
-        said = POLICIES[name].label
         axes.step(
-            line.seconds,
-            values,
-            where="pre",
-            color=color,
-            linestyle=dashes,
-            linewidth=width,
-            label=said,
-            clip_on=False,
-        )
+            line.seconds, values, where="pre", color=color, linestyle=dashes, linewidth=width, clip_on=False,
+            label=POLICIES[name].label,
+        )  # fmt: skip
 
 
 def _policies_finding(area: AreaResult) -> str:
@@ -203,13 +200,10 @@ def pool(area: AreaResult) -> Figure:
     if not found or not series.time[-1]:
         return style.blank("The pool is not modelled", subject)
     figure, (axes,) = style.figure(_pool_finding(area), subject)
-    time_unit, ns = units.time_unit(float(series.time[-1]))
-    unit, scale = units.byte_unit(max(int(values.max(initial=0)) for values in found.values()))
-    padded = {name: np.concatenate([values[:1], values]) / scale for name, values in found.items()}
-    line = _Timeline(np.concatenate([[0], series.time]) / ns, padded, time_unit, unit)
+    line = _scaled(series.time, found, *units.byte_unit(max(int(values.max(initial=0)) for values in found.values())))
     _policy_lines(axes, line)
     _time_axes(axes, line)
-    axes.set_ylabel(f"pool, {unit}")
+    axes.set_ylabel(f"pool, {line.unit}")
     style.legend(axes, 4 if len(axes.lines) <= 4 else 3)
     return figure
 
@@ -229,9 +223,13 @@ def _lasted(survival: Survival) -> bool:
     return bool(survival.count or shares.still_running(survival))
 
 
-def _survival(survival: Survival, finding: str, subject: str, left: str, color: str) -> Figure:
-    """Steps of the product-limit estimate over a logarithmic time axis, with the median marked."""
-    figure, (axes,) = style.figure(finding, subject)
+def _survival(survival: Survival, half: str, most: str, subject: str, left: str, color: str) -> Figure:
+    """Steps of the product-limit estimate over a logarithmic time axis, with the median marked.
+
+    half: the title, with a place for the median; most: the title if the recording was too short to tell that.
+    """
+    median = survival.quantile(0.5)
+    figure, (axes,) = style.figure(most if median is None else half.format(units.duration(median)), subject)
     ages, alive = survival.estimate()
     bounds = bucket_bounds()
     seen = np.flatnonzero(survival.ended + survival.censored)
@@ -244,7 +242,6 @@ def _survival(survival: Survival, finding: str, subject: str, left: str, color: 
     style.percent_axis(axes)
     axes.set_ylabel(left)
     axes.set_xlabel("time (logarithmic)")
-    median = survival.quantile(0.5)
     if median is not None:
         start = axes.get_xlim()[0]
         axes.plot([start, median, median], [0.5, 0.5, 0], color=style.INK, linewidth=1.3, linestyle=(0, (4, 3)))
@@ -258,29 +255,21 @@ def _survival(survival: Survival, finding: str, subject: str, left: str, color: 
 def lifetimes(area: AreaResult) -> Figure:
     """How long slots are in use."""
     subject = _subject(area, "share of slots still in use, by age")
-    median = area.lifetime.quantile(0.5)
     if not _lasted(area.lifetime):
         return style.blank("No slot was stored and freed while this was recorded", subject)
-    finding = (
-        "Most slots were still in use when the recording ended"
-        if median is None
-        else f"Half of the slots are freed within {units.duration(median)}"
-    )
-    return _survival(area.lifetime, finding, subject, "still in use", style.LIVE)
+    half = "Half of the slots are freed within {}"
+    most = "Most slots were still in use when the recording ended"
+    return _survival(area.lifetime, half, most, subject, "still in use", style.LIVE)
 
 
 def reuse(area: AreaResult) -> Figure:
     """How long freed slots wait for the next page: how long a stale entry would stay."""
     subject = _subject(area, "share of freed slots not written again yet, by time since the free")
-    median = area.time_to_reuse.quantile(0.5)
     if not _lasted(area.time_to_reuse):
         return style.blank("No slot was freed while this was recorded", subject)
-    finding = (
-        "Most freed slots were not written again during the recording"
-        if median is None
-        else f"Half of the freed slots are written again within {units.duration(median)}"
-    )
-    return _survival(area.time_to_reuse, finding, subject, "not written again", style.FREE)
+    half = "Half of the freed slots are written again within {}"
+    most = "Most freed slots were not written again during the recording"
+    return _survival(area.time_to_reuse, half, most, subject, "not written again", style.FREE)
 
 
 def reasons(area: AreaResult) -> Figure:
@@ -334,8 +323,8 @@ def sizes(area: AreaResult) -> Figure:
         return style.blank("No compressed size is known", subject)
     page = len(area.sizes) - 1
     finding = (
-        f"{units.percent(parts.same_filled + parts.good)} of pages compress to half a page or less; "
-        f"{units.percent(parts.incompressible)} not at all"
+        f"{units.percent(parts['same-filled'] + parts['up to half a page'])} of pages compress to half a page or less; "
+        f"{units.percent(parts['incompressible'])} not at all"
     )
     figure, (axes,) = style.figure(finding, subject)
     width = page // 64
@@ -351,7 +340,9 @@ def sizes(area: AreaResult) -> Figure:
         (3, [ends[1][0]], [ends[1][1]], 1.8 * width),
     ):
         axes.bar(x, height, bar, align="edge", color=style.SIZES[part], edgecolor="white", linewidth=0.5)
-    _size_legend(axes, parts)
+    for color, (name, share) in zip(style.SIZES, parts.items(), strict=True):
+        axes.bar([0], [0], color=color, label=f"{name} {units.percent(share)}")
+    style.legend(axes, 4)
     axes.axvline(page // 2, color=style.INK, linewidth=1.3, linestyle=(0, (4, 3)))
     style.text(axes, page // 2 + width / 2, 0.97, "half a page", va="top", transform=axes.get_xaxis_transform())
     axes.set_xlim(-3 * width, page + 4 * width)
@@ -361,18 +352,6 @@ def sizes(area: AreaResult) -> Figure:
     axes.set_xlabel("compressed size, bytes")
     axes.set_ylabel("pages")
     return figure
-
-
-def _size_legend(axes: Axes, parts: shares.SizeShares) -> None:
-    named = (
-        ("same-filled", parts.same_filled),
-        ("up to half a page", parts.good),
-        ("larger", parts.rest),
-        ("incompressible", parts.incompressible),
-    )
-    for color, (name, share) in zip(style.SIZES, named, strict=True):
-        axes.bar([0], [0], color=color, label=f"{name} {units.percent(share)}")
-    style.legend(axes, 4)
 
 
 def slot_map(area: AreaResult) -> Figure:
@@ -438,10 +417,6 @@ def _mib_axis(axes: Axes, page: int, slots: int) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------------- the table
-
-
-def _has_sizes(area: AreaResult) -> bool:
-    return bool(area.sizes.any())
 
 
 def _has_map(area: AreaResult) -> bool:
@@ -513,7 +488,7 @@ CHARTS: tuple[Chart, ...] = (
         "Compressed sizes",
         sizes,
         "Same-filled pages take no memory and stand left of zero; incompressible ones are stored whole, on the right.",
-        _has_sizes,
+        lambda area: bool(area.sizes.any()),
     ),
     Chart(
         "map",

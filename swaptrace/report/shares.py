@@ -5,15 +5,13 @@ Everything else that a report shows is taken from the results as it is. None in,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.histogram import Survival
 from swaptrace.results.results import AreaResult
 
-__all__ = ["SizeShares", "difference", "per_second", "share", "size_shares", "stale_share", "still_running"]
+__all__ = ["difference", "share", "size_shares", "stale_share", "still_running"]
 
 
 def share(part: float | None, whole: float | None) -> float | None:
@@ -24,11 +22,6 @@ def share(part: float | None, whole: float | None) -> float | None:
 def difference(model: int | None, kernel: int | None) -> int | None:
     """By how much the model says more than the kernel."""
     return None if model is None or kernel is None else int(model) - int(kernel)
-
-
-def per_second(number: float | None, seconds: float | None) -> float | None:
-    """number / seconds."""
-    return share(number, seconds)
 
 
 def stale_share(area: AreaResult, policy: str) -> float | None:
@@ -44,22 +37,20 @@ def still_running(survival: Survival) -> int:
     return int(survival.censored.sum())
 
 
-@dataclass(frozen=True)
-class SizeShares:
-    """Shares (0 to 1) of all stored pages; they add up to 1."""
+def size_shares(sizes: NDArray[np.int64]) -> dict[str, float] | None:
+    """Shares (0 to 1) of all stored pages, in words, smallest size first; they add up to 1. None if there are none.
 
-    same_filled: float
-    good: float  # compressed to half a page or less, and not same-filled
-    rest: float
-    incompressible: float
-
-
-def size_shares(sizes: NDArray[np.int64]) -> SizeShares | None:
-    """Shares of the pages by compressed size (bytes), int64, shape (page size + 1,); None if there are none."""
+    sizes: pages by compressed size (bytes), int64, shape (page size + 1,).
+    """
     total = int(sizes.sum())
     if total == 0:
         return None
     half = (len(sizes) - 1) // 2
     good = int(sizes[1 : half + 1].sum())
     same, whole = int(sizes[0]), int(sizes[-1])
-    return SizeShares(same / total, good / total, (total - same - good - whole) / total, whole / total)
+    return {
+        "same-filled": same / total,
+        "up to half a page": good / total,
+        "larger": (total - same - good - whole) / total,
+        "incompressible": whole / total,
+    }

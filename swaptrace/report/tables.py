@@ -279,7 +279,7 @@ def activity_table(area: AreaResult, duration_s: float | None) -> Table | None:
             continue
         if not number and not area.stores:  # idle, or a store that nobody looks into: rows of zeros say nothing
             continue
-        speed = units.rate(shares.per_second(number, duration_s)) if row.kind is Kind.COUNT else ""
+        speed = units.rate(shares.share(number, duration_s)) if row.kind is Kind.COUNT else ""
         rows[name] = [units.count(number), speed, row.words]
     return Table("activity", "What happened", frame(rows, ["count", "rate", WORDS]))
 

@@ -8,43 +8,41 @@ from rich.rule import Rule
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from swaptrace.console import WIDTH, plain, say
 from swaptrace.report import bounded, tables, words
 from swaptrace.results.results import AreaResult, TraceResult
 from swaptrace.units import DASH
 
 __all__ = ["print_text"]
 
-_LINE = 100  # sentences get no longer than this, however wide the terminal
-_ASCII = str.maketrans({"✓": "=", DASH: "-", "·": "*", "µ": "u", "≤": "<="})
-
 
 def print_text(result: TraceResult, console: Console) -> None:
     """Print the whole report. Nothing of it is read as rich's markup, for names come from the traced machine."""
-    _say(console, "swaptrace report", "bold")
+    say(console, "swaptrace report", "bold")
     pairs = words.heading(result.trace)
-    _say(console, "\n".join(f"  {name:<9} {value}" for name, value in pairs))
+    say(console, "\n".join(f"  {name:<9} {value}" for name, value in pairs))
     for warning in words.warnings(result):
         console.print()
-        _say(console, f"WARNING  {warning}", "bold red")
+        say(console, f"WARNING  {warning}", "bold red")
     console.print()
-    _say(console, words.trace_headline(result), "bold")
+    say(console, words.trace_headline(result), "bold")
     for area in result.areas:
         _print_area(area, result, console)
 
 
 def _print_area(area: AreaResult, result: TraceResult, console: Console) -> None:
     console.print()
-    title = Text(_plain(words.area_title(area), console), style="bold")
-    console.print(Rule(title, align="left", style="none"), width=min(console.width, _LINE))
-    _say(console, words.area_line(area))
+    title = Text(plain(words.area_title(area), console), style="bold")
+    console.print(Rule(title, align="left", style="none"), width=min(console.width, WIDTH))
+    say(console, words.area_line(area))
     if area is not words.lead(result):
-        _say(console, words.headline(area))
+        say(console, words.headline(area))
     for table in bounded.area_tables(area, result.trace.get("duration_s")):
         console.print()
-        _say(console, table.title, "bold")
+        say(console, table.title, "bold")
         console.print(_rich(table, console), highlight=False)
         if table.note:
-            _say(console, table.note)
+            say(console, table.note)
 
 
 def _rich(table: tables.Table, console: Console) -> RichTable:
@@ -53,7 +51,7 @@ def _rich(table: tables.Table, console: Console) -> RichTable:
     for name, wordy in table.columns:
         rich.add_column(Text(name), justify="left" if wordy else "right", no_wrap=not wordy)
     for name, cells in table.rows:
-        rich.add_row(*(Text(_plain(cell, console), style=_style(cell)) for cell in (name, *cells)))
+        rich.add_row(*(Text(plain(cell, console), style=_style(cell)) for cell in (name, *cells)))
     return rich
 
 
@@ -62,14 +60,3 @@ def _style(cell: str) -> str:
     if cell == tables.EQUAL:
         return "green"
     return "dim" if cell == DASH else "red" if cell == bounded.OUTSIDE or cell.startswith(("+", "-")) else ""
-
-
-def _say(console: Console, sentence: str, style: str = "") -> None:
-    console.print(Text(_plain(sentence, console), style=style), highlight=False, width=min(console.width, _LINE))
-
-
-def _plain(text: str, console: Console) -> str:
-    """The same in ASCII, if that is all that the output can take."""
-    if not console.options.ascii_only:
-        return text
-    return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")

@@ -75,7 +75,7 @@ def area_line(area: AreaResult) -> str:
 def heading(trace: dict[str, Any]) -> list[tuple[str, str]]:
     """(name, value) pairs: kernel, host, when, how long, events, lost."""
     seconds, events = trace.get("duration_s"), trace.get("events")
-    speed = shares.per_second(events, seconds)
+    speed = shares.share(events, seconds)
     return [
         ("host", str(trace.get("host") or units.DASH)),
         ("kernel", str(trace.get("kernel") or units.DASH)),
@@ -237,7 +237,7 @@ def warnings(result: TraceResult) -> list[str]:
             "and some are not told at all."
         )
     for event in result.header.get("missing", ()):
-        without = WITHOUT[event].sentence if event in WITHOUT else "what rests on it is unknown"
+        without = WITHOUT.get(event, "what rests on it is unknown")
         said.append(f"THE KERNEL DID NOT TELL OF: {event}. Without it, {without}. A 0 that rests on it means nothing.")
     if lost_areas := _areas_lost(result):
         said.append(

@@ -13,8 +13,6 @@ from swaptrace.areas import Store, SwapArea
 from swaptrace.engine import zsmalloc
 from swaptrace.results.results import Content
 
-__all__ = ["POOL_FIGURES", "absent_figures", "why_no_pool", "why_no_store"]
-
 #: Bytes of the pool, but for what is stale under each policy.
 POOL_FIGURES = ("mem_used_total", "pool", "recovered.pool_bytes", "leaked.pool_bytes")
 

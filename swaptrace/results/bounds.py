@@ -13,8 +13,6 @@ from swaptrace.results.catalogue import bounded_figures, lost_with, rule_of
 from swaptrace.results.losses import ANY
 from swaptrace.results.results import AreaResult, Range
 
-__all__ = ["all_unknown", "not_understood", "with_bounds"]
-
 _STRUCTURE = frozenset({"SWAPON", "SWAPOFF", "RESET"})  # which slots are whose, and what is gone all at once
 
 #: What is known of every area: the swap map tells it.

@@ -24,24 +24,6 @@ from swaptrace.results import losses
 from swaptrace.results.losses import ANY, ENTRY, GONE, NONE, SIZE, STATE, Kinds, Per, Rule, either, more
 from swaptrace.results.results import AreaResult, Integral, PolicyResult, WhatIf
 
-__all__ = [
-    "FIGURES",
-    "INTEGRAL_PARTS",
-    "Better",
-    "Figure",
-    "Kind",
-    "Unit",
-    "bounded_figures",
-    "children",
-    "figure_at",
-    "inside",
-    "lost_with",
-    "rule_of",
-    "unknown_figures",
-    "values",
-    "walk",
-]
-
 
 class Unit(StrEnum):
     """What a number counts; empty where it is none."""
@@ -86,9 +68,9 @@ class Figure:
 
     sentence: what it is, in docs/report-json.md. words: the same in a few, in tables; empty where no table has it. of:
     its value in an area's result, for rows without a dot. rule: by how much lost events can change it: that of a count
-    or a state, or of an integral's end and peak; called with the whole name. lost_with: kinds of events whose loss
-    leaves nothing known of it, nor of what is inside of it. needs: logical events of the kernel without any of which it
-    is unknown.
+    or a state, or of an integral's end and peak; a function of the whole name where that makes a difference. lost_with:
+    kinds of events whose loss leaves nothing known of it, nor of what is inside of it. needs: logical events of the
+    kernel without any of which it is unknown.
     """
 
     name: str
@@ -97,7 +79,7 @@ class Figure:
     sentence: str
     of: Callable[[AreaResult], Any] | None = None
     words: str = ""
-    rule: Callable[[str], Rule] | None = None
+    rule: Rule | Callable[[str], Rule] | None = None
     lost_with: Kinds = NONE
     needs: frozenset[str] = frozenset()
     better: Better = Better.NEITHER
@@ -119,10 +101,6 @@ INTEGRAL_PARTS = {
 _LESS, _MORE = Better.LESS, Better.MORE
 _STORES = frozenset({STORED, DROPPED})
 _NOTIFIED = _STORES | {NOTIFICATION}
-
-
-def _always(rule: Rule) -> Callable[[str], Rule]:
-    return lambda _: rule
 
 
 def _end_and_peak(end: Rule, peak: Rule) -> Callable[[str], Rule]:
@@ -178,72 +156,72 @@ _IDENTITY = (
 _ACTIVITY = (
     _row(
         "stores", Kind.COUNT, Unit.PAGES, "pages written to the store", _AREA, words="pages written to the store",
-        rule=_always(more("STORE")), needs=_STORES,
+        rule=more("STORE"), needs=_STORES,
     ),
     _row(
         "loads", Kind.COUNT, Unit.PAGES, "pages read from the store", _AREA, words="pages read back from it",
-        rule=_always(more("LOAD")), needs=_STORES,
+        rule=more("LOAD"), needs=_STORES,
     ),
-    _row("frees", Kind.COUNT, Unit.SLOTS, "slots freed", _AREA, words="slots freed", rule=_always(more("FREE"))),
+    _row("frees", Kind.COUNT, Unit.SLOTS, "slots freed", _AREA, words="slots freed", rule=more("FREE")),
     _row(
         "frees_unwritten", Kind.COUNT, Unit.SLOTS,
         "of these, slots that were never seen stored: zero-filled pages, for the most part. Of a disk, which tells of "
         "no stores: slots whose allocation was not seen",
         _AREA, words="of these, never seen stored",
-        rule=_always(Rule(GONE | {"STORE", "ALLOC"}, frozenset({"FREE"}))), needs=_STORES,
+        rule=Rule(GONE | {"STORE", "ALLOC"}, frozenset({"FREE"})), needs=_STORES,
     ),
     _row(
         "rewrites", Kind.COUNT, Unit.PAGES, "pages stored again while their slot was in use", _AREA,
-        words="stored again while in use", rule=_always(Rule(frozenset({"FREE"}), GONE | {"STORE"})), needs=_STORES,
+        words="stored again while in use", rule=Rule(frozenset({"FREE"}), GONE | {"STORE"}), needs=_STORES,
     ),
     _row(
         "notify_free", Kind.COUNT, Unit.SLOTS, "entries that a notification dropped", _AREA,
-        words="entries dropped by a notification", rule=_always(more("NOTIFY")), needs=_NOTIFIED,
+        words="entries dropped by a notification", rule=more("NOTIFY"), needs=_NOTIFIED,
     ),
     _row(
         "miss_free", Kind.COUNT, Unit.SLOTS,
         "notifications that could not take the entry's lock, so the entry stayed", _AREA,
-        words="notifications that found the entry busy", rule=_always(more("NOTIFY")), needs=_NOTIFIED, better=_LESS,
+        words="notifications that found the entry busy", rule=more("NOTIFY"), needs=_NOTIFIED, better=_LESS,
     ),
     _row(
         "discarded", Kind.COUNT, Unit.SLOTS,
         "entries dropped neither by a notification nor by being overwritten", _AREA,
-        words="entries dropped in another way", rule=_always(more("DROP")), needs=_NOTIFIED,
+        words="entries dropped in another way", rule=more("DROP"), needs=_NOTIFIED,
     ),
     _row(
         "written_back", Kind.COUNT, Unit.SLOTS, "of these, entries that zswap wrote to the swap area", _AREA,
-        words="of these, by zswap to the swap area", rule=_always(more("DROP")),
+        words="of these, by zswap to the swap area", rule=more("DROP"),
     ),
     _row(
         "left_censored", Kind.STATE, Unit.SLOTS,
         "entries that the store held before the recording began: their age is not known", _AREA,
-        words="entries older than the recording", rule=_always(Rule(frozenset({"STORE"}), GONE)), needs=_STORES,
+        words="entries older than the recording", rule=Rule(frozenset({"STORE"}), GONE), needs=_STORES,
     ),
     _row(
         "moved", Kind.COUNT, Unit.PAGES,
         "entries that zram wrote back to its backing device: they stay, but take no memory", _AREA,
-        rule=_always(more("MOVED")), needs=_STORES | {WRITTEN_BACK},
+        rule=more("MOVED"), needs=_STORES | {WRITTEN_BACK},
     ),
     _row(
         "failed_writes", Kind.COUNT, Unit.EVENTS,
         "writes to the area that zram refused (`mem_limit`, no memory), as often as it counts them: once for each "
         "request, up to 6.3 once for each page; the page stays in memory. null for zswap, disks, and where no event "
         "told of them",
-        _AREA, words="writes that the store refused (no room, mem_limit)", rule=_always(more("FAILED")), better=_LESS,
+        _AREA, words="writes that the store refused (no room, mem_limit)", rule=more("FAILED"), better=_LESS,
     ),
     _row(
         "used_slots", Kind.STATE, Unit.SLOTS,
         "slots in use at the end by the swap map: `Used` of /proc/swaps at the start (0 for an area switched on "
         "later), plus slots allocated, minus slots freed; null where the kernel does not tell of allocations",
-        _AREA, rule=_always(Rule(frozenset({"FREE"}), frozenset({"ALLOC"}))), needs=frozenset({SLOT_ALLOCATED}),
+        _AREA, rule=Rule(frozenset({"FREE"}), frozenset({"ALLOC"})), needs=frozenset({SLOT_ALLOCATED}),
     ),
     _row(
         "live_slots_end", Kind.STATE, Unit.SLOTS, "live at the end", _AREA, words="slots live at the end",
-        rule=_always(Rule(STATE, losses.STORED)), needs=_STORES,
+        rule=Rule(STATE, losses.STORED), needs=_STORES,
     ),
     _row(
         "live_compr_bytes_end", Kind.STATE, Unit.BYTES, "the compressed bytes of these", _AREA,
-        rule=_always(Rule(SIZE, ENTRY, Per.PAGE)), needs=_STORES,
+        rule=Rule(SIZE, ENTRY, Per.PAGE), needs=_STORES,
     ),
 )  # fmt: skip
 
@@ -256,7 +234,7 @@ def _content(name: str, unit: Unit, sentence: str, rule: Rule | None, lost_with:
     """A figure of zram's mm_stat or bd_stat, as modelled."""
     return Figure(
         name, Kind.STATE, unit, sentence, of=lambda area: getattr(area.model, name), section=_CONTENT,
-        rule=None if rule is None else _always(rule), lost_with=lost_with,
+        rule=None if rule is None else rule, lost_with=lost_with,
     )  # fmt: skip
 
 
@@ -413,7 +391,7 @@ _DUPLICATE = (
     ),
     Figure(
         "duplicate.slots_end", Kind.STATE, Unit.SLOTS, "slots at the end",
-        rule=_always(Rule(STATE, losses.STORED | {"LOAD"})), better=_LESS,
+        rule=Rule(STATE, losses.STORED | {"LOAD"}), better=_LESS,
     ),
     _integral(
         "duplicate.compr_bytes", "an integral", better=_LESS,
@@ -573,7 +551,7 @@ _FREES = (
     *(
         Figure(
             f"free_reasons.{reason.name.lower()}", Kind.COUNT, Unit.SLOTS, sentence, words=words,
-            rule=_always(more("FREE")),
+            rule=more("FREE"),
         )
         for reason, (sentence, words) in _REASONS.items()
     ),
@@ -700,7 +678,7 @@ def rule_of(name: str) -> Rule:
     row = figure_at(name)
     if row is None or row.rule is None:
         raise KeyError(name)
-    return row.rule(name)
+    return row.rule if isinstance(row.rule, Rule) else row.rule(name)
 
 
 def unknown_figures(missing: Iterable[str]) -> frozenset[str]:

@@ -12,26 +12,12 @@ from numpy.typing import NDArray
 
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.degradation import SLOT_ALLOCATED
+from swaptrace.engine.counters import Counts
 from swaptrace.events import SwapCall
 from swaptrace.policies import POLICIES
 from swaptrace.results.bounds import not_understood, with_bounds
 from swaptrace.results.results import AreaResult, Content, TraceResult
 from swaptrace.trace.header import Header
-
-__all__ = [
-    "KERNEL_COUNTS",
-    "UNKNOWN_CONTENT",
-    "about",
-    "allocations_told",
-    "content_of",
-    "content_told",
-    "is_notified",
-    "made_by",
-    "not_predicted",
-    "ramzswap",
-    "store_in",
-    "trace_result",
-]
 
 KERNEL_COUNTS = ("notify_free", "miss_free", "failed_writes", "pages_compacted", "written_back_pages")
 T = TypeVar("T")
@@ -151,29 +137,26 @@ def store_in(snapshot: Snapshot | None, store: Store | None) -> Store | None:
 
 
 def ramzswap(
-    loads: int,
-    stores: int,
-    notifications: int,
+    counts: Counts,
     same: int | None,
     sizes: NDArray[np.int64],
     page_size: int,
     moved: Callable[[str], int | None],
-    failed: int | None = None,
 ) -> dict[str, int | float | None]:
     """The statistics that the ramzswap driver kept (drivers/staging/ramzswap/ramzswap_drv.h), under its names.
 
     same: same-filled pages that the store holds now. sizes: pages stored, by compressed size (bytes). moved: how far
-    the kernel's counter of that name moved while recording. failed: writes that failed, if events tell.
+    the kernel's counter of that name moved while recording.
     """
     stored = int(sizes.sum())
-    failed = moved("failed_writes") if failed is None else failed
+    failed = moved("failed_writes") if counts.failed_writes is None else counts.failed_writes
     return {
-        "num_reads": loads,
-        "num_writes": stores + (failed or 0),  # which it counted before it tried
+        "num_reads": counts.loads,
+        "num_writes": counts.stores + (failed or 0),  # which it counted before it tried
         "failed_reads": moved("failed_reads"),
         "failed_writes": failed,
         "invalid_io": moved("invalid_io"),
-        "notify_free": notifications,
+        "notify_free": counts.notify_free,
         "pages_zero": same,
         "good_compress_pct": 100 * int(sizes[: page_size // 2 + 1].sum()) / stored if stored else None,
         "pages_expand_pct": 100 * int(sizes[page_size]) / stored if stored else None,

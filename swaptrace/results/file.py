@@ -31,8 +31,6 @@ from swaptrace.trace.header import Damaged, Header, Kind, converted, parsed
 from swaptrace.trace.messages import Bad
 from swaptrace.trace.stream import Columns, StreamFile, StreamMaker, values_of
 
-__all__ = ["MOST_BYTES", "encode", "read_results"]
-
 T = TypeVar("T")
 
 COLUMNS: Columns = {"place": np.dtype(np.uint32), "value": np.dtype(np.int64)}

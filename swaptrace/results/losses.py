@@ -26,8 +26,6 @@ from typing import NamedTuple
 
 from swaptrace.policies import POLICIES, Drops, by
 
-__all__ = ["ANY", "ENTRY", "GONE", "NONE", "SIZE", "STATE", "STORED", "Kinds", "Per", "Rule", "either", "more", "stale"]
-
 Kinds = frozenset[str]
 
 NONE: Kinds = frozenset()

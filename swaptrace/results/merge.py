@@ -12,12 +12,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import reduce
+from operator import and_, or_
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.engine.constants import BINS
+from swaptrace.engine.counters import COUNTS
+from swaptrace.engine.figures import Series, SlotMap
 from swaptrace.histogram import Histogram, Survival
 from swaptrace.results.catalogue import Kind, bounded_figures, figure_at, values, walk
 from swaptrace.results.derived import ramzswap
@@ -29,14 +32,9 @@ from swaptrace.results.results import (
     Leak,
     PolicyResult,
     Range,
-    Series,
-    SlotMap,
     TraceResult,
     WhatIf,
 )
-from swaptrace.trace.header import FreePath
-
-__all__ = ["SEVERAL", "Piece", "in_time", "over_machines", "recording"]
 
 T = TypeVar("T", bound=Any)
 Rule = Callable[[Any, Any], Any]
@@ -57,32 +55,17 @@ def _later(_: T, later: T) -> T:
     return later
 
 
-def _same(one: T, other: T) -> T | None:
-    """None if they differ."""
-    return one if one == other else None
-
-
-def _same_name(one: str | None, other: str | None) -> str | None:
-    return one if one == other else SEVERAL
-
-
-def _same_number(one: int, other: int) -> int:
-    """-1 if they differ."""
-    return one if one == other else -1
-
-
-def _either(one: bool, other: bool) -> bool:
-    return one or other
-
-
-def _both(one: bool, other: bool) -> bool:
-    return one and other
+def _same(otherwise: Any = None) -> Rule:
+    """What both are. otherwise: the whole, if they differ."""
+    return lambda one, other: one if one == other else otherwise
 
 
 def _by_name(rule: Rule) -> Rule:
-    """Of dictionaries: what both have. What only one has is not known of the whole."""
+    """Of dictionaries: what both have. What only one has is not known of the whole. None if either is None."""
 
-    def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    def merged(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        if one is None or other is None:
+            return None
         return {name: rule(one[name], other[name]) for name in one if name in other}
 
     return merged
@@ -113,14 +96,6 @@ def _reasons_sorted(one: dict[str, str], other: dict[str, str]) -> dict[str, str
 def _leaks(one: list[Leak], other: list[Leak]) -> list[Leak]:
     every = sorted([*one, *other], key=lambda leak: (leak.since, leak.slot, leak.compr_bytes, leak.why))
     return every[:MOST_LEAKS]
-
-
-def _free_path(one: FreePath | None, other: FreePath | None) -> FreePath | None:
-    if one is None or other is None:
-        return None
-    return FreePath(
-        calls=one["calls"] + other["calls"], slots=one["slots"] + other["slots"], ns=one["ns"] + other["ns"]
-    )
 
 
 # -- figures over time: those of a map and of a series are of the same moments
@@ -203,8 +178,9 @@ _INTEGRAL = _How(
 )
 _COUNT = _How(_sum, _sum)
 _STATE = _How(_later, _sum)
-_NAME = _How(_same_name, _same_name)
-_PROPERTY = _How(_same, _sum)
+_NAME = _How(_same(SEVERAL), _same(SEVERAL))
+_NUMBER = _How(_same(-1), _same(-1))
+_PROPERTY = _How(_same(), _sum)
 _DURATIONS = _How(Histogram.merge, Histogram.merge)
 _LIVES = _How(Survival.merge, Survival.merge)  # in time: see _then()
 _CONTENT = _How(_later, _of_fields(Content, **dict.fromkeys(Content.__dataclass_fields__, _sum)))
@@ -234,21 +210,15 @@ def _what_if(rule: str) -> Rule:
 
 _FIELDS: dict[str, _How] = {
     "device": _NAME,
-    **dict.fromkeys(("swap_type", "generation"), _How(_same_number, _same_number)),
+    **dict.fromkeys(("swap_type", "generation"), _NUMBER),
     "backing": _NAME,
     "zram": _NAME,
     "store": _NAME,
     "slots": _PROPERTY,
     "table_bytes": _PROPERTY,
-    "notified": _How(_either, _either),
-    "off": _How(_either, _both),
-    **dict.fromkeys(
-        (
-            "stores", "loads", "frees", "frees_unwritten", "rewrites", "notify_free", "miss_free", "discarded",
-            "written_back", "failed_writes", "left_censored", "moved", "sizes",
-        ),
-        _COUNT,
-    ),
+    "notified": _How(or_, or_),
+    "off": _How(or_, and_),
+    **dict.fromkeys((*COUNTS, "sizes"), _COUNT),
     **dict.fromkeys(("live_slots_end", "live_compr_bytes_end", "duplicate_slots_end", "used_slots"), _STATE),
     "ramzswap": _DERIVED,
     "swap_header": _named(_STATE),
@@ -268,14 +238,14 @@ _FIELDS: dict[str, _How] = {
     "series": _How(_later, _nothing),  # in time: see _joined()
     "slot_map": _How(_later, _nothing),
     "leaks": _How(_later, _leaks),
-    "free_path": _How(_later, _free_path),
+    "free_path": _How(_later, _by_name(_sum)),
     "what_if": _How(_by_name(_what_if("in_time")), _by_name(_what_if("over_machines"))),
     "ranges": _DERIVED,
     "unknown": _REASONS,
     "not_told": _REASONS,
     "not_understood": _How(max, max),
-    "shown": _How(_same, lambda one, other: one if one == other else ()),
-    "discards": _How(_same, _same),
+    "shown": _How(_same(), _same(())),
+    "discards": _How(_same(), _same()),
     "absent": _REASONS,
     "sharers": _How(_later, _sum),
     "under_way": _STATE,
@@ -403,8 +373,8 @@ def _merged(way: str, one: AreaResult, other: AreaResult) -> AreaResult:
     )
     # the driver's statistics are those of the counts of the whole; its own failures, as the kernel's counters are
     moved = getattr(_FIELDS["kernel_counts"], way)(one.ramzswap, other.ramzswap)
-    counts = area.loads, area.stores, area.notify_free, area.model.same_pages
-    return replace(area, ramzswap=ramzswap(*counts, area.sizes, len(area.sizes) - 1, moved.get, area.failed_writes))
+    driver = ramzswap(area, area.model.same_pages, area.sizes, len(area.sizes) - 1, moved.get)
+    return replace(area, ramzswap=driver)
 
 
 Ranges = dict[str, Range]

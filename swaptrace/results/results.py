@@ -8,24 +8,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.engine.figures import Integral, Series, SlotMap
+from swaptrace.engine.counters import Counts
+from swaptrace.engine.figures import Integral as Integral
+from swaptrace.engine.figures import Series, SlotMap
 from swaptrace.histogram import Histogram, Survival
 from swaptrace.trace.header import FreePath
-
-__all__ = [
-    "COMPARISONS",
-    "MOST_LEAKS",
-    "AreaResult",
-    "Content",
-    "Integral",
-    "Leak",
-    "PolicyResult",
-    "Range",
-    "Series",
-    "SlotMap",
-    "TraceResult",
-    "WhatIf",
-]
 
 MOST_LEAKS = 1000
 
@@ -84,9 +71,9 @@ class WhatIf:
     stale_pool_bytes: dict[str, Integral]  # by policy
 
 
-@dataclass(frozen=True)
-class AreaResult:
-    """One swap area: (type, generation), what happened to its slots, and what its store holds.
+@dataclass(frozen=True, kw_only=True)
+class AreaResult(Counts):
+    """One swap area: (type, generation), what happened to its slots (counts), and what its store holds.
 
     If events were lost, `ranges` says where figures lie, by where the JSON report has them, and `unknown` of which not
     even that is known, and why. Whatever is in either is only what was counted.
@@ -99,14 +86,6 @@ class AreaResult:
     zram: str | None
     slots: int
     notified: bool
-    stores: int
-    loads: int
-    frees: int
-    frees_unwritten: int  # freed, but never seen stored: zero-filled pages, for the most part
-    rewrites: int  # stored again while in use
-    notify_free: int
-    miss_free: int
-    discarded: int  # entries dropped without a notification and without being overwritten
     ramzswap: dict[str, int | float | None]  # the driver's other statistics, under its names
     swap_header: dict[str, int]  # mkswap's own page: pages and bytes of it that the store holds
     model: Content
@@ -131,13 +110,9 @@ class AreaResult:
     leaks: list[Leak]  # at the end, by time; no more than MOST_LEAKS of them
     free_path: FreePath | None  # for all areas together
     what_if: dict[str, WhatIf]  # by specification
-    left_censored: int  # entries that the store held before the recording began
-    moved: int  # entries that went to the backing device
     used_slots: int | None  # at the end: in use when the area was first seen, plus allocated, minus freed
     store: str | None = None  # the store's name: that of the zram device, or zswap
     table_bytes: int | None = None  # of zram's own table, whatever is stored
-    written_back: int = 0  # of `discarded`: by zswap, to the swap area
-    failed_writes: int | None = None  # times that the store refused a page; None where that is not told
     ranges: dict[str, Range] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     not_told: dict[str, str] = field(default_factory=dict)

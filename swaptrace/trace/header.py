@@ -20,24 +20,6 @@ from swaptrace.areas import MAX_PAGES, Amount, Snapshot, SwapArea
 from swaptrace.degradation import BLIND
 from swaptrace.events import SwapCall
 
-__all__ = [
-    "FORMAT_VERSION",
-    "Damaged",
-    "FreePath",
-    "Header",
-    "Kind",
-    "Notes",
-    "Probe",
-    "Trailer",
-    "Zsmalloc",
-    "both",
-    "converted",
-    "from_json",
-    "modelled",
-    "parsed",
-    "to_json",
-]
-
 FORMAT_VERSION = 1
 
 

@@ -16,8 +16,6 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-__all__ = ["CHECKSUM", "END", "Bad", "batch_fits", "checksum", "messages", "sealed"]
-
 #: What a message is written with; sealed() then fills in the digits.
 CHECKSUM = {b"swaptrace.checksum": b"crc32 00000000"}
 #: The end of a stream: a message without metadata.

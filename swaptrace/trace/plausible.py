@@ -6,10 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.areas import MAX_PAGES, MAX_TIME, Store, SwapArea
-from swaptrace.events import EventBatch, EventKind
+from swaptrace.events import OF_AREAS, OF_STORES, EventBatch, EventKind
 from swaptrace.trace.header import Header
-
-__all__ = ["Implausible", "Plausible"]
 
 #: A store that was set up, or got another size, while recording may have so many pages (64 GiB of 4 KiB) though nothing
 #: in the trace tells of it.
@@ -17,18 +15,13 @@ UNTOLD_PAGES = 1 << 24
 #: Slots that are allocated or freed at once: those of the largest page there is (512 MiB in pages of 64 KiB).
 MAX_RUN = 8192
 
-_OF_STORES = [
-    EventKind.STORE, EventKind.LOAD, EventKind.DROP, EventKind.NOTIFY, EventKind.PRESENT, EventKind.MOVED,
-    EventKind.FAILED,
-]  # fmt: skip
-_OF_AREAS = [EventKind.ALLOC, EventKind.FREE]
 _NOTHING, _STORE, _AREA = range(3)
 
 
 def _subjects() -> NDArray[np.uint8]:
     """By kind, what `device` and `slot` are of. uint8, shape (256,)."""
     found = np.full(256, _NOTHING, np.uint8)
-    found[_OF_STORES], found[_OF_AREAS] = _STORE, _AREA
+    found[list(OF_STORES)], found[list(OF_AREAS)] = _STORE, _AREA
     return found
 
 

@@ -18,8 +18,6 @@ from swaptrace.trace.plausible import Implausible, Plausible
 from swaptrace.trace.stream import StreamFile, raise_if_no_memory, values_of
 from swaptrace.trace.writer import COLUMNS, NOTES_KEY, TRAILER_KEY
 
-__all__ = ["TraceReader"]
-
 T = TypeVar("T", Trailer, Notes)
 
 

@@ -21,8 +21,6 @@ from swaptrace.errors import BadInput
 from swaptrace.trace.header import FORMAT_VERSION, Damaged, Header, Kind, from_json, to_json
 from swaptrace.trace.messages import CHECKSUM, END, Bad, batch_fits, checksum, messages, sealed
 
-__all__ = ["HEADER_KEY", "Columns", "StreamFile", "StreamMaker", "raise_if_no_memory", "values_of"]
-
 #: The columns of a file, in order.
 Columns = dict[str, np.dtype[Any]]
 Metadata = dict[bytes, bytes]

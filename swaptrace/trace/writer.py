@@ -14,8 +14,6 @@ from swaptrace.running import Sink, Source
 from swaptrace.trace.header import Header, Notes, Trailer, to_json
 from swaptrace.trace.stream import StreamMaker
 
-__all__ = ["COLUMNS", "NOTES_KEY", "TRAILER_KEY", "TraceWriter", "already_there", "open_private"]
-
 NOTES_KEY = b"swaptrace.notes"
 TRAILER_KEY = b"swaptrace.trailer"
 #: The columns are the fields of the event record, by the same names and types.

@@ -18,8 +18,6 @@ from swaptrace.events import EventFlag
 from swaptrace.machine import sysfs
 from swaptrace.tracing.programs import EntrySeen, read_directly
 
-__all__ = ["compare"]
-
 _ENTRIES = 16  # compared of each store, at most
 _TRIES = 3  # entries change while this looks
 

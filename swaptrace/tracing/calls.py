@@ -13,8 +13,6 @@ from swaptrace.events import AREA_DISCARDS, PATH_BYTES, EventKind, SwapCall
 from swaptrace.machine import sysfs
 from swaptrace.machine.snapshot import describe_area, not_understood
 
-__all__ = ["CALL_KINDS", "Calls", "located"]
-
 CALL_KINDS = (EventKind.SWAPON, EventKind.SWAPOFF, EventKind.PATH)
 _NO_TYPE = 255  # bpf/swap_calls.c
 _NO_PATH = "(path not known)"

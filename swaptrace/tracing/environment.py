@@ -17,8 +17,6 @@ from swaptrace.machine.machine import Machine
 from swaptrace.machine.sysfs import features_of
 from swaptrace.machine.zswap import read_zswap
 
-__all__ = ["Requirement", "bcc", "devices", "features_off", "kprobes", "lockdown", "missing_views", "rights", "types"]
-
 _ROOT = Path("/")
 
 

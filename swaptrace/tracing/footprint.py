@@ -9,8 +9,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["frugal_arrow", "give_back", "hurry", "keep_in_memory"]
-
 _ALLOCATOR = "ARROW_DEFAULT_MEMORY_POOL"
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4  # include/uapi/asm-generic/mman.h
 _MADV_DONTNEED = 4

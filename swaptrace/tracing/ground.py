@@ -16,8 +16,6 @@ from swaptrace.kernel.probes import ZSWAP, Choice, Symbols, choose
 from swaptrace.tracing import environment
 from swaptrace.tracing.environment import Requirement
 
-__all__ = ["Ground", "memory_subsystem", "require", "requirements", "swap_info", "told_layout"]
-
 _ROOT = Path("/")
 
 

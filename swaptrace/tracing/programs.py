@@ -14,20 +14,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from swaptrace.degradation import SLOT_FREED
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventFlag, EventKind
 from swaptrace.kernel.arch import Architecture
 from swaptrace.kernel.btf import KernelTypes, libbpf
 from swaptrace.kernel.layout import MAX_SWAP_TYPES
-from swaptrace.kernel.probes import SLOT_FREED, Candidate, Choice, Symbols
+from swaptrace.kernel.probes import Candidate, Choice, Symbols
 from swaptrace.machine.snapshot import KernelArea, kernel_area
 from swaptrace.trace.header import FreePath, Probe
 from swaptrace.tracing.assembly import Options, assemble
 from swaptrace.tracing.footprint import give_back
 from swaptrace.tracing.ring import Ring
 from swaptrace.tracing.trampolines import Attachment, Trampolines, why_kprobes
-
-__all__ = ["EntrySeen", "Programs", "compile_programs", "import_bcc", "read_directly"]
 
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 _LOOKS = 10  # at calls under way

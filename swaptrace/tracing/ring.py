@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from swaptrace.events import EVENT
 
-__all__ = ["Ring", "default_ring_bytes"]
-
 _BUSY = 1 << 31
 _PER_PROCESSOR, _LEAST, _MOST = 16 << 20, 4 << 20, 32 << 20  # bytes, see default_ring_bytes
 _RECORD = np.dtype([("length", np.uint32), ("page", np.uint32), ("event", EVENT)])

@@ -19,8 +19,6 @@ from typing import NamedTuple
 from swaptrace.kernel.btf import Btf, KernelTypes, libbpf
 from swaptrace.kernel.probes import ZSWAP, Choice, Symbols
 
-__all__ = ["Attachment", "Trampolines", "preempts_itself", "why_kprobes"]
-
 # include/uapi/linux/bpf.h
 _TRACING, _ENTRY, _EXIT = 26, 24, 25
 _NAME_LENGTH = 15

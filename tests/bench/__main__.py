@@ -26,7 +26,6 @@ from swaptrace.analysis.analysis import Analysis, machine_of
 from swaptrace.engine import mapping
 from swaptrace.engine.lifetimes import Lifetimes
 from swaptrace.engine.records import EventRecords
-from swaptrace.engine.survey import of_store
 from swaptrace.engine.worker import ahead
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventBatch
@@ -40,6 +39,7 @@ from tests.bench import live, overhead, page, recording, workload
 from tests.bench.draining import FullRing, KernelRing
 from tests.bench.measure import ROUNDS, Figure, child, figure, side_by_side, timed
 from tests.bench.rivals import RIVALS, lifetimes_of
+from tests.unit.builders import of_store
 
 MILLION = 1_000_000
 RATE = "million events/s"

@@ -1,18 +1,140 @@
-"""Write anew what the documents say of figures: run it after a change of the catalogue.
+"""What the catalogue says to readers: the tables of docs/report-json.md, and the JSON Schema of the report.
 
-Usage: python -m tests.data.documents. tests/unit/test_catalogue.py compares.
+Run it after a change of the catalogue, and it writes both anew: python -m tests.data.documents.
+tests/unit/test_catalogue.py compares.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from swaptrace.report.as_json import SCHEMA_VERSION
-from swaptrace.results.document import schema, written
+from swaptrace.results.catalogue import FIGURES, INTEGRAL_PARTS, Better, Figure, Kind, Unit, children, inside
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 DOCUMENT, SCHEMA = DOCS / "report-json.md", DOCS / "report.schema.json"
+
+_TABLE = re.compile(r"(<!-- figures of (?P<of>[^>]*) -->\n).*?(<!-- end -->)", re.DOTALL)
+_SECTION = "section "
+_INTEGRAL = "an integral"
+
+
+def written(text: str) -> str:
+    """The document with its tables as the catalogue has them now.
+
+    Each is between `<!-- figures of X -->` and `<!-- end -->`, where X is `section NAME` (fields of an area),
+    `an integral`, or names of groups that are alike (`lifetime_ns, time_to_reuse_ns`).
+    """
+    return _TABLE.sub(lambda found: found[1] + "\n".join(_table(found["of"])) + "\n" + found[3], text)
+
+
+def _table(of: str) -> list[str]:
+    if of == _INTEGRAL:
+        rows = [f"| `{part}` | {Unit.BYTES} | {sentence} |" for part, sentence in INTEGRAL_PARTS.items()]
+        return ["| field of an integral | unit | what |", "|---|---|---|", *rows]
+    if of.startswith(_SECTION):
+        where, figures = ["areas[]"], [row for row in children() if row.section == of.removeprefix(_SECTION)]
+    else:
+        groups = of.split(", ")
+        where, figures = [_where(group) for group in groups], children(groups[0])
+    head = " and ".join(f"`{place}`" for place in where)
+    return [f"| field of {head} | unit | what |", "|---|---|---|", *map(_line, figures)]
+
+
+def _where(group: str) -> str:
+    is_list = any(row.name == group and row.kind is Kind.LIST for row in FIGURES)
+    return f"areas[].{group}{'[]' if is_list else ''}"
+
+
+def _line(row: Figure) -> str:
+    return f"| `{row.name.rpartition('.')[2]}` | {row.unit} | {row.sentence} |"
+
+
+# -- the schema
+
+_TYPES = {
+    Kind.TEXT: "string", Kind.FLAG: "boolean", Kind.SIZE: "integer", Kind.COUNT: "integer", Kind.STATE: "integer",
+    Kind.RATIO: "number", Kind.QUANTILE: "number",
+}  # fmt: skip
+
+
+def schema(version: int) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a report with that schema_version: whatever is not in it may be added later.
+
+    Beside what JSON Schema knows, a figure has `x-unit`, and `x-better` (`more` or `less`) where one is good news.
+    """
+    area = _object("")
+    area["properties"] |= {
+        "bounds": {"type": "object", "additionalProperties": {"type": "array", "minItems": 2, "maxItems": 2}},
+        "unknown": {"type": "object", "additionalProperties": {"type": "string"}},
+    }
+    area["required"] += ["bounds", "unknown"]
+    told = {"type": "object", "additionalProperties": {"type": "integer"}}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "swaptrace report",
+        "type": "object",
+        "required": ["schema_version", "trace", "losses", "missed", "not_told", "areas"],
+        "properties": {
+            "schema_version": {"const": version},
+            "trace": {"type": "object"},
+            "losses": told,
+            "missed": told,
+            "not_told": {"type": "array", "items": {"type": "string"}},
+            "areas": {"type": "array", "items": area},
+        },
+        "$defs": {
+            "integral": {
+                "type": ["object", "null"],
+                "required": list(INTEGRAL_PARTS),
+                "properties": {
+                    part: {"type": ["number", "null"], "description": sentence}
+                    for part, sentence in INTEGRAL_PARTS.items()
+                },
+            }
+        },
+    }
+
+
+def _object(group: str) -> dict[str, Any]:
+    """Of a group of figures; every field is there unless its keys differ, or the group may be empty."""
+    fields = {key: _object(f"{group}.{key}") if row is None else _property(row) for key, row in inside(group).items()}
+    if any(key.isupper() for key in fields):
+        (of_any_key,) = fields.values()
+        return {"type": ["object", "null"], "additionalProperties": of_any_key}
+    found: dict[str, Any] = {"type": ["object", "null"] if group else "object", "properties": fields}
+    return found if group in _OPEN else {**found, "required": list(fields)}
+
+
+#: Groups that may lack some of their fields.
+_OPEN = {"kernel", "ramzswap", "swap_header"}
+
+
+def _property(row: Figure) -> dict[str, Any]:
+    by_kind: dict[Kind, Callable[[], dict[str, Any]]] = {
+        Kind.INTEGRAL: lambda: {"$ref": "#/$defs/integral"},
+        Kind.GROUP: lambda: _object(row.name),
+        Kind.LIST: lambda: {"type": ["array", "null"], "items": _object(row.name)},
+    }
+    make = by_kind.get(row.kind, lambda: {"type": [_type(row), "null"]})
+    return {**make(), **dict(_notes(row))}
+
+
+def _type(row: Figure) -> str:
+    return "number" if row.unit is Unit.SECONDS else _TYPES[row.kind]
+
+
+def _notes(row: Figure) -> Iterable[tuple[str, str]]:
+    if row.sentence:
+        yield "description", row.sentence
+    if row.unit is not Unit.NO:
+        yield "x-unit", str(row.unit)
+    if row.better is not Better.NEITHER:
+        yield "x-better", row.better.name.lower()
 
 
 def schema_text() -> str:

@@ -8,6 +8,10 @@ from typing import Any, NamedTuple
 
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.engine import zsmalloc
+from swaptrace.engine.counters import COUNTS, Counts
+from swaptrace.engine.mapping import NO_AREA, PageMap
+from swaptrace.engine.records import EventRecords
+from swaptrace.engine.survey import partition, routes
 from swaptrace.events import REASON_SHIFT, EventBatch, EventKind, FreeReason, SwapCall, empty
 from swaptrace.trace.header import Header, Trailer
 
@@ -57,6 +61,17 @@ def batch(events: Sequence[Event], tasks: dict[int, str] | None = None) -> Event
         SwapCall(**{**event.call.__dict__, "row": row}) for row, event in enumerate(events) if event.call is not None
     )
     return EventBatch(array, tasks or {}, calls)
+
+
+def of_store(events: EventRecords, pages: PageMap) -> EventRecords:
+    """The events of a batch that are about one store, or its areas, as its map has them now."""
+    types = {swap_type: 0 for swap_type, area in enumerate(pages.type_area.tolist()) if area != NO_AREA}
+    return partition(events, routes({pages.store: 0} if pages.store >= 0 else {}, types), 1)[0]
+
+
+def counted(**counts: int) -> Counts:
+    """All others are 0, and writes that failed are not told."""
+    return Counts(**{**dict.fromkeys(COUNTS, 0), "failed_writes": None, **counts})  # type: ignore[arg-type]
 
 
 def batches(events: Sequence[Event], cuts: Iterable[int]) -> list[EventBatch]:

@@ -11,7 +11,7 @@ A page of a store (or of a disk, which has no store: its pages are its slots) ha
 
 It is live if it is in use and some policy holds the entry, stale under a policy that holds the entry of a free slot.
 
-With a geometry, each policy of a store has a pool of its own (zsmalloc.Pool, which has tests of its own), too.
+With a geometry, each policy of a store has a pool of its own (tests.unit.pool, which has tests of its own), too.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from builders import Event
+from pool import Pool
 
 from swaptrace.areas import Store, SwapArea
 from swaptrace.engine import zsmalloc
@@ -101,7 +102,7 @@ class Pages:
     before: Values = field(default_factory=dict)  # when measuring began
     history: list[tuple[int, Values]] = field(default_factory=list)  # (clock, values) after each event
     due: dict[tuple[str, int], int] = field(default_factory=dict)  # when which page's entry goes under which policy
-    pools: dict[str, zsmalloc.Pool] = field(default_factory=dict)
+    pools: dict[str, Pool] = field(default_factory=dict)
     pool_peak: Counter[str] = field(default_factory=Counter)
     pool_stale_peak: Counter[str] = field(default_factory=Counter)
     pool_byte_ns: Counter[str] = field(default_factory=Counter)
@@ -299,7 +300,7 @@ class Reference:
     def _new_pages(self) -> Pages:
         pages = Pages(self.start, self.start)
         if self.geometry is not None:
-            pages.pools = {policy: zsmalloc.Pool(256, self.geometry) for policy in POLICIES}
+            pages.pools = {policy: Pool(256, self.geometry) for policy in POLICIES}
         return pages
 
     # -- events

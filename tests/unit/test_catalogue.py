@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +16,7 @@ import pytest
 from swaptrace.report.as_json import SCHEMA_VERSION, as_json
 from swaptrace.report.command import Selection, analyse
 from swaptrace.results.catalogue import FIGURES, Better, Kind, Unit, children, figure_at
-from swaptrace.results.document import schema, written
-from tests.data.documents import DOCUMENT, SCHEMA, schema_text
+from tests.data.documents import DOCUMENT, SCHEMA, schema, schema_text, written
 from tests.unit.fixtures import DATA, KERNELS
 
 RENEW = "if this is as it should be: python -m tests.data.documents"
@@ -120,67 +121,102 @@ def test_the_schema_refuses(path: str, value: object) -> None:
         jsonschema.validate(report, schema(SCHEMA_VERSION), jsonschema.Draft202012Validator)
 
 
-#: Puts a row into the catalogue, before anybody else sees it, and says where it is found then.
-ONE_MORE = """
-import importlib.util, io, json, sys
-spec = importlib.util.find_spec("swaptrace.results.catalogue")
-source = open(spec.origin, encoding="utf-8").read()
-before, rows, after = source.partition("FIGURES: tuple[Figure, ...] = (")
-row = '''Figure("surprises", Kind.COUNT, Unit.PAGES, "pages that a test made up", lambda area: 7 * area.stores,
-    words="pages that surprise", rule=_always(more("STORE")), needs=_STORES, section="area"),'''
-module = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = module
-exec(compile(before + rows + row + after, spec.origin, "exec"), module.__dict__)
+#: What a developer writes for one more figure: after each of these lines of these files, another one.
+ONE_MORE = {
+    "engine/counters.py": ("    stores: int\n", "    surprises: int\n"),
+    "engine/lifetimes.py": (
+        "        self._counts[area, constants.COUNT_STORES] += 1\n",
+        "        self._counts[area, constants.COUNT_SURPRISES] += 7\n",
+    ),
+    "results/catalogue.py": (
+        "FIGURES: tuple[Figure, ...] = (\n",
+        """    _row("surprises", Kind.COUNT, Unit.PAGES, "pages that a test made up", "area",
+         words="pages that surprise", rule=more("STORE"), needs=_STORES),\n""",
+    ),
+}
 
+#: Says where it is found then, in a recording of five stores.
+WHERE = """
+import uncompiled
+uncompiled.switch_on()
+
+import dataclasses, io, json, pathlib
+from builders import START, batch, header, store, trailer, zram_area
 from rich.console import Console
+from swaptrace.analysis.analysis import Analysis
+from swaptrace.areas import Store
 from swaptrace.report.as_json import as_json
-from swaptrace.report.command import Selection, analyse
+from swaptrace.report.html import write_html
 from swaptrace.report.text import print_text
-from swaptrace.results.document import schema, written
-import dataclasses, pathlib
 from swaptrace.results.bounds import with_bounds
+from swaptrace.results.file import encode, read_results
+from swaptrace.results.merge import over_machines, recording
+from swaptrace.trace.stream import StreamFile
+from tests.data.documents import schema, written
 
 def text(result):
     out = io.StringIO()
     print_text(result, Console(file=out, width=120))
-    return out.getvalue()
+    return [line.split() for line in out.getvalue().splitlines() if "surpris" in line]
 
-result = analyse(pathlib.Path(sys.argv[1]))
-lossy = [with_bounds(area, {"STORE": 5}, {}, page_size=4096, cluster_slots=512, part=False) for area in result.areas]
+made = header([zram_area("/dev/zram0", 0, 64, 0)], [Store(0, "zram0", 64)], missing=())
+whole, early, late = Analysis(made), Analysis(made, until=START + 30), Analysis(made, since=START + 30)
+for analysis in (whole, early, late):
+    analysis.feed(batch([store(START + 10 * number, 0, number, 100) for number in range(1, 6)]))
+result, *parts = [analysis.finish(trailer(START + 100)) for analysis in (whole, early, late)]
+(area,) = result.areas
+lossy = with_bounds(area, {"STORE": 5}, {}, page_size=4096, cluster_slots=512, part=False)
+lossy = dataclasses.replace(result, areas=[lossy], lost={"STORE": 5})
 untold = dataclasses.replace(result, header={**result.header, "missing": ("slot stored and loaded",)})
-lossy = dataclasses.replace(result, areas=lossy, lost={"STORE": 5})
+pathlib.Path("results").write_bytes(encode(made, result))
 print(json.dumps({
-    "stores": result.areas[0].stores,
     "json": as_json(result)["areas"][0]["surprises"],
     "lossy": as_json(lossy)["areas"][0]["surprises"],
     "bounds": as_json(lossy)["areas"][0]["bounds"]["surprises"],
     "untold": as_json(untold)["areas"][0]["surprises"],
+    "file": read_results(StreamFile(pathlib.Path("results"))).areas[0].surprises,
+    "parts": [each.areas[0].surprises for each in (*parts, recording(parts))],
+    "machines": over_machines([area, area]).surprises,
     "schema": schema(1)["properties"]["areas"]["items"]["properties"]["surprises"],
-    "text": [line.split() for line in text(result).splitlines() if "surpris" in line],
-    "lossy text": [line.split() for line in text(lossy).splitlines() if "surpris" in line],
+    "text": text(result),
+    "lossy text": text(lossy),
+    "html": "pages that surprise" in write_html(result, pathlib.Path("report")).read_text(),
     "document": written("<!-- figures of section area -->\\n<!-- end -->").splitlines()[3],
 }))
 """
 
 
-def test_one_more_figure_is_one_row() -> None:
-    """In JSON, its schema and its document, in the tables, with bounds where events were lost, null where untold."""
-    trace = DATA / "6.12" / "trace.swaptrace"
+def test_one_more_figure_is_one_row_and_counted_in_one_place(tmp_path: Path) -> None:
+    """In JSON, its schema and its document, tables and HTML, bounds and null, the file of results, and what is merged.
+
+    (The engine's line and its name there; compiled loops take the number from constants.pxd, which is written anew.)
+    """
+    root = Path(__file__).parents[2]
+    shutil.copytree(root / "swaptrace", tmp_path / "swaptrace", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    (tmp_path / "tests/mutation").mkdir(parents=True)
+    shutil.copy(root / "tests/mutation/uncompiled.py", tmp_path / "tests/mutation")
+    for name, (before, line) in ONE_MORE.items():
+        path = tmp_path / "swaptrace" / name
+        source = path.read_text()
+        assert source.count(before) == 1
+        path.write_text(source.replace(before, before + line))
+    places = (tmp_path, tmp_path / "tests/mutation", root / "tests/unit", root)
     done = subprocess.run(
-        [sys.executable, "-c", ONE_MORE, str(trace)], capture_output=True, text=True, cwd=Path(__file__).parents[2]
-    )
+        [sys.executable, "-c", WHERE],
+        capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": ":".join(map(str, places))},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    seven = 7 * found["stores"]
-    assert seven > 1000
-    assert (found["json"], found["lossy"], found["untold"]) == (seven, None, None)
-    assert found["bounds"] == [seven, seven + 5]
+    assert (found["json"], found["lossy"], found["untold"]) == (35, None, None)
+    assert found["bounds"] == [35, 40]
+    assert (found["file"], found["parts"], found["machines"]) == (35, [14, 21, 35], 70)
     assert found["schema"] == {
         "type": ["integer", "null"],
         "description": "pages that a test made up",
         "x-unit": "pages",
     }
-    assert found["text"][0][:2] == ["surprises", f"{seven:,}"]
+    assert found["text"][0][:2] == ["surprises", "35"]
     assert found["text"][0][-3:] == ["pages", "that", "surprise"]
-    assert found["lossy text"][0][:3] == ["surprises", f"{seven:,}", f"{seven + 5:,}"]
+    assert found["lossy text"][0][:3] == ["surprises", "35", "40"]
+    assert found["html"]
     assert found["document"] == "| `surprises` | pages | pages that a test made up |"

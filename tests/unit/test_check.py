@@ -58,7 +58,7 @@ def test_something_is_missing() -> None:
         ["bcc", "ok", "BCC 0.26"],
         ["event", "kernel function", "otherwise"],
         [EVENT, "none", "f: not there; g: other parameters"],
-        [f"without it, {WITHOUT[EVENT].sentence}"],
+        [f"without it, {WITHOUT[EVENT]}"],
         [EVENT, "not now", "zswap is off"],
         ["This kernel cannot be traced as things are."],
     ]

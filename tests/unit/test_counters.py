@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from builders import PAGE_SIZE, START, Event, batch, free, header, store, swap_call, zram_area
+from builders import PAGE_SIZE, START, Event, batch, counted, free, header, store, swap_call, zram_area
 
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.areas import Snapshot, Store
@@ -70,7 +70,13 @@ def test_shares_of_sizes(sizes: list[int], good: float, expand: float) -> None:
 
 
 def test_shares_of_nothing() -> None:
-    none = ramzswap(1, 2, 3, 4, np.zeros(PAGE_SIZE + 1, np.int64), PAGE_SIZE, lambda name: len(name))
+    none = ramzswap(
+        counted(loads=1, stores=2, notify_free=3),
+        4,
+        np.zeros(PAGE_SIZE + 1, np.int64),
+        PAGE_SIZE,
+        lambda name: len(name),
+    )
     assert none == {
         "num_reads": 1, "num_writes": 2 + 13, "failed_reads": 12, "failed_writes": 13, "invalid_io": 10,
         "notify_free": 3, "pages_zero": 4, "good_compress_pct": None, "pages_expand_pct": None,

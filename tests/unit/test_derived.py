@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from builders import PAGE_SIZE, START, header, zram_area
+from builders import PAGE_SIZE, START, counted, header, zram_area
 
 from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
 from swaptrace.results.derived import (
@@ -106,7 +106,7 @@ def test_ramzswap_shares(sizes: dict[int, int], good: float | None, expand: floa
     for size, pages in sizes.items():
         counts[size] = pages
     moved = {"failed_reads": 5, "failed_writes": 0, "invalid_io": 7}
-    found = ramzswap(11, 12, 13, 14, counts, PAGE_SIZE, moved.get)
+    found = ramzswap(counted(loads=11, stores=12, notify_free=13), 14, counts, PAGE_SIZE, moved.get)
     assert found == {
         "num_reads": 11, "num_writes": 12, "failed_reads": 5, "failed_writes": 0, "invalid_io": 7, "notify_free": 13,
         "pages_zero": 14, "good_compress_pct": good, "pages_expand_pct": expand,

@@ -6,18 +6,19 @@ from functools import reduce
 from itertools import pairwise
 
 import numpy as np
-from builders import PAGE_SIZE, zram_area
+from builders import PAGE_SIZE, of_store, zram_area
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from swaptrace.engine import clock, mapping
-from swaptrace.engine.lifetimes import Count, Lifetimes
+from swaptrace.engine.counters import COUNTS
+from swaptrace.engine.lifetimes import Lifetimes
 from swaptrace.engine.mapping import Places
 from swaptrace.engine.policies import LIVE, QUANTITIES
 from swaptrace.engine.records import EventRecords
 from swaptrace.engine.replay import Replay
-from swaptrace.engine.survey import DEVICES, of_store
+from swaptrace.engine.survey import DEVICES
 from swaptrace.engine.worker import Worker
 from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason, empty
 from swaptrace.histogram import Histogram, Survival
@@ -80,7 +81,7 @@ def test_lifetimes_of_slot_ranges_merge(seed: int, cuts: list[int]) -> None:
     whole, parts = lifetimes(made), [lifetimes(part) for part in ranges(made, cuts)]
     survivals = [part.lifetime(0, PAGES, END) for part in parts]
     for part, survival in zip(parts, survivals, strict=True):  # each part has all slots, but only its own were used
-        assert survival.count + survival.censored.sum() <= part.count(0, Count.STORES)
+        assert survival.count + survival.censored.sum() <= part.counts(0).stores
     assert whole.lifetime(0, PAGES, END).count > 0
     assert same(reduce(Survival.merge, survivals), whole.lifetime(0, PAGES, END))
     reuses = [part.time_to_reuse(0, PAGES, END) for part in parts]
@@ -88,8 +89,8 @@ def test_lifetimes_of_slot_ranges_merge(seed: int, cuts: list[int]) -> None:
     assert same(reduce(Histogram.merge, [part.notification(0) for part in parts]), whole.notification(0))
     for reason, histogram in whole.by_reason(0).items():
         assert same(reduce(Histogram.merge, [part.by_reason(0)[reason] for part in parts]), histogram)
-    for what in Count:
-        assert sum(part.count(0, what) for part in parts) == whole.count(0, what)
+    for what in COUNTS:
+        assert sum(vars(part.counts(0))[what] for part in parts) == vars(whole.counts(0))[what]
 
 
 @given(st.integers(0, 2**32), some_cuts)

@@ -82,17 +82,14 @@ def test_order_is_that_of_registration(notifiers: SwapEventNotifiers) -> None:
     assert [name for name, _ in log] == ["a", "b", "c"]
 
 
-def test_rows_are_the_areas_frees(notifiers: SwapEventNotifiers) -> None:
+def test_an_area_is_told_of_its_own_frees(notifiers: SwapEventNotifiers) -> None:
     """A store with the number of the type, and the frees of other areas, are somebody else's."""
     log: list[tuple[str, Notification]] = []
     notifiers.register(recording(log), SwapEvent.SLOT_FREE, 1)
-    told = batch([free(START, 1, 7), store(START, 1, 7, 10), free(START, 0, 8), free(START, 1, 9, 4)])
-    notifiers.slot_frees(told)
+    notifiers.slot_frees(batch([free(START, 1, 7), store(START, 1, 7, 10), free(START, 0, 8), free(START, 1, 9, 4)]))
     [(_, notification)] = log
     assert notification.event is SwapEvent.SLOT_FREE
     assert notification.area == notifiers.areas[1]
-    assert notification.batch is told
-    assert notification.rows.tolist() == [0, 3]
     notifiers.slot_frees(batch([free(START, 0, 8)]))
     assert len(log) == 1  # nothing of its own: not called
 

@@ -37,7 +37,7 @@ from swaptrace.commands.report import command
 from swaptrace.report import charts, words
 from swaptrace.report.as_json import as_json
 from swaptrace.report.text import print_text
-from swaptrace.results.document import schema
+from tests.data.documents import schema
 
 area, zram = zram_area("/dev/zram0", 0, 64, 0), Store(0, "zram0", 64, allocator="zsmalloc")
 events = [store(START + slot, 0, slot, 100) for slot in range(1, 17)]

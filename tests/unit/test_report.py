@@ -112,6 +112,8 @@ def zram_area(device: str = "/dev/zram0") -> AreaResult:
         notify_free=33_021,
         miss_free=14,
         discarded=0,
+        written_back=0,
+        failed_writes=None,
         ramzswap={
             "num_reads": 9_876,
             "num_writes": 40_123,
@@ -159,6 +161,7 @@ def disk_area(device: str = "/swap.img") -> AreaResult:
     return AreaResult(
         device=device, swap_type=1, generation=1, backing="disk", zram=None, slots=1_000_000, notified=False,
         stores=0, loads=0, frees=0, frees_unwritten=0, rewrites=0, notify_free=0, miss_free=0, discarded=0,
+        written_back=0, failed_writes=None,
         ramzswap={}, swap_header={}, model=unknown, kernel=unknown, kernel_counts={}, policies={},
         recovered=never, leaked=never,
         leaks=[], free_path=None, what_if={},
