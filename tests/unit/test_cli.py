@@ -232,6 +232,7 @@ def test_report_into_head(long_report: Path, form: str) -> None:
 _OUTPUTS = (
     ["report", "{trace}"],
     ["report", "{trace}", "--format", "json"],
+    ["report", "{trace}", "--format", "csv"],
     ["report", "{trace}", "--format", "html", "-o", "{folder}"],
     ["check"], ["audit"], ["audit", "--format", "json"], ["--help"], ["report", "--help"], ["--version"],
 )  # fmt: skip
