@@ -1,8 +1,8 @@
 """make bench: what tracing and analysis cost. A table, and reports/bench (or the folder named by --out).
 
-Usage: python -m tests.bench [--events N] [--most N] [--seconds N] [--no-overhead] [--out FOLDER]. Nothing here is a
-test: a slow machine gives other figures, not a failure. Only wrong results fail: the rivals must find the same
-lifetimes.
+Usage: python -m tests.bench [--events N] [--most N] [--seconds N] [--no-overhead | --keep-overhead] [--out FOLDER].
+Nothing here is a test: a slow machine gives other figures, not a failure. Only wrong results fail: the rivals must find
+the same lifetimes.
 """
 
 from __future__ import annotations
@@ -343,6 +343,7 @@ def main() -> None:
     parser.add_argument(
         "--no-overhead", action="store_true", help="do not boot a virtual machine to count what tracing costs"
     )
+    parser.add_argument("--keep-overhead", action="store_true", help="but take what the last one counted")
     parser.add_argument("--out", type=Path, default=Path("reports/bench"))
     options = parser.parse_args()
     about = machine()
@@ -351,7 +352,7 @@ def main() -> None:
         path = folder / "trace.swaptrace"
         count = workload.write(path, options.events)
         figures = [
-            *([] if options.no_overhead else overhead.figures(overhead.CHECKOUT / "build" / "overhead")),
+            *([] if options.no_overhead else overhead.figures(options.keep_overhead)),
             *analysis_figures(path, count),
             *store_figures(4 * options.events // 5),
             *recording_figures(folder),
