@@ -110,6 +110,14 @@ test-oldest: setup ## the unit tests with the oldest releases that pyproject.tom
 	$(VENV)/bin/uv pip list --quiet --python build/oldest/bin/python
 	build/oldest/bin/python -m pytest tests/unit
 
+# A checkout of its own, so that what is compiled here stays as it is.
+.PHONY: test-checked
+test-checked: setup ## the unit tests with an engine that checks every index (build/checked)
+	rm -rf build/checked
+	mkdir -p build/checked
+	git ls-files -z | tar -c --null -T - | tar -x -C build/checked
+	cd build/checked && export SWAPTRACE_BOUNDSCHECK=1 && $(MAKE) $(VENV)/.installed && $(PYTHON) -m pytest tests/unit
+
 .PHONY: lint
 lint: setup ## ruff, mypy and clang-format, which change nothing
 	$(VENV)/bin/ruff check . $(VM)

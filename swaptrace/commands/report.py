@@ -12,8 +12,17 @@ from swaptrace.policies import POLICIES
 
 @click.command("report")
 @click.argument("trace", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(["text", "json", "html"]), default="text", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File (text, json; -: stdout) or folder (html).")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "csv", "html"]),
+    default="text",
+    show_default=True,
+    help="csv: what was live and stale over time, for other programs.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="File (text, json, csv; -: stdout) or folder (html)."
+)
 @click.option("--since", type=Seconds(zero=True), help="Count only from that many seconds after the start.")
 @click.option("--until", type=Seconds(zero=False), help="Stop that many seconds after the start.")
 @click.option(

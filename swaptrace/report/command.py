@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.progress import Progress
-
 from swaptrace import units
 from swaptrace.analysis.analysis import Analysis, Machine, machine_of
 from swaptrace.console import Console
@@ -104,6 +102,8 @@ def _with_progress(reader: TraceReader) -> Iterator[EventBatch]:
     if not console.is_terminal:  # rich before 15 would print an empty line
         yield from batches
         return
+    from rich.progress import Progress
+
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("analysing", total=reader.bytes)
         for batch in batches:
@@ -185,7 +185,7 @@ def _no_what_if(text: str, why: str) -> UsageProblem:
 
 
 def report(trace: Path, form: str, output: Path | None, selection: Selection) -> None:
-    """Analyse and render: text or JSON to stdout or a file, HTML and PNG files to a folder."""
+    """Analyse and render: text, JSON or CSV to stdout or a file, HTML and PNG files to a folder."""
     output = _place(trace, form, output)
     result = analyse(trace, selection)
     page = None
@@ -199,6 +199,10 @@ def report(trace: Path, form: str, output: Path | None, selection: Selection) ->
             from swaptrace.report.as_json import as_json
 
             _write(json.dumps(as_json(result), indent=1, allow_nan=False) + "\n", output)
+        elif form == "csv":
+            from swaptrace.report.as_csv import as_csv
+
+            _write(as_csv(result), output)
         else:
             _text(result, output)
     except BrokenPipeError:

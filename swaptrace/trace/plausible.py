@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.areas import MAX_PAGES, MAX_TIME, Store, SwapArea
-from swaptrace.events import OF_AREAS, OF_STORES, EventBatch, EventKind
+from swaptrace.events import OF_AREAS, OF_STORES, EventKind, SwapCall
 from swaptrace.trace.header import Header
 
 #: A store that was set up, or got another size, while recording may have so many pages (64 GiB of 4 KiB) though nothing
@@ -18,10 +21,10 @@ MAX_RUN = 8192
 _NOTHING, _STORE, _AREA = range(3)
 
 
-def _subjects() -> NDArray[np.uint8]:
-    """By kind, what `device` and `slot` are of. uint8, shape (256,)."""
-    found = np.full(256, _NOTHING, np.uint8)
-    found[list(OF_STORES)], found[list(OF_AREAS)] = _STORE, _AREA
+def _subjects() -> NDArray[np.uint16]:
+    """By kind, what `device` and `slot` are of, in the upper of two bytes. uint16, shape (256,)."""
+    found = np.full(256, _NOTHING << 8, np.uint16)
+    found[list(OF_STORES)], found[list(OF_AREAS)] = _STORE << 8, _AREA << 8
     return found
 
 
@@ -34,8 +37,10 @@ class Plausible:
 
     def __init__(self, header: Header) -> None:
         self._subject = _subjects()
-        self._most = np.full((3, 256), MAX_PAGES + MAX_RUN, np.int64)  # by subject and device: the end of what it has
+        # By subject and device: the end of what it has.
+        self._most = np.full((3, 256), MAX_PAGES + MAX_RUN, np.int64)
         self._most[_STORE] = UNTOLD_PAGES
+        self._most[_NOTHING] = np.iinfo(np.int64).max
         self._present = np.zeros(256, np.int64)
         self._page_size = header.page_size
         for area in header.start.areas:
@@ -52,43 +57,43 @@ class Plausible:
     def _store(self, store: Store) -> None:
         self._most[_STORE, store.id] = max(self._most[_STORE, store.id], store.pages)
 
-    def check(self, batch: EventBatch) -> None:
-        """Raises Implausible if a batch has a value that cannot be."""
+    def check(self, events: Mapping[str, NDArray[Any]], calls: Sequence[SwapCall]) -> None:
+        """Raises Implausible if a batch has a value that cannot be. events: the fields of EVENT, by name, each (n,)."""
         before = self._most[_AREA].copy()
-        for call in batch.calls:
+        for call in calls:
             if call.area is not None and call.result == 0:
                 self._area(call.area)
             if call.store is not None:
                 self._store(call.store)
-        self._check_rows(batch)
-        self._check_events(batch.events, np.maximum(before, self._most[_AREA]))
-
-    @staticmethod
-    def _check_rows(batch: EventBatch) -> None:
-        rows = [call.row for call in batch.calls]
-        if rows != sorted(set(rows)) or (rows and rows[-1] >= len(batch)):
+        rows = [call.row for call in calls]
+        length = len(events["kind"])
+        if rows != sorted(set(rows)) or (rows and rows[-1] >= length):
             raise Implausible("swapon and swapoff calls that belong to no event")
+        if length:
+            most = self._most.copy()
+            np.maximum(before, most[_AREA], out=most[_AREA])  # areas that end in this batch
+            self._check_values(events, most.ravel())
+            self._check_present(events)
 
-    def _check_events(self, events: NDArray[np.void], areas: NDArray[np.int64]) -> None:
-        if not len(events):
-            return
-        kind, device, run = events["kind"], events["device"], events["run"]
+    def _check_values(self, events: Mapping[str, NDArray[Any]], most: NDArray[np.int64]) -> None:
+        """most: by subject and device, (3 * 256,)."""
+        kind, run, size = events["kind"], events["run"], events["size"]
         subject = self._subject[kind]
-        most = np.where(subject == _AREA, areas[device], self._most[subject, device])
         if int(events["time"].max()) > MAX_TIME:
             raise Implausible("an event of the far future")
-        pages = np.where(kind == EventKind.FAILED, 1, run)  # the others' runs are pages or slots
-        if (events["slot"].astype(np.int64) + pages > most)[subject != _NOTHING].any():
+        end = events["slot"] + np.where(kind == EventKind.FAILED, 1, run).astype(np.int64)  # others' runs are pages
+        if (end > most[subject | events["device"]]).any():
             raise Implausible("an event of a page beyond its store or area")
-        if int(run.max()) > MAX_RUN and (run[subject == _AREA] > MAX_RUN).any():
+        if int(run.max()) > MAX_RUN and (run[subject == _AREA << 8] > MAX_RUN).any():
             raise Implausible("an event of more slots than are allocated or freed at once")
-        if (events["size"][subject == _STORE] > self._page_size).any():
+        if int(size.max()) > self._page_size and (size[subject == _STORE << 8] > self._page_size).any():
             raise Implausible("an entry larger than a page")
-        self._check_present(events[kind == EventKind.PRESENT])
 
-    def _check_present(self, present: NDArray[np.void]) -> None:
+    def _check_present(self, events: Mapping[str, NDArray[Any]]) -> None:
         """Each entry from before the recording is told of once."""
-        for device in np.unique(present["device"]):
-            self._present[device] += present["run"][present["device"] == device].sum(dtype=np.int64)
-            if self._present[device] > self._most[_STORE, device]:
+        present = np.flatnonzero(events["kind"] == EventKind.PRESENT)
+        device, run = events["device"][present], events["run"][present]
+        for number in np.unique(device):
+            self._present[number] += run[device == number].sum(dtype=np.int64)
+            if self._present[number] > self._most[_STORE, number]:
                 raise Implausible("more entries from before than its store has pages")

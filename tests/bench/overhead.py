@@ -16,6 +16,7 @@ from tests.bench.measure import ROUNDS, Figure, figure
 __all__ = ["figures"]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+FOLDER = CHECKOUT / "build" / "overhead"
 KERNEL = "6.1"
 ALGORITHMS = ("lz4", "zstd")
 GUEST_SECONDS = 3600
@@ -39,7 +40,7 @@ SEVERAL = 3
 Rounds = list[dict[str, float]]
 
 
-def measure(folder: Path) -> dict[str, dict[str, Rounds]]:
+def measure(folder: Path = FOLDER) -> dict[str, dict[str, Rounds]]:
     """Instructions a page, by algorithm, way to trace, round and phase."""
     folder.mkdir(parents=True, exist_ok=True)
     guest = [sys.executable, "tests/bench/overhead_guest.py", str(folder), str(ROUNDS), *ALGORITHMS]
@@ -48,11 +49,18 @@ def measure(folder: Path) -> dict[str, dict[str, Rounds]]:
         subprocess.run(
             ["tests/vm/run", *options, "--", *guest], cwd=CHECKOUT, check=True, stdout=log, stderr=subprocess.STDOUT
         )
+    return measured(folder)
+
+
+def measured(folder: Path = FOLDER) -> dict[str, dict[str, Rounds]]:
+    """What the guest has left."""
     return dict(json.loads((folder / "overhead.json").read_text()))
 
 
-def figures(folder: Path) -> list[Figure]:
-    return [one for algorithm, found in measure(folder).items() for one in figures_of(algorithm, found)]
+def figures(keep: bool = False) -> list[Figure]:
+    """keep: of the last run, without another one: instructions do not depend on what else the machine does."""
+    found = measured() if keep else measure()
+    return [one for algorithm, rounds in found.items() for one in figures_of(algorithm, rounds)]
 
 
 def figures_of(algorithm: str, found: dict[str, Rounds]) -> list[Figure]:
@@ -77,6 +85,6 @@ def figures_of(algorithm: str, found: dict[str, Rounds]) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    for row in figures(CHECKOUT / "build" / "overhead"):
+    for row in figures():
         span = f"{row.middle:10,.2f} {row.least:10,.2f} {row.greatest:10,.2f}"
         print(f"{row.what:56} {span} {row.unit}")

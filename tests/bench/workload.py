@@ -8,7 +8,7 @@ each store. The same number of events gives the same trace.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from swaptrace.events import EVENT, REASON_SHIFT, EventBatch, EventFlag, EventKi
 from swaptrace.trace.header import Header, Trailer
 from swaptrace.trace.writer import TraceWriter
 
-__all__ = ["SLOTS", "batches", "header", "write"]
+__all__ = ["SLOTS", "batches", "header", "write", "write_sparse"]
 
 SLOTS = 1 << 18
 REGION = 1 << 12  # slots
@@ -29,10 +29,10 @@ _SWAPIN = np.array([EventKind.LOAD, EventKind.FREE, EventKind.NOTIFY], np.uint8)
 _SIZES = np.array([0, 575, 687, 751, 928, 1407, 1542, 1687, 2151, 4096], np.uint32)
 
 
-def header() -> Header:
+def header(slots: int = SLOTS) -> Header:
     """Of a zram area whose pool is that of a Linux 6.12."""
-    area = SwapArea("/dev/zram0", 0, 100, SLOTS, backing="zram", store=0, extents=((0, 0, SLOTS),))
-    start = Snapshot(1, (area,), (Store(0, "zram0", SLOTS),))
+    area = SwapArea("/dev/zram0", 0, 100, slots, backing="zram", store=0, extents=((0, 0, slots),))
+    start = Snapshot(1, (area,), (Store(0, "zram0", slots),))
     classes = zsmalloc.geometry().arrays.classes["pages_per_zspage"].tolist()
     pool = {"pages_per_zspage": classes, "fullness_rule": "TENTHS"}
     return Header("bench", platform.machine(), 4096, "bench", (), 0, start, zsmalloc=pool)
@@ -89,9 +89,24 @@ def _frees(
 
 def write(path: Path, events: int) -> int:
     """Write such a trace; returns its events."""
-    writer, count, last = TraceWriter(path, header(), force=True), 0, 0
-    for batch in batches(events):
+    return _write(path, header(), batches(events))
+
+
+def write_sparse(path: Path, slots: int, touched: int) -> int:
+    """A trace of an area of that many slots, of which a few, all over it, are stored, and half of those freed."""
+    random = np.random.default_rng(2009)
+    chosen = 1 + random.choice(slots - 1, touched, replace=False).astype(np.uint32)
+    sizes = np.zeros(slots, np.uint32)
+    stores, frees = _stores(random, chosen, sizes), _frees(chosen[::2], sizes, _EXIT, FreeReason.EXIT)
+    events = np.concatenate([stores, frees])
+    events["time"] = 1000 + 500 * np.arange(len(events))
+    return _write(path, header(slots), (EventBatch(part) for part in np.array_split(events, 1 + len(events) // REGION)))
+
+
+def _write(path: Path, header: Header, batches: Iterable[EventBatch]) -> int:
+    writer, count, last = TraceWriter(path, header, force=True), 0, 0
+    for batch in batches:
         writer.feed(batch)
         count, last = count + len(batch), int(batch.events["time"][-1])
-    writer.close(Trailer(Snapshot(last, header().start.areas, header().start.stores)))
+    writer.close(Trailer(Snapshot(last, header.start.areas, header.start.stores)))
     return count

@@ -475,7 +475,7 @@ def test_any_byte_may_be_anything(
     reported(path)
 
 
-@pytest.mark.parametrize("form", ["text", "json", "html"])
+@pytest.mark.parametrize("form", ["text", "json", "csv", "html"])
 def test_every_format_says_what_is_damaged(tmp_path: Path, whole: Path, form: str) -> None:
     path, output = tmp_path / "spoilt", tmp_path / "report"
     contents = bytearray(whole.read_bytes())

@@ -188,7 +188,7 @@ REPORT = [
     Row("what_ifs", "swap.trace --device /dev/sda2 --what-if chain=8", 2, "no swap area here has a pool"),
     Row("form", "swap.trace --format text", said="swaptrace report"),
     Row("form", "swap.trace --format html", said="swap.report/report.html"),
-    Row("form", "swap.trace --format pdf", 2, "is not one of 'text', 'json', 'html'"),
+    Row("form", "swap.trace --format pdf", 2, "is not one of 'text', 'json', 'csv', 'html'"),
     Row("form", "swap.trace --format JSON", 2, "is not one of"),
     Row("form", "swap.trace --format=", 2, "is not one of"),
     Row("form", "swap.trace --format html --format text", said="swaptrace report"),  # the last one counts
@@ -245,7 +245,7 @@ def test_report(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
         assert row.said in out
 
 
-@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("form", ["text", "json", "csv"])
 def test_report_to_a_file_is_what_is_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path, form: str
 ) -> None:
@@ -256,7 +256,7 @@ def test_report_to_a_file_is_what_is_printed(
     assert (folder / "written").read_text(encoding="utf-8") == printed
 
 
-@pytest.mark.parametrize("form", ["text", "json", "html"])
+@pytest.mark.parametrize("form", ["text", "json", "csv", "html"])
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_policy_reaches_every_format(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path, form: str, policy: str
@@ -272,7 +272,12 @@ def test_a_policy_reaches_every_format(
         capsys, ["report", "swap.trace", "--format", form, "--policy", policy, "-o", "page" if form == "html" else "-"]
     )
     said = (folder / "page" / "report.html").read_text(encoding="utf-8") if form == "html" else out
-    row = {"text": r"^{} +[\d.]+", "json": r'"{}": {{\s+"stale_slots_end"', "html": r'<th scope="row">{}</th>'}[form]
+    row = {
+        "text": r"^{} +[\d.]+",
+        "json": r'"{}": {{\s+"stale_slots_end"',
+        "csv": r",policies\.{}\.stale_slots,",
+        "html": r'<th scope="row">{}</th>',
+    }[form]
     assert [name for name in POLICIES if re.search(row.format(name), said, re.MULTILINE)] == [policy]
     assert drawn == [(policy,)] * 3 if form == "html" else not drawn
 

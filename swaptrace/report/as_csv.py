@@ -1,0 +1,35 @@
+"""What every area's store held over time, as a table for other programs: CSV, one row per area and moment."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from swaptrace.policies import POLICIES
+from swaptrace.results.results import AreaResult, TraceResult
+
+_AREA = ["device", "generation", "time_s"]
+
+
+def as_csv(result: TraceResult) -> str:
+    """The courses of all areas, one after the other. Cells are empty where an area has no such figure.
+
+    An area of which events were lost has no rows, as it has no charts: what its store held is not known.
+    """
+    known = [course(area) for area in result.areas if area.exact]
+    frame = pd.concat(known, ignore_index=True) if known else pd.DataFrame(columns=_AREA)
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def course(area: AreaResult) -> pd.DataFrame:
+    """One area's: a row at the end of each time bin; columns have the names of the JSON report.
+
+    time_s: since the recording began. The rest is Int64: slots, compressed bytes, and bytes of the store's whole pool.
+    """
+    series = area.series
+    figures = {"live_slots": series.slots.get("live"), "live_compr_bytes": series.bytes.get("live")}
+    for policy in filter(area.shows, POLICIES):
+        figures[f"policies.{policy}.stale_slots"] = series.slots.get(policy)
+        figures[f"policies.{policy}.stale_compr_bytes"] = series.bytes.get(policy)
+        figures[f"policies.{policy}.pool_bytes"] = series.pool_bytes.get(policy)
+    frame = pd.DataFrame(figures, index=range(len(series.time)), dtype="Int64")
+    return frame.assign(device=area.device, generation=area.generation, time_s=series.time / 1e9)[[*_AREA, *figures]]
