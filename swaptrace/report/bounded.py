@@ -37,7 +37,7 @@ def area_tables(area: AreaResult, duration_s: float | None) -> list[Table]:
         return tables.area_tables(area, duration_s)
     as_ever = (build(area, duration_s) for build, figure in _AS_EVER.items() if figure not in area.unknown)
     made = [_content(area), _stale(area), _activity(area), *as_ever]
-    return [table for table in made if table is not None and len(table.frame)]
+    return [table for table in made if table is not None and table.rows]
 
 
 def _bounds(area: AreaResult) -> dict[str, Range]:
@@ -64,7 +64,7 @@ def _content(area: AreaResult) -> Table | None:
             continue
         rows[name] = [*_cells(found, show), show(theirs), _where(found, theirs)]
     note = "" if area.not_understood else _LOST
-    return Table("content", "What the store holds at the end", tables.frame(rows, [*_BOUNDS, "kernel", ""]), note)
+    return Table("content", "What the store holds at the end", rows, [*_BOUNDS, "kernel", ""], note)
 
 
 def _where(found: Range | None, value: int | None) -> str:
@@ -81,7 +81,7 @@ def _stale(area: AreaResult) -> Table | None:
     for name, figure in _stale_figures(area):
         if (found := bounds.get(figure)) is not None:
             rows[name] = _cells(found, tables.show(figure))
-    return Table("stale", "Stale slots and compressed bytes, by policy", tables.frame(rows, _BOUNDS))
+    return Table("stale", "Stale slots and compressed bytes, by policy", rows, _BOUNDS)
 
 
 def _stale_figures(area: AreaResult) -> Iterator[tuple[str, str]]:
@@ -104,4 +104,4 @@ def _activity(area: AreaResult) -> Table | None:
         found = bounds.get(row.name)
         if found is not None and found.high != 0:
             rows[row.name.removeprefix("free_")] = [*_cells(found, units.count), row.words]
-    return Table("activity", "What happened", tables.frame(rows, [*_BOUNDS, tables.WORDS]))
+    return Table("activity", "What happened", rows, [*_BOUNDS, tables.WORDS])

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.progress import Progress
-
 from swaptrace import units
 from swaptrace.analysis.analysis import Analysis, Machine, machine_of
 from swaptrace.console import Console
@@ -104,6 +102,8 @@ def _with_progress(reader: TraceReader) -> Iterator[EventBatch]:
     if not console.is_terminal:  # rich before 15 would print an empty line
         yield from batches
         return
+    from rich.progress import Progress
+
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("analysing", total=reader.bytes)
         for batch in batches:

@@ -1,4 +1,4 @@
-"""The tables of the reports, formatted, as pandas frames: the terminal and HTML show the same ones.
+"""The tables of the reports, formatted: the terminal and HTML show the same ones.
 
 Adding a table is adding a function to AREA_TABLES.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, fields, replace
-
-import pandas as pd
 
 from swaptrace import units
 from swaptrace.histogram import Survival
@@ -26,7 +24,6 @@ __all__ = [
     "WORDS",
     "Table",
     "area_tables",
-    "frame",
 ]
 
 EQUAL = "✓"
@@ -42,36 +39,27 @@ REASONS = children("free_reasons")
 
 @dataclass(frozen=True)
 class Table:
-    """One table: every cell is text, the index names the rows. The note, if any, is a sentence that goes below it."""
+    """One table: every cell is text. The note, if any, is a sentence that goes below it.
+
+    rows: cells, by the row's name. names: the columns' own.
+    """
 
     name: str
     title: str
-    frame: pd.DataFrame
+    rows: dict[str, list[str]]
+    names: list[str]
     note: str = ""
-
-    @property
-    def rows(self) -> list[tuple[str, list[str]]]:
-        """(name of the row, its cells)."""
-        return [
-            (str(name), [str(cell) for cell in row])
-            for name, row in zip(self.frame.index, self.frame.values, strict=True)
-        ]
 
     @property
     def columns(self) -> list[tuple[str, bool]]:
         """(name of the column, whether it holds words)."""
-        return [(str(name), name == WORDS) for name in self.frame.columns]
+        return [(name, name == WORDS) for name in self.names]
 
 
 def area_tables(area: AreaResult, duration_s: float | None) -> list[Table]:
     """Every table that has something to say about the area. duration_s: length of the recording."""
     made = (build(area, duration_s) for build in AREA_TABLES)
-    return [table for table in made if table is not None and len(table.frame)]
-
-
-def frame(rows: dict[str, list[str]], columns: list[str]) -> pd.DataFrame:
-    """Rows of cells, by name."""
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return [table for table in made if table is not None and table.rows]
 
 
 def show(name: str) -> Callable[[float | None], str]:
@@ -93,7 +81,7 @@ def content_table(area: AreaResult, duration_s: float | None) -> Table | None:
         rows[name] = [cell(model), cell(kernel), EQUAL if apart == 0 else units.signed(cell(apart))]
     title = "Slots in use at the end" if list(rows) == ["used_slots"] else "What the store holds at the end"
     notes = (_header_note(area.swap_header), _table_note(area.table_bytes))
-    return Table("content", title, frame(rows, _CONTENT), " ".join(filter(None, notes)))
+    return Table("content", title, rows, _CONTENT, " ".join(filter(None, notes)))
 
 
 def _table_note(size: int | None) -> str:
@@ -128,7 +116,7 @@ def _stale(area: AreaResult, title: str, what: str, pick: Callable[[PolicyResult
     if not words.holds_memory(area) or all(pick(policy) is None for policy in area.shown_policies.values()):
         return None
     rows = {name: _integral_cells(pick(policy)) for name, policy in area.shown_policies.items()}
-    return Table(f"stale-{what}", title, frame(rows, _INTEGRAL))
+    return Table(f"stale-{what}", title, rows, _INTEGRAL)
 
 
 def slots_table(area: AreaResult, duration_s: float | None) -> Table | None:
@@ -142,9 +130,7 @@ def slots_table(area: AreaResult, duration_s: float | None) -> Table | None:
     twice = area.duplicate_compr_bytes
     duplicate, peak = units.size(twice.end), units.size(twice.peak)
     note = f"Duplicates: {duplicate} of live slots were in memory as well ({peak} at the peak)."
-    return Table(
-        "stale-slots", "Stale slots, by policy", frame(rows, ["end", "peak", WORDS]), note if twice.peak else ""
-    )
+    return Table("stale-slots", "Stale slots, by policy", rows, ["end", "peak", WORDS], note if twice.peak else "")
 
 
 def compressed_table(area: AreaResult, duration_s: float | None) -> Table | None:
@@ -175,7 +161,7 @@ def recovered_table(area: AreaResult, duration_s: float | None) -> Table | None:
     }
     title = "What notifications can recover, and what leaked"
     pool = words.of_the_whole_store(area) if any(row.endswith("pool") for row in rows) else ""
-    return Table("recovered", title, frame(rows, _INTEGRAL), " ".join(filter(None, (pool, _leaks_note(area)))))
+    return Table("recovered", title, rows, _INTEGRAL, " ".join(filter(None, (pool, _leaks_note(area)))))
 
 
 def _leaks_note(area: AreaResult) -> str:
@@ -211,9 +197,7 @@ def what_if_table(area: AreaResult, duration_s: float | None) -> Table | None:
     for name, found in area.what_if.items():
         rows[name] = row(found.mem_used_total, found.stale_pool_bytes.get("none"))
     columns = ["mem_used_total", "its peak", *(["stale (none)", "its peak "] if stale else [])]
-    return Table(
-        "what-if", "What if the pool were built otherwise", frame(rows, columns), words.of_the_whole_store(area)
-    )
+    return Table("what-if", "What if the pool were built otherwise", rows, columns, words.of_the_whole_store(area))
 
 
 def _quantiles(survival: Survival) -> list[str]:
@@ -228,12 +212,12 @@ def times_table(area: AreaResult, duration_s: float | None) -> Table | None:
     """How long slots are in use, and how long they stay free."""
     if not any(s.count or shares.still_running(s) for s in (area.lifetime, area.time_to_reuse)):
         return None
-    frame = pd.DataFrame(
-        {"in use": _quantiles(area.lifetime), "free, until written again": _quantiles(area.time_to_reuse)},
-        index=["ended", "still running at the end", "p50", "p90", "p99", "longest that ended"],
-    )
-    note = "Not reached: the recording was too short to tell." if (frame == LONGER).any(axis=None) else ""
-    return Table("times", "How long slots are in use, and stay free", frame, note)
+    names = ["ended", "still running at the end", "p50", "p90", "p99", "longest that ended"]
+    columns = zip(_quantiles(area.lifetime), _quantiles(area.time_to_reuse), strict=True)
+    rows = dict(zip(names, map(list, columns), strict=True))
+    note = "Not reached: the recording was too short to tell." if any(LONGER in row for row in rows.values()) else ""
+    title = "How long slots are in use, and stay free"
+    return Table("times", title, rows, ["in use", "free, until written again"], note)
 
 
 def reasons_table(area: AreaResult, duration_s: float | None) -> Table | None:
@@ -245,7 +229,7 @@ def reasons_table(area: AreaResult, duration_s: float | None) -> Table | None:
             median = units.duration(times.quantile(0.5) if times else None)
             part = units.percent(shares.share(number, area.frees))
             rows[reason] = [units.count(number), part, median, meaning.get(reason, "")]
-    return Table("reasons", "Why slots were freed", frame(rows, ["frees", "share", "median life", WORDS]))
+    return Table("reasons", "Why slots were freed", rows, ["frees", "share", "median life", WORDS])
 
 
 def notification_table(area: AreaResult, duration_s: float | None) -> Table | None:
@@ -266,8 +250,8 @@ def notification_table(area: AreaResult, duration_s: float | None) -> Table | No
             units.percent(shares.share(times.total, path["ns"])),
         ]
         names += ["slot-free path, all together", "  per slot", "  of it notifications", "  their share"]
-    frame = pd.DataFrame({"value": column}, index=names)
-    return Table("notifications", "What notifications cost the tasks that free slots", frame)
+    rows = {name: [cell] for name, cell in zip(names, column, strict=True)}
+    return Table("notifications", "What notifications cost the tasks that free slots", rows, ["value"])
 
 
 def activity_table(area: AreaResult, duration_s: float | None) -> Table | None:
@@ -281,7 +265,7 @@ def activity_table(area: AreaResult, duration_s: float | None) -> Table | None:
             continue
         speed = units.rate(shares.per_second(number, duration_s)) if row.kind is Kind.COUNT else ""
         rows[name] = [units.count(number), speed, row.words]
-    return Table("activity", "What happened", frame(rows, ["count", "rate", WORDS]))
+    return Table("activity", "What happened", rows, ["count", "rate", WORDS])
 
 
 def ramzswap_table(area: AreaResult, duration_s: float | None) -> Table | None:
@@ -293,7 +277,7 @@ def ramzswap_table(area: AreaResult, duration_s: float | None) -> Table | None:
         ]
         for name, value in area.ramzswap.items()
     }
-    return Table("ramzswap", "The driver's statistics, under ramzswap's names", frame(rows, ["value", WORDS]))
+    return Table("ramzswap", "The driver's statistics, under ramzswap's names", rows, ["value", WORDS])
 
 
 #: (area, seconds recorded) -> table or None, in the order of the report.

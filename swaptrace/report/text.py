@@ -52,7 +52,7 @@ def _rich(table: tables.Table, console: Console) -> RichTable:
     rich.add_column("", no_wrap=True)
     for name, wordy in table.columns:
         rich.add_column(Text(name), justify="left" if wordy else "right", no_wrap=not wordy)
-    for name, cells in table.rows:
+    for name, cells in table.rows.items():
         rich.add_row(*(Text(_plain(cell, console), style=_style(cell)) for cell in (name, *cells)))
     return rich
 

@@ -371,6 +371,19 @@ def test_nothing_more_is_loaded_while_it_records(kind: str, tmp_path: Path) -> N
     assert not set(modules.split()) & _HEAVY
 
 
+_REPORT = "import atexit, sys; atexit.register(lambda: print(*sys.modules)); from swaptrace.cli import main; main()"
+
+
+@pytest.mark.parametrize(("form", "needed"), [("text", {"rich"}), ("json", set())])
+def test_a_report_loads_no_more_than_it_needs(form: str, needed: set[str], trace: Path) -> None:
+    """Most of what a small report takes is loading libraries."""
+    done = python("-c", _REPORT, "report", trace, "--format", form)
+    assert done.returncode == 0, done.stderr
+    modules = set(done.stdout.splitlines()[-1].split())
+    assert needed <= modules
+    assert not modules & ((_HEAVY - {"rich"}) | {"rich.progress"})
+
+
 def test_help_loads_no_more_than_click() -> None:
     assert not loaded_by("swaptrace.cli", "swaptrace.commands.record") & {"numpy", "pyarrow", "bcc"}
 

@@ -246,7 +246,7 @@ def test_text_and_html_leave_out_and_say_why(discards: bool, tmp_path: Path) -> 
     assert said in page
     table = tables.slots_table(whole.areas[0], None)
     assert table is not None
-    assert set(table.frame.index) == ALL - set(gone.split(", "))
+    assert set(table.rows) == ALL - set(gone.split(", "))
     assert "Not predicted" not in text_of(result(by=False, discards=discards))
 
 
