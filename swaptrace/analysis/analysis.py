@@ -329,11 +329,10 @@ class Analysis(Sink):
         told = notified or is_notified(area, model.store, 0, 0)  # else the kernel tells this store of nothing
         if not told or number not in model.swap_types.values() or missed.all():
             return np.zeros(len(index), np.bool_)
-        pages, cluster = mapping.owned(model.map, number), self.header.cluster_slots
-        freed, clusters = model.lifetimes.free_since(pages), model.map.slot[pages] // cluster
+        cluster, free = self.header.cluster_slots, model.lifetimes.free(number, model.map)
         latest = np.zeros(area.slots // cluster + 1, np.int64)
-        np.maximum.at(latest, clusters, freed)
-        of_leaks = latest[model.map.slot[index] // cluster]
+        np.maximum.at(latest, mapping.slots_at(model.map, number, free) // cluster, model.lifetimes.free_since(free))
+        of_leaks = latest[mapping.slots_at(model.map, number, index) // cluster]
         return under_way(model.lifetimes.free_since(index), of_leaks, missed, notified=notified)
 
     def _measure_from(self, time: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from swaptrace.errors import BadInput
 #: Python names it since 3.12 or so; include/uapi/asm-generic/mman-common.h, and so on x86 and arm64
 _MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 _PIECE = 1 << 20  # elements
-_BYTES = 44 + 48 * len(DELAYS[0])  # of all arrays of one page, twice, for they are copied when there are to be more
+_BYTES = 36 + 48 * len(DELAYS[0])  # of all arrays of one page, twice, for they are copied when there are to be more
 
 
 def check_memory(pages: int) -> None:
@@ -46,16 +46,22 @@ def lazy_zeros(length: int, dtype: Any) -> NDArray[Any]:
 def extended(values: NDArray[Any], more: int) -> NDArray[Any]:
     """The same, with that many zeros behind; what was zero still takes no memory."""
     longer = lazy_zeros(len(values) + more, values.dtype)
-    for begin in range(0, len(values), _PIECE):
-        piece = values[begin : begin + _PIECE]
-        if piece.view(np.uint8).any():
-            longer[begin : begin + len(piece)] = piece
+    before, after = values.view(np.uint8), longer.view(np.uint8)
+    whole = len(before) // mmap.PAGESIZE
+    after[whole * mmap.PAGESIZE : len(before)] = before[whole * mmap.PAGESIZE :]
+    pages, copies = (each[: whole * mmap.PAGESIZE].reshape(-1, mmap.PAGESIZE) for each in (before, after))
+    for part in parts(whole, _PIECE // mmap.PAGESIZE):
+        used = pages[part].view(np.uint64).any(axis=1)
+        copies[part][used] = pages[part][used]
     return longer
 
 
+def parts(length: int, piece: int = _PIECE) -> Iterator[slice]:
+    """An array of that length, part by part: for what is made of each part takes as much memory as it does, or more."""
+    return (slice(begin, min(begin + piece, length)) for begin in range(0, length, piece))
+
+
 def indexes_where(length: int, holds: Callable[[slice], NDArray[np.bool_]]) -> NDArray[np.int64]:
-    """The indexes (int64, increasing) at which that holds. It is asked part by part, for what it makes is as long."""
-    found = [
-        begin + np.flatnonzero(holds(slice(begin, min(begin + _PIECE, length)))) for begin in range(0, length, _PIECE)
-    ]
+    """The indexes (int64, increasing) at which that holds. It is asked part by part."""
+    found = [part.start + np.flatnonzero(holds(part)) for part in parts(length)]
     return np.concatenate([np.zeros(0, np.int64), *found])

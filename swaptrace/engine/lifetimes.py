@@ -23,8 +23,8 @@ from cython.cimports.swaptrace.engine.records import EventRecords
 from numpy.typing import NDArray
 
 from swaptrace.engine.counters import COUNTS, Counts
-from swaptrace.engine.lazy import extended, indexes_where
-from swaptrace.engine.mapping import HEADER, MAX_AREAS, PageMap, mark_of, owned
+from swaptrace.engine.lazy import extended, indexes_where, lazy_zeros, parts
+from swaptrace.engine.mapping import HEADER, MAX_AREAS, PageMap, is_owned, mark_of
 from swaptrace.errors import BadInput
 from swaptrace.events import FreeReason
 from swaptrace.histogram import BUCKETS, Histogram, Survival, bucket_of
@@ -78,8 +78,8 @@ class Lifetimes:
 
     def __init__(self, pages: int, page_size: int) -> None:
         self._page_size = page_size
-        self._phase = np.zeros(pages, np.uint8)
-        self._since = np.zeros(pages, np.int64)
+        self._phase = lazy_zeros(pages, np.uint8)
+        self._since = lazy_zeros(pages, np.int64)
         self._set_statistics(self._no_statistics(0))
         self._cut_off = {}
         self._in_use = np.zeros(0, np.int64)
@@ -278,7 +278,10 @@ class Lifetimes:
                 f"more than {MAX_AREAS} swap areas came and went on one store", "report a part: --since and --until"
             )
         self.grow(len(pages.owner))
-        np.asarray(self._phase)[owned(pages, number, HEADER)] = constants.PHASE_UNKNOWN
+        phases = np.asarray(self._phase)
+        for part in parts(len(pages.owner)):
+            known = phases[part] != constants.PHASE_UNKNOWN  # the others are not to be written to: memory
+            phases[part][known & is_owned(pages, part, number, HEADER)] = constants.PHASE_UNKNOWN
         grown = zip(self._statistics(), self._no_statistics(1), strict=True)
         self._set_statistics([np.concatenate(both) for both in grown])
         self._in_use = np.append(self._in_use, 0)
@@ -361,8 +364,14 @@ class Lifetimes:
         """When the slots at those store indexes were freed (ns); 0 where that was not seen."""
         return np.where(np.asarray(self._phase)[index] == constants.PHASE_FREE, np.asarray(self._since)[index], 0)
 
-    def _running(self, area: int, pages: PageMap, phase: int, now: int) -> NDArray[np.int64]:
+    def free(self, area: int, pages: PageMap) -> NDArray[np.int64]:
+        """The store indexes (increasing) of an area's slots that were seen to be freed and are free now."""
+        return self._indexes(area, pages, constants.PHASE_FREE)
+
+    def _indexes(self, area: int, pages: PageMap, phase: int) -> NDArray[np.int64]:
         owner, phases = mark_of(area), np.asarray(self._phase)
-        rows = indexes_where(len(phases), lambda part: (phases[part] == phase) & (pages.owner[part] == owner))
-        ages = bucket_of(now - np.asarray(self._since)[rows])
+        return indexes_where(len(phases), lambda part: (phases[part] == phase) & (pages.owner[part] == owner))
+
+    def _running(self, area: int, pages: PageMap, phase: int, now: int) -> NDArray[np.int64]:
+        ages = bucket_of(now - np.asarray(self._since)[self._indexes(area, pages, phase)])
         return np.bincount(ages, minlength=BUCKETS).astype(np.int64)

@@ -9,6 +9,7 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -231,11 +232,12 @@ class Programs:
         table = self._bpf["left_out"]
         return int(sum(table[table.Key(0)]))
 
-    def missed(self) -> dict[str, int]:
+    def missed(self, wait: Callable[[float], None] = time.sleep) -> dict[str, int]:
         """Events that were not told of because a probe did not run, in slots, by kind.
 
         A return that the kernel could not follow (it keeps a limited number of calls in mind) leaves a call that was
-        entered and never returned. Calls under way look the same, so this looks a few times and takes the least.
+        entered and never returned. Calls under way look the same, so this looks a few times and takes the least; wait:
+        called with the seconds between two looks.
         Programs that were skipped because another one ran on their CPU are counted by the kernel: those of kprobes
         since dd8657894c11 ("bpf: Count missed stats in trace_call_bpf"), 6.7; older ones do not tell.
         """
@@ -246,7 +248,7 @@ class Programs:
             least = {kind: min(running[kind], least.get(kind, running[kind])) for kind in running}
             if not any(least.values()):
                 break
-            time.sleep(_BETWEEN_LOOKS)
+            wait(_BETWEEN_LOOKS)
         counts = {kind: least.get(kind, 0) + skipped.get(kind, 0) for kind in EventKind}
         return {kind.name: count for kind, count in counts.items() if count}
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace import version
 from swaptrace.areas import Snapshot, Store, SwapArea
+from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import EventBatch, EventFlag, EventKind
-from swaptrace.kernel.layout import cluster_slots, fullness_rule, zram_entry_size
+from swaptrace.kernel.layout import assumed_zram, cluster_slots, fullness_rule, slots_by_discard, zram_entry_size
+from swaptrace.kernel.probes import ZSWAP
 from swaptrace.machine import sysfs
-from swaptrace.machine.snapshot import store_of
+from swaptrace.machine.machine import Machine
+from swaptrace.machine.snapshot import store_of, take_snapshot
+from swaptrace.machine.zswap import read_zswap
 from swaptrace.running import Moment
-from swaptrace.trace.header import Trailer, Zsmalloc
+from swaptrace.trace.header import Header, Trailer, Zsmalloc
+from swaptrace.tracing.assumed import compare
 from swaptrace.tracing.calls import CALL_KINDS, Calls
-from swaptrace.tracing.kernel import KernelSource
+from swaptrace.tracing.ground import Ground, require
+from swaptrace.tracing.programs import Programs
 from swaptrace.tracing.ring import default_ring_bytes
 
 __all__ = ["LiveSource"]
@@ -27,10 +36,12 @@ _SHORTEST_WAIT = 0.001
 _A_BATCH = 1 << 16  # events: more at a time would only take memory
 
 
-class LiveSource(KernelSource):
+class LiveSource:
     """The running kernel. Entering the context attaches all probes and takes the start snapshot.
 
     Use: `with LiveSource(command) as source`, then poll() again and again, then finish() once.
+
+    compared: entries by which an assumed layout was found to be right; None if the kernel itself tells the layout.
     """
 
     def __init__(
@@ -45,16 +56,31 @@ class LiveSource(KernelSource):
 
         kprobes: attach by kprobes even where BPF trampolines, which cost less, would do.
         """
-        super().__init__(command)
+        ground = Ground()
+        require(ground)
+        self._types, self._symbols = ground.types, ground.symbols
+        zswap = read_zswap(Machine())
+        self._choices, self._untold = ground.choices, ground.missing()
+        rows = [choice for choice in self._choices if choice.probe.feature == ZSWAP]
+        self._zswap = zswap.in_use and all(choice.chosen for choice in rows)
+        self._command = command
+        self.compared: int | None = None
         self._ring_bytes = ring_bytes or default_ring_bytes()
-        self._compile(
-            self._ring_bytes, time_frees=time_frees, kprobes=kprobes, zswap_in_zsmalloc=self._zswap_in_zsmalloc
+        self._programs = Programs(
+            self._choices,
+            self._types,
+            self._symbols,
+            ground.arch,
+            self._ring_bytes,
+            time_frees=time_frees,
+            kprobes=kprobes,
+            zswap_in_zsmalloc=zswap.in_use and zswap.allocator == "zsmalloc",
         )
         self._tgid = os.getpid()
         self._wait = _LONGEST_WAIT
         self._more = False  # than one batch were in the ring
         self._seen_until = 0  # CLOCK_MONOTONIC, ns: what happened before that has been handed over
-        self._first: list[EventBatch] = []
+        self._ready: list[EventBatch] = []  # to be handed over before what is in the ring
 
     def __enter__(self) -> LiveSource:
         try:
@@ -63,14 +89,55 @@ class LiveSource(KernelSource):
             self._start = start = self._snapshot()
             self._seen_until = start.time
             self._calls = Calls(start.areas, self._store_of, zswap=self._zswap)
-            self._first = self._present(start)
+            self._ready = self._present(start)
         except BaseException:
             self._programs.close()
             raise
-        splits = "split_swap_cluster" in self._symbols.addresses({"split_swap_cluster"})
-        slots = cluster_slots(self._types, _huge_slots(), splits=splits)
-        self.header = self._header(start, zsmalloc=zsmalloc, cluster_slots=slots, ring_bytes=self._ring_bytes)
+        self.header = self._header(start, zsmalloc)
         return self
+
+    def _attach(self) -> None:
+        self._attached = self._programs.attach()
+        rows = zip(self._attached, self._choices, strict=True)
+        blind = (str(row["event"]) for row, choice in rows if not row["functions"] and not choice.off)
+        self._missing = (*blind, *self._untold)
+        self._ring = self._programs.ring()
+        if assumed_zram(self._types) is not None and Path("/sys/module/zram").exists():
+            self.compared = compare(sysfs.read_stores(), self._programs.entry_seen)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._programs.close()
+
+    def _header(self, start: Snapshot, zsmalloc: Zsmalloc | None) -> Header:
+        splits = "split_swap_cluster" in self._symbols.addresses({"split_swap_cluster"})
+        return Header(
+            kernel=platform.release(),
+            machine=platform.machine(),
+            page_size=sysfs.PAGE_SIZE,
+            host=platform.node(),
+            command=self._command,
+            start_realtime=time.time_ns() - (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - start.time),
+            start=start,
+            probes=tuple(self._attached),
+            missing=self._missing,
+            recorder_tgid=os.getpid(),
+            slots_by_discard=slots_by_discard(self._types),
+            swaptrace=version() or "",
+            zsmalloc=zsmalloc,
+            cluster_slots=cluster_slots(self._types, _huge_slots(), splits=splits),
+            ring_bytes=self._ring_bytes,
+        )
+
+    def _snapshot(self) -> Snapshot:
+        pools, entry_size = self._programs.zswap_pools(), zram_entry_size(self._types)
+        return take_snapshot(self._programs.swap_areas, zswap=self._zswap, pools=pools, entry_size=entry_size)
+
+    def _end_snapshot(self) -> Snapshot:
+        """The same; without areas if those come and go all the time: what was recorded is not to be lost for that."""
+        try:
+            return self._snapshot()
+        except EnvironmentProblem:
+            return Snapshot(time.clock_gettime_ns(time.CLOCK_MONOTONIC), (), sysfs.read_stores())
 
     def _present(self, start: Snapshot) -> list[EventBatch]:
         """What the stores hold already, and what happened while that was read.
@@ -100,8 +167,8 @@ class LiveSource(KernelSource):
 
         No more than a batch at a time; there is no waiting then.
         """
-        if self._first:
-            return self._first.pop(0)
+        if self._ready:
+            return self._ready.pop(0)
         if not self._more:
             time.sleep(self._wait)
             self._adapt(self._ring.pending())
@@ -122,7 +189,7 @@ class LiveSource(KernelSource):
     def finish(self, exit_status: int | None, reason: str) -> tuple[list[EventBatch], Trailer]:
         """The end snapshot, and all batches with what happened before it."""
         end = self._end_snapshot()
-        batches, self._first = self._first, []
+        batches, self._ready = self._ready, []
         left = self._ring.waiting()  # not until it is empty: on a busy machine it never is
         while left and len(events := self._ring.drain(min(left, _A_BATCH))):
             left -= len(events)
@@ -135,8 +202,15 @@ class LiveSource(KernelSource):
         return sum(self._lost().values())
 
     def moment(self) -> Moment:
-        """How far it is. Looks for calls that never returned, which takes up to 0.2 s."""
-        return Moment(self._seen_until, self._lost(), self._programs.missed())
+        """How far it is. Looks for calls that never returned, for up to 0.2 s, and drains the ring meanwhile."""
+        return Moment(self._seen_until, self._lost(), self._programs.missed(self._drain_for))
+
+    def _drain_for(self, seconds: float) -> None:
+        """Wait that long; what has happened until then is handed over by the next polls."""
+        time.sleep(seconds)
+        events = self._ring.drain(_A_BATCH)
+        if len(events):
+            self._ready.append(self._batch(events))
 
     def _lost(self) -> dict[str, int]:
         """In slots, by event kind: what the ring had no room for, and calls that could not be understood."""

@@ -19,7 +19,7 @@ from swaptrace.kernel.btf import Field
 from swaptrace.kernel.layout import MissingLayout, cluster_slots
 from swaptrace.kernel.probes import PROBES, Choice
 from swaptrace.record.check import Check, check, print_check
-from swaptrace.tracing import environment, ground, kernel, programs
+from swaptrace.tracing import environment, ground, programs, source
 from swaptrace.tracing.environment import features_off, missing_views
 from swaptrace.tracing.ground import QUESTIONS, Ground, requirements
 from swaptrace.tracing.source import LiveSource
@@ -82,7 +82,7 @@ def unmet(found: Ground) -> list[str]:
 
 def refused(found: Ground, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """What record says on this machine, before it compiles."""
-    monkeypatch.setattr(kernel, "Ground", lambda: found)
+    monkeypatch.setattr(source, "Ground", lambda: found)
     with pytest.raises(EnvironmentProblem) as caught:
         LiveSource(())
     assert caught.value.exit_status == 3

@@ -35,15 +35,15 @@ def test_each_slot_has_its_page_and_the_page_its_slot() -> None:
 def test_a_map_has_no_page_that_there_is_no_room_for() -> None:
     pages = mapping.add_area(mapping.empty_map(0, 16, 4096), FILE, 7)
     assert owners(pages) == _owners()[:16]
-    assert len(pages.slot) == 16
     assert [mapping.end_of(pages, 7, slot) for slot in (0, 1, 4, 5, 12, 99)] == [0, 11, 14, 21, 26, 26]
 
 
 def test_a_map_grows_for_the_area_and_no_other_page_is_its() -> None:
     pages = mapping.grow_map(mapping.add_area(mapping.empty_map(0, 16, 4096), FILE, 7), 26)
     assert owners(pages) == _owners()
-    assert len(pages.slot) == 26
     assert [mapping.Places(pages).slot_of(7, page) for page in PLACES.values()] == list(PLACES)
+    every = np.arange(26)
+    assert mapping.slots_at(pages, 7, every).tolist() == [mapping.Places(pages).slot_of(7, page) for page in every]
     assert pages.type_area.tolist() == [7 if number == 3 else mapping.NO_AREA for number in range(32)]
 
 
@@ -64,18 +64,17 @@ def test_growing(count: int, length: int) -> None:
     pages = mapping.add_area(mapping.empty_map(0, 16, 4096), zram_area("/dev/zram0", 0, 16, 0), 1)
     grown = mapping.grow_map(pages, count)
     assert (grown is pages) == (count <= 16)  # nothing is copied that has room
-    assert (len(grown.owner), len(grown.slot)) == (length, length)
+    assert len(grown.owner) == length
     assert owners(grown)[:16] == owners(pages)
-    assert grown.slot[:16].tolist() == list(range(16))
     assert owners(grown)[16:] == [mapping.NOBODY] * (length - 16)
-    assert (grown.owner.dtype, grown.slot.dtype) == (np.uint8, np.uint32)
+    assert grown.owner.dtype == np.uint8
 
 
 def test_it_does_not_matter_when_a_map_grows() -> None:
     """Areas may say that they are the same pages: the latest one has them, and nobody when that is off."""
     whole, other = zram_area("/dev/zram0", 0, 24, 0), zram_area("/mnt/swap", 4, 8, 0, ((0, 14, 8),))
 
-    def outlines(room: int, grown_after: int) -> list[tuple[list[int], list[int]]]:
+    def outlines(room: int, grown_after: int) -> list[list[int]]:
         pages, seen = mapping.empty_map(0, room, 4096), []
         for step in range(6):
             if step < 4:
@@ -85,14 +84,14 @@ def test_it_does_not_matter_when_a_map_grows() -> None:
                 pages = mapping.remove_area(pages, (other, FILE)[step - 4])
             if step >= grown_after:
                 pages = mapping.grow_map(pages, 26)
-                seen.append((owners(pages), pages.slot.tolist()))
+                seen.append(owners(pages))
         return seen
 
     eager = outlines(26, 0)
     for grown_after in range(6):
         for room in (0, 8, 16, 20):
             assert outlines(room, grown_after) == eager[grown_after:]
-    assert eager[-1][0][14:22] == [mapping.HEADER, *[mapping.NOBODY] * 7]
+    assert eager[-1][14:22] == [mapping.HEADER, *[mapping.NOBODY] * 7]
 
 
 def test_the_next_area_takes_the_pages_and_the_one_before_still_knows_its_slots() -> None:
