@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from enum import Flag, auto
 from typing import NamedTuple
 
-__all__ = ["POLICIES", "Drops", "Line", "Policy", "by"]
-
 
 class Drops(Flag):
     """What makes the store drop an entry, besides another store to the same slot, and a reset of all."""

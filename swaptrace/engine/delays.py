@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from swaptrace.engine.lazy import extended
 from swaptrace.engine.policies import DELAYS
 
-__all__ = ["Delays"]
-
 
 @cython.final
 @cython.cclass

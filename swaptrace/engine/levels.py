@@ -18,8 +18,6 @@ from swaptrace.engine.constants import BINS, MAP_ROWS
 from swaptrace.engine.figures import Integral, SlotMap
 from swaptrace.engine.policies import COUNTS, LIVE, QUANTITIES, STALE
 
-__all__ = ["MAP_ROWS", "Levels"]
-
 PEAKS = [quantity for quantity in range(len(QUANTITIES)) if quantity != LIVE]  # nobody asks for that one's
 
 

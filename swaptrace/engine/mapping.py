@@ -18,23 +18,6 @@ from swaptrace.areas import MAX_TYPES, SwapArea
 from swaptrace.engine.constants import HEADER, NO_AREA, NOBODY
 from swaptrace.engine.lazy import extended, lazy_zeros, parts
 
-__all__ = [
-    "HEADER",
-    "NOBODY",
-    "NO_AREA",
-    "PageMap",
-    "Places",
-    "add_area",
-    "empty_map",
-    "end_of",
-    "grow_map",
-    "is_owned",
-    "mark_of",
-    "owner_of",
-    "remove_area",
-    "slots_at",
-]
-
 MAX_AREAS = 250
 
 

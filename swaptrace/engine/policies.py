@@ -11,8 +11,6 @@ import numpy as np
 
 from swaptrace.policies import POLICIES, Drops, by
 
-__all__ = ["BIT", "DELAYS", "POOL", "QUANTITIES", "STALE", "check_widths", "masks", "quantities"]
-
 #: What is summed over pages, in slots and compressed bytes. The policies' are what is stale under each.
 QUANTITIES = ("live", "duplicate", "recovered", "leaked", *POLICIES)
 LIVE = 0

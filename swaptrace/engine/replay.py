@@ -40,8 +40,6 @@ from swaptrace.engine.pools import Pools
 from swaptrace.engine.records import operations_of, pages_of
 from swaptrace.engine.worker import Worker
 
-__all__ = ["Replay"]
-
 
 @cython.final
 @cython.cclass

@@ -11,8 +11,6 @@ import numpy as np
 from swaptrace.results.catalogue import unknown_figures, values
 from swaptrace.results.results import AreaResult, TraceResult
 
-__all__ = ["SCHEMA_VERSION", "as_json"]
-
 SCHEMA_VERSION = 1  # grows when a field changes its meaning or goes away, not when one is added
 
 _TRACE = (

@@ -14,8 +14,6 @@ from swaptrace.report.tables import Table
 from swaptrace.results.catalogue import bounded_figures
 from swaptrace.results.results import COMPARISONS, AreaResult, Range
 
-__all__ = ["OUTSIDE", "area_tables"]
-
 WITHIN, OUTSIDE = "within", "OUTSIDE"
 _BOUNDS = ["at least", "at most"]
 

@@ -23,8 +23,6 @@ from swaptrace.policies import POLICIES
 from swaptrace.report import shares, style, words
 from swaptrace.results.results import AreaResult
 
-__all__ = ["CHARTS", "Chart"]
-
 Floats = NDArray[np.float64]
 
 

@@ -22,8 +22,6 @@ from swaptrace.trace.header import Header, Kind
 from swaptrace.trace.reader import TraceReader
 from swaptrace.trace.stream import StreamFile
 
-__all__ = ["Selection", "analyse", "report"]
-
 
 @dataclass(frozen=True)
 class Selection:

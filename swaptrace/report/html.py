@@ -14,8 +14,6 @@ from swaptrace.report import bounded, style, tables, words
 from swaptrace.report.charts import CHARTS
 from swaptrace.results.results import AreaResult, TraceResult
 
-__all__ = ["area_names", "write_html"]
-
 
 @dataclass(frozen=True)
 class _Picture:

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from swaptrace.histogram import Survival
 from swaptrace.results.results import AreaResult
 
-__all__ = ["difference", "share", "size_shares", "stale_share", "still_running"]
-
 
 def share(part: float | None, whole: float | None) -> float | None:
     """part / whole."""

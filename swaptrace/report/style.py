@@ -20,27 +20,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from swaptrace import units
 from swaptrace.policies import POLICIES
 
-__all__ = [
-    "EMPTY",
-    "FREE",
-    "GIVEN_BACK",
-    "INK",
-    "LIVE",
-    "MUTED",
-    "POLICIES",
-    "SIZES",
-    "STALE",
-    "as_png",
-    "as_svg",
-    "blank",
-    "figure",
-    "legend",
-    "log_time",
-    "percent_axis",
-    "text",
-    "tidy",
-]
-
 LIVE = "#0072B2"  # blue
 STALE = POLICIES["none"].line.color  # vermilion
 GIVEN_BACK = POLICIES["notify"].line.color  # green

@@ -15,17 +15,6 @@ from swaptrace.report import shares, words
 from swaptrace.results.catalogue import Kind, Unit, children, figure_at
 from swaptrace.results.results import COMPARISONS, AreaResult, Content, Integral, PolicyResult
 
-__all__ = [
-    "ACTIVITY",
-    "AREA_TABLES",
-    "EQUAL",
-    "LONGER",
-    "REASONS",
-    "WORDS",
-    "Table",
-    "area_tables",
-]
-
 EQUAL = "✓"
 LONGER = "not reached"
 _CONTENT = ["model", "kernel", "model - kernel"]

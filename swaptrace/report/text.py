@@ -13,8 +13,6 @@ from swaptrace.report import bounded, tables, words
 from swaptrace.results.results import AreaResult, TraceResult
 from swaptrace.units import DASH
 
-__all__ = ["print_text"]
-
 
 def print_text(result: TraceResult, console: Console) -> None:
     """Print the whole report. Nothing of it is read as rich's markup, for names come from the traced machine."""

@@ -11,20 +11,6 @@ from swaptrace.policies import POLICIES
 from swaptrace.report import shares
 from swaptrace.results.results import AreaResult, Integral, TraceResult
 
-__all__ = [
-    "BACKINGS",
-    "GLOSSARY",
-    "POLICIES",
-    "area_line",
-    "area_title",
-    "heading",
-    "headline",
-    "lead",
-    "not_predicted",
-    "trace_headline",
-    "warnings",
-]
-
 BACKINGS = {
     "zram": "zram, compressed in RAM",
     "zswap": "zswap in front of a disk",

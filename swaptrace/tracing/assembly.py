@@ -17,8 +17,6 @@ from swaptrace.kernel.btf import KernelTypes
 from swaptrace.kernel.probes import ZSWAP, Choice, Symbols
 from swaptrace.tracing.ground import memory_subsystem, swap_info, told_layout
 
-__all__ = ["GENERATED", "Assembly", "Options", "assemble"]
-
 #: What files of bpf/ include of this module: header().
 GENERATED = "generated.h"
 _INCLUDE = re.compile(r'^#include "(.+)"\n', re.MULTILINE)

@@ -29,8 +29,6 @@ from swaptrace.tracing.ground import Ground, require
 from swaptrace.tracing.programs import Programs
 from swaptrace.tracing.ring import default_ring_bytes
 
-__all__ = ["LiveSource"]
-
 _LONGEST_WAIT = 0.1  # seconds: how late an event may be seen on an idle machine
 _SHORTEST_WAIT = 0.001
 _A_BATCH = 1 << 16  # events: more at a time would only take memory
