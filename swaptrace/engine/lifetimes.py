@@ -22,9 +22,10 @@ from cython.cimports.swaptrace.engine.mapping import Places
 from cython.cimports.swaptrace.engine.records import EventRecords
 from numpy.typing import NDArray
 
+from swaptrace.engine.constants import HEADER
 from swaptrace.engine.counters import COUNTS, Counts
 from swaptrace.engine.lazy import extended, indexes_where, lazy_zeros, parts
-from swaptrace.engine.mapping import HEADER, MAX_AREAS, PageMap, is_owned, mark_of
+from swaptrace.engine.mapping import MAX_AREAS, PageMap, is_owned, mark_of
 from swaptrace.errors import BadInput
 from swaptrace.events import FreeReason
 from swaptrace.histogram import BUCKETS, Histogram, Survival, bucket_of

@@ -31,10 +31,11 @@ from cython.cimports.swaptrace.engine.records import EventRecords
 from numpy.typing import NDArray
 
 from swaptrace.engine import zsmalloc
+from swaptrace.engine.constants import HEADER
 from swaptrace.engine.counters import Total
 from swaptrace.engine.figures import Integral, Series, SlotMap
 from swaptrace.engine.lazy import extended, indexes_where, lazy_zeros
-from swaptrace.engine.mapping import HEADER, PageMap, mark_of
+from swaptrace.engine.mapping import PageMap, mark_of
 from swaptrace.engine.policies import CLASS_OF, COUNTS, DELAYS, LEAKED, OPERATION, PAGE, POOL, QUANTITIES
 from swaptrace.engine.pools import Pools
 from swaptrace.engine.records import operations_of, pages_of

@@ -283,7 +283,7 @@ class Scene:
     """What the audit must find where `make` has been; what that is, in words.
 
     drops: so many pages of zram0 are gone after each piece of advice. (Of an area's those that slot caches hold are in
-    use, up to 6.12.)
+    use, up to 6.12.) 0: none, and a filesystem that stays there goes on writing.
     """
 
     finding: str
@@ -359,6 +359,7 @@ def play(scene: Scene, folder: Path, name: str) -> None:
 def _look() -> dict[str, Any]:
     """What the audit says, and the kernel's own figures of zram0."""
     return {**as_json(audit()), "mm_stat": (DEVICE / "mm_stat").read_text().split(),
+            "pages_written": int((DEVICE / "stat").read_text().split()[6]) * 512 // mmap.PAGESIZE,
             "mountinfo": Path("/proc/self/mountinfo").read_text()}  # fmt: skip
 
 
