@@ -23,7 +23,7 @@ from swaptrace.areas import Snapshot
 from swaptrace.events import EventBatch
 from swaptrace.record.recorder import StatusLine
 from swaptrace.record.results_writer import ResultsWriter
-from swaptrace.running import Moment, run
+from swaptrace.running import Moment, Sink, Source, run
 from swaptrace.stopping import Stop
 from swaptrace.trace.header import Trailer
 from swaptrace.tracing.ring import default_ring_bytes
@@ -51,7 +51,10 @@ class _Paced:
 
     def __init__(self, stop: Stop, rate: float | None, events: int) -> None:
         self._stop, self._rate, self._events = stop, rate, events
-        self._cycle = EventBatch.concatenate(list(workload.batches(_CYCLE))).events
+        # At a rate, the same events come again and again, for making them takes longer than analysing them. Without
+        # one, they are made as they come: what is kept of them would count as the analysis' memory.
+        self._made = workload.batches(2**62)
+        self._cycle = EventBatch.concatenate(list(workload.batches(_CYCLE))).events if rate else None
         self._step = 1e9 / (rate or 20_000)
         self._room = default_ring_bytes() // _RECORD_BYTES
         self._start = time.monotonic()
@@ -77,8 +80,11 @@ class _Paced:
         return self._batch(min(due - self.sent, _A_BATCH))
 
     def _batch(self, length: int) -> EventBatch:
-        place = self.sent % len(self._cycle)
-        events = self._cycle[place : place + length].copy()
+        if self._cycle is None:
+            events = next(self._made).events
+        else:
+            place = self.sent % len(self._cycle)
+            events = self._cycle[place : place + length].copy()
         events["time"] = 1000 + (np.arange(self.sent, self.sent + len(events)) * self._step).astype(np.int64)
         self.sent += len(events)
         return EventBatch(events)
@@ -122,17 +128,26 @@ def _at_rate(rate: float, seconds: float) -> dict[str, float]:
             "resident": _resident("VmHWM")}  # fmt: skip
 
 
+class _Scale(Sink):
+    """Notes what memory is resident after so many events, when results have been written as well."""
+
+    def __init__(self, events: int) -> None:
+        self._events, self.resident = events, 0
+
+    def feed(self, batch: EventBatch) -> None:
+        self._events -= len(batch)
+
+    def tick(self, source: Source) -> None:
+        if self._events <= 0 and not self.resident:
+            self.resident = _resident("VmRSS")
+
+
 def _memory(events: int, times: int) -> dict[str, float]:
-    found = []
+    stop, scale = Stop(), _Scale(events)
     with tempfile.TemporaryDirectory() as folder:
-        sinks = _sinks(folder)
-        for goal in (events, events * times):
-            stop = Stop()
-            source = _Paced(stop, None, goal)
-            run(source, sinks[:1] if found else sinks, stop)
-            found.append(_resident("VmRSS"))
-        size = Path(folder, "results").stat().st_size
-    return {"first": found[0], "last": found[1], "most": _resident("VmHWM"), "results": size}
+        run(_Paced(stop, None, events * times), [*_sinks(folder), scale], stop)
+        last, size = _resident("VmRSS"), Path(folder, "results").stat().st_size
+    return {"first": scale.resident, "last": last, "most": _resident("VmHWM"), "results": size}
 
 
 def main() -> None:

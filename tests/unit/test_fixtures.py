@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+import sys
 from collections.abc import Iterator
 from enum import IntEnum, IntFlag
 from pathlib import Path
@@ -26,7 +27,9 @@ from swaptrace.tracing.trampolines import why_kprobes
 from tests.data.renew import OF_KERNELS, OF_ONE_TRACE, OF_TRACES
 from tests.data.trim import trim
 from tests.unit.fixtures import DATA, KERNELS, RENEW, TRACE, ZSWAP_OFF, Fixture, fixture
-from tests.vm.kernels import KERNELS as TABLE
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
+from kernels import KERNELS as TABLE
 
 X86 = architecture("x86_64")
 
