@@ -199,8 +199,11 @@ def report(trace: Path, form: str, output: Path | None, selection: Selection) ->
             _write(json.dumps(as_json(result), indent=1, allow_nan=False) + "\n", output)
         elif form == "csv":
             from swaptrace.report.as_csv import as_csv
+            from swaptrace.report.words import warnings
 
             _write(as_csv(result), output)
+            for warning in warnings(result):  # for which the table has no place
+                print(warning, file=sys.stderr)
         else:
             _text(result, output)
     except BrokenPipeError:

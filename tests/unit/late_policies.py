@@ -83,8 +83,8 @@ def parts() -> None:
 
     @given(plausible, numbers(2_000_000), numbers(2_000_000), test_replay.cuts)
     @few
-    def cut(*drawn: object) -> None:
-        test_replay.test_since_and_until.hypothesis.inner_test(*drawn)
+    def cut(trace: Trace, since: int, until: int, cuts: list[int]) -> None:
+        test_replay.test_since_and_until.hypothesis.inner_test(trace, since, until, cuts)
 
     cut()
 
@@ -144,7 +144,13 @@ def merging() -> None:
 
 def losses() -> None:
     """The true figures lie within bounds if events were lost: that of a slot's first free, too."""
-    given(plausible, test_bounds.seeds, test_bounds.shares)(few(test_bounds.compare))()
+
+    @given(plausible, test_bounds.seeds, test_bounds.shares)
+    @few
+    def bounded(trace: Trace, seed: int, share: float) -> None:
+        assert test_bounds.compare(trace, seed, share)
+
+    bounded()
     events = [*FREED, Event(START + 500, EventKind.ALLOC, 0, 3), free(START + 600, 0, 3)]
     trace = Trace([AREA], [ZRAM], events, START + 650)
     (truth,), (told,) = (
