@@ -108,7 +108,7 @@ def _stand_in(producer: _Producer) -> None:
     """Let `record` do with what this kernel has, and the producer's program be one of its own."""
     from swaptrace.kernel import probes
     from swaptrace.kernel.btf import KernelTypes
-    from swaptrace.tracing import environment, kernel, programs
+    from swaptrace.tracing import environment, programs, source
 
     def attach(self: programs.Programs) -> list[dict[str, Any]]:
         return [{"event": choice.probe.event, "functions": [], "by": None} for choice in self._choices]
@@ -119,7 +119,7 @@ def _stand_in(producer: _Producer) -> None:
     )
     addresses, module = probes.Symbols.addresses, KernelTypes.module
     patches: list[tuple[Any, str, Callable[..., Any]]] = [
-        (kernel, "require", lambda ground: None),
+        (source, "require", lambda ground: None),
         (environment, "features_off", lambda root: {}),
         (programs, "compile_programs", lambda bcc, text: compile_programs(bcc, text + constants + _PRODUCER)),
         (programs.Programs, "attach", attach),

@@ -92,10 +92,14 @@ def write(path: Path, events: int) -> int:
     return _write(path, header(), batches(events))
 
 
-def write_sparse(path: Path, slots: int, touched: int) -> int:
-    """A trace of an area of that many slots, of which a few, all over it, are stored, and half of those freed."""
+def write_sparse(path: Path, slots: int, touched: int, together: int) -> int:
+    """A trace of an area of that many slots, of which few, all over it, are stored, and half of those freed.
+
+    together: how many lie side by side: 1, or a cluster, as the kernel gives them out.
+    """
     random = np.random.default_rng(2009)
-    chosen = 1 + random.choice(slots - 1, touched, replace=False).astype(np.uint32)
+    places = random.choice(slots // together - 1, touched // together, replace=False)
+    chosen = ((1 + places[:, None]) * together + np.arange(together)).ravel().astype(np.uint32)
     sizes = np.zeros(slots, np.uint32)
     stores, frees = _stores(random, chosen, sizes), _frees(chosen[::2], sizes, _EXIT, FreeReason.EXIT)
     events = np.concatenate([stores, frees])
