@@ -144,10 +144,11 @@ def main() -> None:
     from swaptrace.tracing.footprint import frugal_arrow
 
     with frugal_arrow():
+        from swaptrace import running
         from swaptrace.record import recorder
 
     _stand_in(producer)
-    run = recorder.run
+    run = running.run
 
     def run_and_look(source: Any, sinks: Any, *arguments: Any) -> Any:
         found["ready_s"] = time.clock_gettime(time.CLOCK_MONOTONIC) - float(os.environ["STARTED"])
@@ -166,10 +167,10 @@ def main() -> None:
         before = time.process_time()
         trailer = run(source, sinks, *arguments)
         found.update(cpu_s=time.process_time() - before, resident=_status("VmHWM"), locked=_status("VmLck"))
-        found.update(written=sinks[1].events, lost=sum(trailer.losses().values()))
+        found.update(written=sinks[-1].events, lost=sum(trailer.losses().values()))
         return trailer
 
-    recorder.run = run_and_look
+    running.run = run_and_look
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "trace")
         recorder.record(path, (), duration=None, force=False, ring_bytes=None)
