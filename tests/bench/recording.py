@@ -74,7 +74,9 @@ class _Producer:
         if self.pid == 0:
             os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
             os.setpriority(os.PRIO_PROCESS, 0, -20)
-            os.read(go, 1)
+            os.close(self._go)
+            if not os.read(go, 1):  # the recorder is gone
+                os._exit(1)
             os.write(made, str(self._call(rate / _A_CALL, self.events // _A_CALL)).encode())
             os.kill(recorder, signal.SIGINT)
             os._exit(0)
@@ -173,7 +175,7 @@ def main() -> None:
     running.run = run_and_look
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "trace")
-        recorder.record(path, (), duration=None, force=False, ring_bytes=None)
+        recorder.record(path, None, (), duration=None, force=False, ring_bytes=None)
         found["bytes"] = path.stat().st_size
     found.update(sent=producer.events, took=producer.took())
     print(json.dumps(found))
