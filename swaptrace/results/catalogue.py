@@ -234,7 +234,7 @@ def _content(name: str, unit: Unit, sentence: str, rule: Rule | None, lost_with:
     """A figure of zram's mm_stat or bd_stat, as modelled."""
     return Figure(
         name, Kind.STATE, unit, sentence, of=lambda area: getattr(area.model, name), section=_CONTENT,
-        rule=None if rule is None else rule, lost_with=lost_with,
+        rule=rule, lost_with=lost_with,
     )  # fmt: skip
 
 
