@@ -32,21 +32,16 @@ cdef struct SizeClass:  # swaptrace.engine.zsmalloc.SIZE_CLASS
     int size
     int objs_per_zspage
     int pages_per_zspage
-    int bucket
     int fullness
 
 cdef struct Zspage:  # swaptrace.engine.zsmalloc.ZSPAGE
     int next
     int prev
-    long long cells
     unsigned short inuse
-    unsigned short freeobj
-    unsigned short carved
     unsigned short size_class
     unsigned char fullness
-    unsigned char bucket
-    unsigned short unused
-    unsigned int reserved
+    unsigned char unused
+    unsigned short reserved
 
 ctypedef const Event[::1] Events
 ctypedef Event[::1] MutableEvents

@@ -99,8 +99,6 @@ cdef enum:
     PEAK_BYTES = 3
     ZS_PAGES = 0
     ZS_ZSPAGES = 1
-    ZS_CELLS = 2
+    ZS_FREE = 2
     ZS_QUARTERS = 0
     ZS_TENTHS = 1
-    INDEX_BITS = 16
-    INDEX_MASK = 65535

@@ -83,12 +83,9 @@ CONSTANTS: dict[str, int] = {
     # of zsmalloc: its totals, and the rules of fullness
     "ZS_PAGES": 0,
     "ZS_ZSPAGES": 1,
-    "ZS_CELLS": 2,
+    "ZS_FREE": 2,
     "ZS_QUARTERS": 0,
     "ZS_TENTHS": 1,
-    # an object's location is the place in its zspage, with the zspage's number above
-    "INDEX_BITS": 16,
-    "INDEX_MASK": (1 << 16) - 1,
 }
 
 

@@ -6,11 +6,9 @@ from swaptrace.engine.arrays cimport (
 
 @cython.final
 cdef class Allocator:
-    cdef int64_1d objects
+    cdef int32_1d objects
     cdef Zspages zspages
-    cdef int32_1d cells
     cdef int32_2d lists
-    cdef int32_1d free_zspages
     cdef int64_1d totals
     cdef const_int16_1d size_class
     cdef SizeClasses classes
@@ -24,7 +22,6 @@ cdef class Allocator:
     cdef long long _fix_fullness_group(self, long long zspage) noexcept nogil
     cdef long long _fullest(self, long long size_class) noexcept nogil
     cdef void _obj_malloc(self, long long zspage, long long obj) noexcept nogil
-    cdef void _obj_free(self, long long zspage, long long place) noexcept nogil
-    cdef void _zs_free(self, long long location) noexcept nogil
+    cdef void _zs_free(self, long long zspage) noexcept nogil
     cpdef void malloc(self, long long obj, long long size) noexcept nogil
     cpdef void free(self, long long obj) noexcept nogil

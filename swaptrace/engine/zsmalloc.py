@@ -12,8 +12,7 @@ object of its zspage goes. This module follows mm/zsmalloc.c object by object.
 An object is named by the caller's own number for it: the store's index, `0 <= obj < slots`. Same-filled pages hold no
 object: to the pool, storing one is a `free`.
 
-What is exact: the pages in use, and which object sits in which place of which zspage (a zspage hands out the place that
-was freed last, else the lowest one never used).
+What is exact: the pages in use, and which object sits in which zspage. In which place of it makes no difference there.
 
 What is not modelled, because the order of events does not decide it: a failed page allocation; a store that zram's
 `mem_limit` refuses; two CPUs that both need the first zspage of a class (the kernel then makes one each); compaction,
@@ -47,10 +46,10 @@ _GROUPS: Final = 12  # fullness groups: 12 since 6.4, 4 before
 MOST_SLOTS: Final = 1 << 27
 """Of a pool: 512 GiB of 4K pages."""
 
-#: A size class: the one it was merged into, else itself; bytes; objects and pages of a zspage; log2 of the objects,
-#: rounded up; where its part of `fullness` starts.
+#: A size class: the one it was merged into, else itself; bytes; objects and pages of a zspage; where its part of
+#: `fullness` starts.
 SIZE_CLASS: Final = np.dtype(
-    [(name, "i4") for name in ("index", "size", "objs_per_zspage", "pages_per_zspage", "bucket", "fullness")]
+    [(name, "i4") for name in ("index", "size", "objs_per_zspage", "pages_per_zspage", "fullness")]
 )
 
 Ints = NDArray[np.int64]
@@ -162,7 +161,7 @@ def _classes(page_size: int, sizes: list[int], chain_size: int, rule: ChainRule)
         objects = pages * page_size // sizes[index]
         if larger[1:] != (pages, objects):
             larger = (index, pages, objects)
-            classes[index] = (index, sizes[index], objects, pages, (objects - 1).bit_length(), fullness)
+            classes[index] = (index, sizes[index], objects, pages, fullness)
             fullness += objects + 1
         else:
             classes[index] = classes[larger[0]]
@@ -200,23 +199,19 @@ class Total(IntEnum):
     """pages in use: mem_used_total / page_size"""
     ZSPAGES = constants.ZS_ZSPAGES
     """zspage numbers handed out so far, free ones included"""
-    CELLS = constants.ZS_CELLS
-    """cells handed out so far"""
+    FREE = constants.ZS_FREE
+    """the first free zspage number, 0 for none"""
 
 
 ZSPAGE: Final = np.dtype(
     [
         ("next", "i4"),  # in its fullness list, or in the list of free numbers
         ("prev", "i4"),
-        ("cells", "i8"),  # its first cell
         ("inuse", "u2"),
-        ("freeobj", "u2"),  # 1 + the place freed last, 0 for none
-        ("carved", "u2"),  # places at and after this one were never used
         ("size_class", "u2"),
         ("fullness", "u1"),
-        ("bucket", "u1"),
-        ("unused", "u2"),
-        ("reserved", "u4"),  # up to 32 bytes: two records a cache line
+        ("unused", "u1"),  # up to 16 bytes: four records a cache line
+        ("reserved", "u2"),
     ]
 )
 
@@ -224,16 +219,12 @@ ZSPAGE: Final = np.dtype(
 class PoolArrays(NamedTuple):
     """The state of a pool. All zeros is an empty pool; zspages are numbered from 1, and 0 is none."""
 
-    objects: Ints
-    """[slots] where each object is: zspage << 16 | place in it; 0 when it is not stored"""
+    objects: NDArray[np.int32]
+    """[slots] the zspage that each object is in; 0 when it is not stored"""
     zspages: Records
     """[zspages] records, see ZSPAGE"""
-    cells: NDArray[np.int32]
-    """for each place of each zspage: the object there; or, free, -1 - the zspage's `freeobj` when it was freed"""
     lists: NDArray[np.int32]
     """[classes, 12] the first zspage of each fullness group"""
-    free_zspages: NDArray[np.int32]
-    """[buckets] the first free zspage number whose block of cells has 2**bucket places"""
     totals: Ints
     """see Total"""
 
@@ -241,22 +232,16 @@ class PoolArrays(NamedTuple):
 def new_pool(slots: int, geo: Geometry) -> PoolArrays:
     """An empty pool for objects 0 to slots - 1. ValueError when `slots` is not 1 to 2**27 (512 GiB of 4K pages).
 
-    Address space is bounded by the slots (2.3 KiB each with 4K pages, 16.4 KiB with 64K pages). Memory is what is
-    used of it: 8 bytes for each slot ever stored to; 32 for each zspage and 4 to 8 for each of its places, at the peak.
+    Address space is 20 bytes a slot. Memory is what is used of it: 4 bytes for each slot ever stored to, 16 for each
+    zspage at the peak.
     """
     if not 1 <= slots <= MOST_SLOTS:
         raise ValueError(f"slots must be 1 to {MOST_SLOTS}, not {slots}")
-    classes = geo.arrays.classes
-    buckets = np.unique(classes["bucket"])
-    # A store holds two objects for a moment: the new one, and the one it replaces.
-    zspages = 1 + (slots + 1) * len(buckets)
-    cells = (slots + 1) * int((1 << buckets).sum())
     return PoolArrays(
-        objects=lazy_zeros(slots, np.int64),
-        zspages=lazy_zeros(zspages, ZSPAGE),
-        cells=lazy_zeros(cells, np.int32),
-        lists=np.zeros((len(classes), _GROUPS), np.int32),
-        free_zspages=np.zeros(int(buckets.max()) + 1, np.int32),
+        objects=lazy_zeros(slots, np.int32),
+        # A store holds two objects for a moment: the new one, and the one it replaces.
+        zspages=lazy_zeros(1 + slots + 1, ZSPAGE),
+        lists=np.zeros((len(geo.arrays.classes), _GROUPS), np.int32),
         totals=np.zeros(len(Total), np.int64),
     )
 
@@ -266,10 +251,9 @@ def copy_pool(pool: PoolArrays, geo: Geometry) -> PoolArrays:
     copy = new_pool(len(pool.objects), geo)
     stored = np.flatnonzero(pool.objects)
     copy.objects[stored] = pool.objects[stored]
-    for name, used in (("zspages", 1 + int(pool.totals[Total.ZSPAGES])), ("cells", int(pool.totals[Total.CELLS]))):
-        getattr(copy, name)[:used] = getattr(pool, name)[:used]
-    for name in ("lists", "free_zspages", "totals"):
-        getattr(copy, name)[:] = getattr(pool, name)
+    used = 1 + int(pool.totals[Total.ZSPAGES])
+    copy.zspages[:used] = pool.zspages[:used]
+    copy.lists[:], copy.totals[:] = pool.lists, pool.totals
     return copy
 
 
@@ -280,8 +264,8 @@ class Allocator:
     """The compiled functions on one pool: it shares the pool's arrays, and those of its geometry."""
 
     def __init__(self, pool: PoolArrays, geo: GeometryArrays) -> None:
-        self.objects, self.zspages, self.cells = pool.objects, zspages_of(pool.zspages), pool.cells
-        self.lists, self.free_zspages, self.totals = pool.lists, pool.free_zspages, pool.totals
+        self.objects, self.zspages, self.lists = pool.objects, zspages_of(pool.zspages), pool.lists
+        self.totals = pool.totals
         self.size_class, self.classes, self.fullness = geo.size_class, size_classes_of(geo.classes), geo.fullness
         self.rule, self.full = geo.rule, geo.full
 
@@ -293,28 +277,22 @@ class Allocator:
     # -- zspages and their lists
 
     def _alloc_zspage(self, size_class: cython.longlong) -> cython.longlong:
-        """alloc_zspage: an empty zspage, in no list yet. A free number keeps its block of cells for the next one."""
-        bucket: cython.longlong = self.classes[size_class].bucket
-        zspage: cython.longlong = self.free_zspages[bucket]
+        """alloc_zspage: an empty zspage, in no list yet."""
+        zspage: cython.longlong = self.totals[constants.ZS_FREE]
         if zspage:
-            self.free_zspages[bucket] = self.zspages[zspage].next
+            self.totals[constants.ZS_FREE] = self.zspages[zspage].next
         else:
             self.totals[constants.ZS_ZSPAGES] += 1
             zspage = self.totals[constants.ZS_ZSPAGES]
-            self.zspages[zspage].cells = self.totals[constants.ZS_CELLS]
-            self.zspages[zspage].bucket = bucket
-            self.totals[constants.ZS_CELLS] += 1 << bucket
         self.zspages[zspage].inuse = 0
-        self.zspages[zspage].freeobj = 0
-        self.zspages[zspage].carved = 0
         self.zspages[zspage].size_class = size_class
         self.totals[constants.ZS_PAGES] += self.classes[size_class].pages_per_zspage
         return zspage
 
     def _free_zspage(self, zspage: cython.longlong) -> None:
         """free_zspage, of one that is in no list."""
-        self.zspages[zspage].next = self.free_zspages[self.zspages[zspage].bucket]
-        self.free_zspages[self.zspages[zspage].bucket] = zspage
+        self.zspages[zspage].next = cython.cast(cython.int, self.totals[constants.ZS_FREE])
+        self.totals[constants.ZS_FREE] = zspage
         self.totals[constants.ZS_PAGES] -= self.classes[self.zspages[zspage].size_class].pages_per_zspage
 
     def _insert_zspage(self, zspage: cython.longlong) -> cython.longlong:
@@ -370,27 +348,13 @@ class Allocator:
         return 0
 
     def _obj_malloc(self, zspage: cython.longlong, obj: cython.longlong) -> None:
-        """obj_malloc: the place of `zspage` that was freed last, else the lowest one never used, is now `obj`'s."""
-        if self.zspages[zspage].freeobj:
-            place: cython.longlong = self.zspages[zspage].freeobj - 1
-            self.zspages[zspage].freeobj = -1 - self.cells[self.zspages[zspage].cells + place]
-        else:
-            place = self.zspages[zspage].carved
-            self.zspages[zspage].carved = place + 1
-        self.cells[self.zspages[zspage].cells + place] = obj
+        """obj_malloc: a place of `zspage` is now `obj`'s."""
         self.zspages[zspage].inuse += 1
-        self.objects[obj] = zspage << constants.INDEX_BITS | place
+        self.objects[obj] = cython.cast(cython.int, zspage)
 
-    def _obj_free(self, zspage: cython.longlong, place: cython.longlong) -> None:
-        """obj_free: the place of `zspage` is free, and will be used next."""
-        self.cells[self.zspages[zspage].cells + place] = -1 - self.zspages[zspage].freeobj
-        self.zspages[zspage].freeobj = place + 1
+    def _zs_free(self, zspage: cython.longlong) -> None:
+        """zs_free of an object in that zspage."""
         self.zspages[zspage].inuse -= 1
-
-    def _zs_free(self, location: cython.longlong) -> None:
-        """zs_free of the object at `location`."""
-        zspage: cython.longlong = location >> constants.INDEX_BITS
-        self._obj_free(zspage, location & constants.INDEX_MASK)
         if self._fix_fullness_group(zspage) == 0:
             self._free_zspage(zspage)
 
@@ -421,7 +385,7 @@ class Allocator:
         """zs_free of `obj`. Nothing changes when it is not stored, or no slot."""
         if not 0 <= obj < self.objects.shape[0]:
             return
-        location: cython.longlong = self.objects[obj]
-        if location:
+        zspage: cython.longlong = self.objects[obj]
+        if zspage:
             self.objects[obj] = 0
-            self._zs_free(location)
+            self._zs_free(zspage)

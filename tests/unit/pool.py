@@ -22,10 +22,10 @@ class Pool:
         return int(self.arrays.totals[Total.PAGES]) * self.geometry.page_size
 
     @property
-    def layout(self) -> set[frozenset[tuple[int, int]]]:
-        """Which objects share a zspage, and in which places: {(place, object), ...} for each zspage."""
-        found: dict[int, set[tuple[int, int]]] = {}
-        for obj, location in enumerate(self.arrays.objects.tolist()):
-            if location:
-                found.setdefault(location >> 16, set()).add((location & 0xFFFF, obj))
-        return {frozenset(zspage) for zspage in found.values()}
+    def layout(self) -> set[frozenset[int]]:
+        """Which objects share a zspage."""
+        found: dict[int, set[int]] = {}
+        for obj, zspage in enumerate(self.arrays.objects.tolist()):
+            if zspage:
+                found.setdefault(zspage, set()).add(obj)
+        return set(map(frozenset, found.values()))

@@ -27,7 +27,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swaptrace.engine import zsmalloc
-from swaptrace.engine.zsmalloc import ChainRule, FullnessRule, Geometry, Total, geometry
+from swaptrace.engine.zsmalloc import MOST_SLOTS, ChainRule, FullnessRule, Geometry, Total, geometry
 from tests.unit.pool import Pool
 
 DATA = Path(__file__).parent / "data"
@@ -224,29 +224,25 @@ class SlowPool:
         if destination is not None:
             self.insert(destination)
 
-    def layout(self) -> set[frozenset[tuple[int, int]]]:
-        """Which objects share a zspage, and in which places: {(place, object), ...} for each zspage."""
-        return {frozenset(z.objects.items()) for z in self.zspages}
+    def layout(self) -> set[frozenset[int]]:
+        """Which objects share a zspage."""
+        return {frozenset(zspage.objects.values()) for zspage in self.zspages}
 
 
 def like(slow: SlowPool, slots: int, geo: Geometry) -> Pool:
-    """A pool of the model in the same state. All places that are free there were used, and freed in their order."""
+    """A pool of the model in the same state."""
     pool = Pool(slots, geo)
-    _, zspages, cells, lists, _, totals = pool.arrays
+    objects, zspages, lists, totals = pool.arrays
     numbers = {zspage: number for number, zspage in enumerate(slow.zspages, 1)}
     for zspage, number in numbers.items():
         sized = geo.arrays.classes["size"] == zspage.shape[0]
         size_class = int(geo.arrays.classes["index"][sized][0])
         row = geo.arrays.classes[size_class]
-        one, first = zspages[number], int(totals[Total.CELLS])
-        one["cells"], one["bucket"], one["size_class"] = first, row["bucket"], size_class
-        one["inuse"], one["carved"] = zspage.inuse, zspage.capacity
+        one = zspages[number]
+        one["size_class"], one["inuse"] = size_class, zspage.inuse
         one["fullness"] = geo.arrays.fullness[row["fullness"] + zspage.inuse]
-        for place in zspage.free:
-            cells[first + place], one["freeobj"] = -1 - int(one["freeobj"]), place + 1
-        for place, obj in zspage.objects.items():
-            cells[first + place], pool.arrays.objects[obj] = obj, number << 16 | place
-        totals[[Total.PAGES, Total.CELLS]] += zspage.pages, 1 << int(row["bucket"])
+        objects[list(zspage.objects.values())] = number
+        totals[Total.PAGES] += zspage.pages
     totals[Total.ZSPAGES] = len(numbers)
     for siblings in slow.groups.values():
         in_list = [numbers[zspage] for zspage in siblings if zspage.inuse < zspage.capacity]
@@ -488,7 +484,7 @@ def test_invariants(geo: Geometry, operations: list[Operation]) -> None:
 
 @GEOMETRIES
 def test_address_space_suffices_for_the_worst_case(geo: Geometry) -> None:
-    """Slots alone in zspages of their own, class after class: numbers and cells are reused, and stay in bounds."""
+    """Slots alone in zspages of their own, class after class: numbers are reused, and stay in bounds."""
     slots = 8
     pool = Pool(slots * 256, geo)
     small = Pool(slots, geo)
@@ -503,7 +499,6 @@ def test_address_space_suffices_for_the_worst_case(geo: Geometry) -> None:
                 pool_.free(obj)
     for one in (small, pool):
         assert one.arrays.totals[Total.ZSPAGES] < len(one.arrays.zspages)
-        assert one.arrays.totals[Total.CELLS] <= len(one.arrays.cells)
 
 
 def test_freeing_what_is_not_stored_does_nothing() -> None:
@@ -565,8 +560,8 @@ def test_memory_is_taken_as_it_is_used() -> None:
 
     used(2)  # loads the compiled code
     before = resident()
-    pool = used(1 << 22)
+    pool = used(MOST_SLOTS)
     whole = sum(array.nbytes for array in pool.arrays)
-    assert whole > 1 << 33
+    assert whole > 1 << 31
     # two places of each array; where huge pages are on, the first touch of each may take 2 MiB
     assert resident() - before < whole // 100

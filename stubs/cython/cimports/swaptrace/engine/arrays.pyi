@@ -33,19 +33,14 @@ class SizeClass:
     size: int
     objs_per_zspage: int
     pages_per_zspage: int
-    bucket: int
     fullness: int
 
 class Zspage:
     next: int
     prev: int
-    cells: int
     inuse: int
-    freeobj: int
-    carved: int
     size_class: int
     fullness: int
-    bucket: int
 
 R = TypeVar("R")
 

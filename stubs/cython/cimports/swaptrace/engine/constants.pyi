@@ -98,8 +98,6 @@ PEAK_SLOTS: int
 PEAK_BYTES: int
 ZS_PAGES: int
 ZS_ZSPAGES: int
-ZS_CELLS: int
+ZS_FREE: int
 ZS_QUARTERS: int
 ZS_TENTHS: int
-INDEX_BITS: int
-INDEX_MASK: int
