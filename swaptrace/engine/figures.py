@@ -34,7 +34,7 @@ class Integral:
 class Series:
     """Values at the end of each time bin, at most 1024 of them, however long the recording.
 
-    time: ends of the bins, ns since the recording began, shape (bins,). slots and bytes: int64, shape (bins,), by
+    time: ends of the bins, ns since what is counted began, shape (bins,). slots and bytes: int64, shape (bins,), by
     name: `live`, and the policies' names for what is stale under each. pool_bytes: what the whole pool takes under each
     policy; empty where the pool is not modelled.
     """

@@ -7,7 +7,7 @@ import pandas as pd
 from swaptrace.policies import POLICIES
 from swaptrace.results.results import AreaResult, TraceResult
 
-_AREA = ["device", "generation", "time_s"]
+_AREA = ["device", "swap_type", "generation", "time_s"]
 
 
 def as_csv(result: TraceResult) -> str:
@@ -15,15 +15,16 @@ def as_csv(result: TraceResult) -> str:
 
     An area of which events were lost has no rows, as it has no charts: what its store held is not known.
     """
-    known = [course(area) for area in result.areas if area.exact]
+    known = [course(area, result.begin) for area in result.areas if area.exact]
     frame = pd.concat(known, ignore_index=True) if known else pd.DataFrame(columns=_AREA)
     return frame.to_csv(index=False, lineterminator="\n")
 
 
-def course(area: AreaResult) -> pd.DataFrame:
-    """One area's: a row at the end of each time bin; columns have the names of the JSON report.
+def course(area: AreaResult, begin: int) -> pd.DataFrame:
+    """One area's: a row at the end of each time bin; an area has the names and numbers that the JSON report gives it.
 
-    time_s: since the recording began. The rest is Int64: slots, compressed bytes, and bytes of the store's whole pool.
+    begin: of what was counted (`--since`), ns since the recording began, from which time_s counts. The rest is Int64:
+    slots, compressed bytes, and bytes of the store's whole pool.
     """
     series = area.series
     figures = {"live_slots": series.slots.get("live"), "live_compr_bytes": series.bytes.get("live")}
@@ -32,4 +33,5 @@ def course(area: AreaResult) -> pd.DataFrame:
         figures[f"policies.{policy}.stale_compr_bytes"] = series.bytes.get(policy)
         figures[f"policies.{policy}.pool_bytes"] = series.pool_bytes.get(policy)
     frame = pd.DataFrame(figures, index=range(len(series.time)), dtype="Int64")
-    return frame.assign(device=area.device, generation=area.generation, time_s=series.time / 1e9)[[*_AREA, *figures]]
+    which = {"device": area.device, "swap_type": area.swap_type, "generation": area.generation}
+    return frame.assign(**which, time_s=(begin + series.time) / 1e9)[[*_AREA, *figures]]
