@@ -585,7 +585,7 @@ class Analysis(Sink):
             Leak(
                 slot=places.slot_of(number, int(index[row])),
                 compr_bytes=int(sizes[row]),
-                since=int(since[row]) - self._start,
+                since=int(since[row]) - self.header.start.time,
                 why="missed" if missed[row] else "not notified",
             )
             for row in order

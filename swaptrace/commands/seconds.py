@@ -11,7 +11,7 @@ _MOST = 1e9  # 31 years: more than any recording, and within the 64 bits of ns t
 
 
 class Seconds(click.FloatRange):
-    """A finite number of seconds. zero: whether 0 is one of them.
+    """A finite number of seconds, in whole nanoseconds. zero: whether 0 is one of them.
 
     click's own range lets "nan" through, which is neither less nor more than anything.
     """
@@ -25,4 +25,6 @@ class Seconds(click.FloatRange):
         found = float(super().convert(value, param, ctx))
         if math.isnan(found):
             self.fail(f"{value} is not a number of seconds.", param, ctx)
-        return found
+        if found and not round(found * 1e9):
+            self.fail(f"{value} is less than a nanosecond.", param, ctx)
+        return round(found * 1e9) / 1e9

@@ -33,5 +33,9 @@ def course(area: AreaResult, begin: int) -> pd.DataFrame:
         figures[f"policies.{policy}.stale_compr_bytes"] = series.bytes.get(policy)
         figures[f"policies.{policy}.pool_bytes"] = series.pool_bytes.get(policy)
     frame = pd.DataFrame(figures, index=range(len(series.time)), dtype="Int64")
-    which = {"device": area.device, "swap_type": area.swap_type, "generation": area.generation}
-    return frame.assign(**which, time_s=(begin + series.time) / 1e9)[[*_AREA, *figures]]
+    return frame.assign(
+        device=area.device,
+        swap_type=area.swap_type,
+        generation=area.generation,
+        time_s=(begin + series.time) / 1e9,
+    )[[*_AREA, *figures]]

@@ -238,7 +238,7 @@ def _text(result: TraceResult, output: Path | None) -> None:
     if output is None:
         print_text(result, Console())
         return
-    with output.open("w") as file:
+    with output.open("w", encoding="utf-8") as file:
         print_text(result, Console(file=file, width=100))
 
 
@@ -247,4 +247,4 @@ def _write(text: str, output: Path | None) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     else:
-        output.write_text(text)
+        output.write_text(text, encoding="utf-8")

@@ -301,14 +301,12 @@ def _span(part: TraceResult) -> int:
 def in_time(pieces: Iterable[Piece], begin: int = 0) -> AreaResult:
     """An area's results of the pieces of a recording, in any order. Raises ValueError if there is none.
 
-    begin: what its series and leaks are to count from, ns since the recording began.
+    begin: what its series is to count from, ns since the recording began.
     """
     in_order = sorted(pieces, key=lambda piece: piece.begin)
     whole = _reduced(_then, in_order)
-    later = in_order[-1].begin - begin
-    leaks = [replace(leak, since=leak.since + later) for leak in whole.area.leaks]
     series = whole.area.series
-    return replace(whole.area, series=replace(series, time=series.time + (whole.begin - begin)), leaks=leaks)
+    return replace(whole.area, series=replace(series, time=series.time + (whole.begin - begin)))
 
 
 def _since(area: AreaResult, before: int) -> AreaResult:

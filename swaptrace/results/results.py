@@ -55,7 +55,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Leak:
-    """A slot whose entry the driver should have dropped and did not. since: its free, ns after the start."""
+    """A slot whose entry the driver should have dropped and did not. since: its free, ns since the recording began."""
 
     slot: int
     compr_bytes: int

@@ -142,6 +142,8 @@ REPORT = [
     Row("since", "swap.trace --since inf", 2, "not in the range"),
     Row("since", "swap.trace --since soon", 2, "not a valid"),
     Row("since", "swap.trace --since 1 --since 2.5", got=frees, value=8),  # the last one counts
+    Row("until", "swap.trace --until 1e-12", 2, "less than a nanosecond"),
+    Row("until", "swap.trace --since 1 --until 1.0000000001", 2, "nothing lies between them"),  # the same nanosecond
     Row("until", "swap.trace --until 2.5", got=frees, value=2),  # the free at 2.5 s itself is not in
     Row("until", "swap.trace --until 2.5", got=duration, value=2.5),
     Row("until", "swap.trace --until 10", got=duration, value=10.0),

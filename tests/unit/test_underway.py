@@ -147,6 +147,14 @@ def test_an_area_that_is_told_of_nothing_leaks() -> None:
     assert [leak.slot for leak in area.leaks] == [4]
 
 
+def test_leaks_are_dated_from_the_start_of_the_recording() -> None:
+    """Those that are older than `since`, too: none was freed before the start."""
+    events = [store(START + 10, 0, 12, 100), free(START + 30, 0, 4), store(START + 90, 0, 14, 100)]
+    for since in (None, START + 20, START + 60):
+        (area,) = analysed(events, area=ON_A_FILE, since=since).finish(trailer(START + 100)).areas
+        assert [(leak.slot, leak.since) for leak in area.leaks] == [(4, 30)]
+
+
 def test_a_slot_that_is_written_again_leaked_until_then() -> None:
     """What comes next about its entry is no notification of that free."""
     again = [store(START + 40, 0, 4, 50), free(START + 50, 0, 4), notify(START + 51, 4, 50)]
