@@ -161,7 +161,8 @@ def converted(data: object, kind: type[T], hook: Callable[[type, Any], Any] | No
     """Data as that class. Raises Damaged for what it does not allow. hook: makes what msgspec does not know."""
     try:
         return msgspec.convert(data, kind, str_keys=True, dec_hook=hook)
-    except ValueError as error:  # msgspec's, and of a name that is no text
+    # msgspec's, which is no ValueError in its older releases; and of a name that is no text
+    except (msgspec.ValidationError, ValueError) as error:
         raise Damaged(str(error).encode("ascii", "backslashreplace").decode()) from None
 
 

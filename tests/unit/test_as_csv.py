@@ -38,7 +38,7 @@ def test_every_value_is_that_of_the_results(result: TraceResult) -> None:
         rows += len(mine)
         assert set(mine.device) == {area.device}
         assert (set(mine.swap_type), set(mine.generation)) == ({area.swap_type}, {area.generation})
-        np.testing.assert_array_equal(np.rint(mine.time_s.to_numpy() * 1e9), area.series.time)
+        np.testing.assert_array_equal(np.rint(mine.time_s.to_numpy(np.float64) * 1e9), area.series.time)
         series = area.series
         named = {
             "live_slots": series.slots["live"],
