@@ -138,7 +138,9 @@ def test_only_the_output_folder_is_writable(session: tuple[Finished, Path]) -> N
 
 def test_times_are_one_line(session: tuple[Finished, Path]) -> None:
     finished, _ = session
-    (line,) = [line for line in finished.stderr.splitlines() if not line.startswith("vm: warning: ")]
+    lines = [line for line in finished.stderr.splitlines() if not line.startswith("vm: warning: ")]
+    assert len(lines) == 1, lines
+    (line,) = lines
     assert line.startswith("vm: Linux 6.12")
     assert "booted in" in line
     assert "whole run" in line
