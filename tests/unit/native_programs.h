@@ -49,7 +49,7 @@ static long bpf_get_current_comm(void *to, u32 size)
 static bool native_readable(u64 address, u64 size)
 {
 	return (address >= (u64)native_memory && address + size <= (u64)native_memory + native_size) ||
-	       (address >= (u64)native_swap_info && address + size <= (u64)(native_swap_info + 32)) ||
+	       (address >= (u64)native_swap_info && address + size <= (u64)native_swap_info + sizeof(native_swap_info)) ||
 	       (address >= (u64)native_zswap_pools && address + size <= (u64)(native_zswap_pools + 2));
 }
 
