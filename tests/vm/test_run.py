@@ -8,13 +8,18 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(CHECKOUT / "tests" / "vm"))
+import guest  # noqa: E402
+
 RUN = CHECKOUT / "tests" / "vm" / "run"
 # The kernel that boots fastest.
 KERNEL = "6.12"
+PANIC, LOST = guest.KernelPanic("it panicked"), guest.GuestLost("it is gone")
 
 SESSION = """
 echo "stream $(date +%s%N)"
@@ -153,6 +158,41 @@ def test_panic_has_a_status_of_its_own(out_in_checkout: Path) -> None:
     assert "vm: error: the guest's kernel panicked" in finished.stderr
     assert "sysrq triggered crash" in finished.stderr
     assert "Kernel panic" in (out_in_checkout / "console.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("boots", "expected"),
+    [
+        ([(None, PANIC), (9.0, 7)], 7),  # the second one goes well
+        ([(None, PANIC), (None, PANIC), (None, PANIC)], PANIC),
+        ([(9.0, PANIC)], PANIC),  # while the command ran: that is its doing
+        ([(None, LOST)], LOST),
+    ],
+)
+def test_panic_before_the_command_is_another_try(
+    boots: list[tuple[float | None, object]],
+    expected: object,
+    out_in_checkout: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out_in_checkout.mkdir(parents=True)
+    (out_in_checkout / "console.log").touch()
+    left = iter(boots)
+
+    def one(*_: object) -> tuple[object, object]:
+        seconds, outcome = next(left)
+        return SimpleNamespace(boot_seconds=seconds), outcome
+
+    monkeypatch.setattr(guest, "_check_machine", lambda: None)
+    monkeypatch.setattr(guest, "_boot", one)
+    request = SimpleNamespace(kernel=SimpleNamespace(version="6.12"), out=out_in_checkout)
+    try:
+        assert guest.run(request) == expected
+    except guest.GuestError as error:
+        assert error is expected
+    assert next(left, None) is None  # all were tried
+    assert capsys.readouterr().err.count("booting it again") == len(boots) - 1
 
 
 def test_hang_has_a_status_of_its_own(out_in_checkout: Path) -> None:
