@@ -32,7 +32,8 @@ HOST = "guest"  # a name that says nothing of the machine
 #: What probes, layout and programs ask for, and what they might: all that has to do with swap, and the modules' whole.
 NAMES = re.compile(r"swap|zpool|^zs_|^(__)?zram|^(bpf_task_pt_regs|bpf_trampoline_link_prog|memory_cgrp_subsys)$")
 STRUCTURES = {
-    "bio", "bio_vec", "block_device", "cgroup", "folio", "gendisk", "kernfs_node", "mem_cgroup", "obj_cgroup", "page",
+    "bio", "bio_vec", "block_device", "block_device_operations", "cgroup", "folio", "gendisk", "kernfs_node",
+    "mem_cgroup", "obj_cgroup", "page",
     "pt_regs", "size_class", "spinlock", "task_struct", "user_pt_regs", "zs_pool",
 }  # fmt: skip
 #: Functions that are asked for: others of that name, wherever they are, matter as well.
