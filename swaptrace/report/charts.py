@@ -95,7 +95,7 @@ def _by_policy(area: AreaResult, series: dict[str, NDArray[np.int64]]) -> dict[s
 def _time_axes(axes: Axes, line: _Timeline) -> None:
     axes.set_xlim(0, line.seconds[-1])
     axes.set_ylim(bottom=0)
-    axes.set_xlabel(f"{line.time_unit} since the recording began")
+    axes.set_xlabel(f"{line.time_unit} since the start")
     axes.set_ylabel("slots" if line.unit == "slots" else f"compressed, {line.unit}")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
@@ -373,7 +373,7 @@ def slot_map(area: AreaResult) -> Figure:
     axes.set_ylim(0, top)
     axes.set_xlim(0, edges[-1])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: units.count(value)))
-    axes.set_xlabel(f"{time_unit} since the recording began")
+    axes.set_xlabel(f"{time_unit} since the start")
     axes.set_ylabel("slot offset")
     _mib_axis(axes, len(area.sizes) - 1, top)
     named = (("live", style.LIVE), ("stale", style.STALE), ("empty", style.EMPTY))

@@ -169,7 +169,7 @@ def test_content(area: AreaResult) -> None:
     assert np.allclose(x, np.concatenate([[0], area.series.time / 1e9]))
     assert np.allclose(y[1:], live + observed) and y[0] == y[1]
     assert legend(axes) == [*expected, "held by the store (observed)"]
-    assert axes.get_xlabel() == "seconds since the recording began" and axes.get_xlim() == (0, SECONDS)
+    assert axes.get_xlabel() == "seconds since the start" and axes.get_xlim() == (0, SECONDS)
     assert texts(figure) == [
         f"Without notifications the store would hold up to {units.size(area.recovered['compr_bytes'].peak)} more",  # type: ignore[union-attr]
         "/dev/zram0 (swap type 0): what the store holds over time",
