@@ -4,19 +4,7 @@
 /* The memory cgroup that a page is charged to. */
 
 #include "common.h"
-
-/*
- * The memory cgroup whose page was stored last on each processor. Serial numbers are never used again. Programs may be
- * preempted: the id is read before, and written after, what tells that it is the right one.
- */
-struct last_cgroup {
-	u64 memcg;
-	u64 serial;
-	u32 id;
-	u32 padding[11];
-};
-
-BPF_ARRAY(last_cgroups, struct last_cgroup, PROCESSORS);
+#include "threads.h"
 
 #ifdef OFF_PAGE_MEMCG
 /* A mem_cgroup tells what it is: its subsystem is the memory controller. */
@@ -32,20 +20,17 @@ static inline bool is_memory_cgroup(u64 memcg)
  * The inode number of the memory cgroup that a page is charged to: 0 if it is charged to none. The page has a pointer
  * to the group, or (7.x; before that for the kernel's own pages) to an obj_cgroup that has it: looking tells which.
  */
-static inline u32 cgroup_number(u64 memcg)
+static inline u32 cgroup_number(u64 memcg, struct last_cgroup *last)
 {
-	u32 processor = bpf_get_smp_processor_id();
-	volatile struct last_cgroup *last = last_cgroups.lookup(&processor);
 	u64 serial = 0, cgroup = 0, node = 0, id = 0;
 	bool direct;
 
 	memcg &= ~7ULL; /* flags (include/linux/memcontrol.h) */
-	if (!memcg || !last)
+	if (!memcg)
 		return 0;
 	READ(serial, memcg + OFF_MEMCG_SERIAL);
-	id = last->id;
 	if (last->serial == serial && last->memcg == memcg)
-		return id;
+		return last->id;
 	direct = is_memory_cgroup(memcg);
 	if (!direct) {
 		READ(memcg, memcg + OFF_OBJCG_MEMCG);
@@ -56,7 +41,6 @@ static inline u32 cgroup_number(u64 memcg)
 	READ(node, cgroup + OFF_CGROUP_NODE);
 	READ(id, node + OFF_NODE_ID);
 	if (direct) {
-		last->memcg = 0;
 		last->serial = serial;
 		last->id = id;
 		last->memcg = memcg;
@@ -65,29 +49,29 @@ static inline u32 cgroup_number(u64 memcg)
 }
 
 /* That of a page. */
-static inline u32 memory_cgroup_of(u64 page)
+static inline u32 memory_cgroup_of(u64 page, struct thread *here)
 {
 	u64 memcg = 0;
 
 	READ(memcg, page + OFF_PAGE_MEMCG);
-	return cgroup_number(memcg);
+	return cgroup_number(memcg, &here->last_cgroup);
 }
 
 /* That of a page or folio that is an argument of the function. */
-static inline u32 memory_cgroup_of_argument(u64 page)
+static inline u32 memory_cgroup_of_argument(u64 page, struct thread *here)
 {
 	u64 memcg = 0;
 
 	LOAD(memcg, page + OFF_PAGE_MEMCG);
-	return cgroup_number(memcg);
+	return cgroup_number(memcg, &here->last_cgroup);
 }
 #else
-static inline u32 memory_cgroup_of(u64 page)
+static inline u32 memory_cgroup_of(u64 page, struct thread *here)
 {
 	return 0;
 }
 
-static inline u32 memory_cgroup_of_argument(u64 page)
+static inline u32 memory_cgroup_of_argument(u64 page, struct thread *here)
 {
 	return 0;
 }

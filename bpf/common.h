@@ -29,8 +29,7 @@
 #define LOAD(variable, address) READ(variable, address)
 #endif
 
-BPF_RINGBUF_OUTPUT(ring, RING_PAGES);
-BPF_PERCPU_ARRAY(lost, u64, EVENT_KINDS);
+BPF_PERCPU_ARRAY(lost, u64, LOSS_KINDS);
 
 /*
  * A pointer as a number: the verifier lets nothing be computed with what it knows to point to one structure. It forgets
@@ -52,7 +51,7 @@ static inline u64 as_number(u64 pointer)
 #endif
 }
 
-/* What nobody will tell of: counted in slots, by event kind. */
+/* What nobody will tell of: counted in slots, by event kind, or by LOSS_ for an event that tells of several. */
 static inline void count_lost(u32 kind, u32 pages)
 {
 	u64 *count = lost.lookup(&kind);
@@ -61,12 +60,70 @@ static inline void count_lost(u32 kind, u32 pages)
 		*count += pages;
 }
 
-static inline void emit(struct event *event, u32 pages)
+/*
+ * The ring of events, which the recorder maps and drains: an array, and how far both sides have got. A record's number,
+ * counted from 1 on, is written last: it is what is there. Two processors never get the same place, and one that is
+ * free stays free for whoever has taken it: a part of the ring is kept for threads that were interrupted in between.
+ *
+ * The kernel's own ring buffer takes five times as many instructions for an event (a lock, and copies by helpers), but
+ * does without atomic operations that return a value: those came just after trampolines for modules, in 5.12
+ * (5ffa25502b5a, "bpf: Add instructions for atomic_[cmp]xchg", and its series), and for LLVM in 12.
+ */
+#if defined(TRAMPOLINES) && __clang_major__ >= 12
+struct record {
+	u64 number;
+	struct event event;
+};
+
+struct ring_ends {
+	u64 produced;
+	u64 padding[7]; /* the other side's is in another cache line */
+	u64 consumed;
+	u64 more_padding[7];
+};
+
+BPF_F_TABLE("array", u32, struct record, records, RING_RECORDS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct ring_ends, ring_ends, 1, BPF_F_MMAPABLE);
+
+static inline bool put(struct event *event)
+{
+	u32 zero = 0, place;
+	struct ring_ends *ends = ring_ends.lookup(&zero);
+	struct record *record;
+	u64 number;
+
+	if (!ends || ends->produced - ends->consumed >= RING_RECORDS - RING_RECORDS / 8)
+		return false;
+	number = __sync_fetch_and_add(&ends->produced, 1);
+	place = number & (RING_RECORDS - 1);
+	record = records.lookup(&place);
+	if (!record)
+		return false;
+	record->event = *event;
+	__sync_lock_test_and_set(&record->number, number + 1);
+	return true;
+}
+#else
+BPF_RINGBUF_OUTPUT(ring, RING_PAGES);
+
+static inline bool put(struct event *event)
 {
 	/* The reader looks at the ring by itself, often enough: a wake-up for every event would cost the most of all.
 	 */
-	if (ring.ringbuf_output(event, sizeof(*event), BPF_RB_NO_WAKEUP))
-		count_lost(event->kind, pages);
+	return !ring.ringbuf_output(event, sizeof(*event), BPF_RB_NO_WAKEUP);
+}
+#endif
+
+/* loss: what is lost if there is no room for it, as count_lost() has it. */
+static inline void emit_or_lose(struct event *event, u32 loss, u32 pages)
+{
+	if (!put(event))
+		count_lost(loss, pages);
+}
+
+static inline void emit(struct event *event, u32 pages)
+{
+	emit_or_lose(event, event->kind, pages);
 }
 
 /*
@@ -79,7 +136,7 @@ struct calls {
 	u64 returned;
 };
 
-BPF_PERCPU_ARRAY(calls, struct calls, EVENT_KINDS);
+BPF_PERCPU_ARRAY(calls, struct calls, LOSS_KINDS);
 
 #ifdef TRAMPOLINES
 static inline void call_entered(u32 kind, u32 pages)

@@ -24,16 +24,14 @@ static inline void read_pool_classes(u64 pool)
 #endif
 
 #ifdef OFF_ZRAM_POOL
-/* The device that the recorder read a page from: its pool is looked at. */
+/* The device that the recorder reads a page from: its pool is looked at. */
 BPF_ARRAY(recorder_zram, u64, 1);
 
 static inline void zram_read(u64 *zram)
 {
-	if (bpf_get_current_pid_tgid() >> 32 == RECORDER) {
-		u32 zero = 0;
+	u32 zero = 0;
 
-		recorder_zram.update(&zero, zram);
-	}
+	recorder_zram.update(&zero, zram);
 }
 
 static inline void look_at_zram_pool(void)

@@ -8,11 +8,7 @@
 
 #include "common.h"
 #include "tasks.h"
-
-#define PF_EXITING 0x00000004
-#define PF_MEMALLOC 0x00000800
-#define PF_KSWAPD 0x00020000
-#define PF_KTHREAD 0x00200000
+#include "threads.h"
 
 static inline u32 free_reason(void)
 {
@@ -77,18 +73,56 @@ static inline void start_timing(u32 count)
 }
 #endif
 
-static inline void slots_freed(u8 type, u64 offset, u32 count)
-{
-	struct event event = {};
+#define SWP_BLKDEV (1 << 6) /* include/linux/swap.h: the same from 5.10 to 7.3 */
 
-	event.tgid = current_task();
-	event.time = bpf_ktime_get_ns();
-	event.slot = offset;
-	event.run = count;
-	event.flags = free_reason() << REASON_SHIFT;
-	event.kind = EVENT_FREE;
-	event.device = type;
-	emit(&event, count);
+/* Whether the kernel notifies a driver of the area's slots, each by itself: as swap_range_free() finds out. */
+static inline bool is_notified(u64 area)
+{
+	u64 device = 0, disk = 0, functions = 0, function = 0;
+	u32 flags = 0;
+
+#ifdef NOTIFICATIONS
+	LOAD(flags, area + OFF_SWAP_FLAGS);
+	if (flags & SWP_BLKDEV) {
+		LOAD(device, area + OFF_SWAP_BDEV);
+		LOAD(disk, device + OFF_BDEV_DISK);
+		LOAD(functions, disk + OFF_DISK_FUNCTIONS);
+		LOAD(function, functions + OFF_FUNCTIONS_NOTIFY);
+	}
+#endif
+	return function;
+}
+
+static inline void fill_in_free(struct event *event, u64 thread, struct thread *here, u8 type, u64 offset)
+{
+	event->tgid = process_of(thread, here);
+	event->time = bpf_ktime_get_ns();
+	event->slot = offset;
+	event->reason = free_reason();
+	event->kind = EVENT_FREE;
+	event->device = type;
+}
+
+/* `count` slots are free. If the area's store is notified of them, the return of the notifications tells of both. */
+static inline void slots_freed(u64 area, u8 type, u64 offset, u32 count)
+{
+	u64 thread = bpf_get_current_pid_tgid();
+	struct event event = {};
+	struct thread *here;
+
+	if (is_notified(area)) {
+		here = begin(thread, SLOT_FREE, LOSS_NOTIFIED_FREE, count);
+		if (here) {
+			here->slot_free.start = 0;
+			next_slot_free(&here->slot_free);
+			here->slot_free.event.run = 1;
+			fill_in_free(&here->slot_free.event, thread, here, type, offset);
+		}
+	} else {
+		event.run = count;
+		fill_in_free(&event, thread, 0, type, offset);
+		emit(&event, count);
+	}
 	start_timing(count);
 }
 
@@ -98,7 +132,7 @@ int slots_freed_by_offset(void *ctx)
 	u8 type = 0;
 
 	LOAD(type, ARG(ctx, 0) + OFF_SWAP_TYPE);
-	slots_freed(type, ARG(ctx, 1), ARG(ctx, 2));
+	slots_freed(ARG(ctx, 0), type, ARG(ctx, 1), ARG(ctx, 2));
 	return 0;
 }
 
@@ -129,7 +163,7 @@ int slot_freed_by_entry(void *ctx)
 {
 	u64 entry = ARG(ctx, 1);
 
-	slots_freed(ENTRY_TYPE(entry), ENTRY_OFFSET(entry), 1);
+	slots_freed(ARG(ctx, 0), ENTRY_TYPE(entry), ENTRY_OFFSET(entry), 1);
 	return 0;
 }
 
@@ -138,7 +172,7 @@ int slots_freed_by_entry(void *ctx)
 {
 	u64 entry = ARG(ctx, 1);
 
-	slots_freed(ENTRY_TYPE(entry), ENTRY_OFFSET(entry), ARG(ctx, 2));
+	slots_freed(ARG(ctx, 0), ENTRY_TYPE(entry), ENTRY_OFFSET(entry), ARG(ctx, 2));
 	return 0;
 }
 
@@ -147,7 +181,7 @@ int slots_freed_by_cluster_and_entry(void *ctx)
 {
 	u64 entry = ARG(ctx, 2);
 
-	slots_freed(ENTRY_TYPE(entry), ENTRY_OFFSET(entry), ARG(ctx, 3));
+	slots_freed(ARG(ctx, 0), ENTRY_TYPE(entry), ENTRY_OFFSET(entry), ARG(ctx, 3));
 	return 0;
 }
 
@@ -168,8 +202,8 @@ int slots_freed_in_cluster(void *ctx)
 	u64 area = ARG(ctx, 0);
 	u8 type = 0;
 
-	READ(type, area + OFF_SWAP_TYPE);
-	slots_freed(type, cluster_offset(area, ARG(ctx, 1)) + (u32)ARG(ctx, 2), ARG(ctx, 3));
+	LOAD(type, area + OFF_SWAP_TYPE);
+	slots_freed(area, type, cluster_offset(area, ARG(ctx, 1)) + (u32)ARG(ctx, 2), ARG(ctx, 3));
 	return 0;
 }
 #endif
@@ -189,33 +223,17 @@ int slots_allocated_for_folio(void *ctx)
 }
 #endif
 
-/* A request for slots under way in each thread, by its number's low bits; see zram_io_running in zram.c. */
-struct slot_request {
-	u64 thread; /* 0: none is running */
-	u64 entries;
-	u32 size; /* slots behind each entry */
-	u32 wanted;
-};
-
-#define MAX_SLOT_REQUESTS 4096
 #define SLOT_BATCH 64 /* SWAP_BATCH (include/linux/swap_slots.h): entries asked for at once */
-BPF_ARRAY(slot_requests, struct slot_request, MAX_SLOT_REQUESTS);
 
-static inline void slots_wanted(u32 entries, u64 place_of_entries, u32 size)
+/* Free slots are looked for. place: see struct slot_request. size: slots behind each entry. */
+static inline void slots_wanted(u32 entries, u64 place, u32 size)
 {
-	u64 thread = bpf_get_current_pid_tgid();
-	u32 place = thread & (MAX_SLOT_REQUESTS - 1);
-	struct slot_request *request = slot_requests.lookup(&place);
+	struct thread *here = begin(bpf_get_current_pid_tgid(), SLOT_REQUEST, EVENT_ALLOC, entries * size);
 
-	if (!request)
+	if (!here)
 		return;
-	if (request->thread && request->thread != thread)
-		call_displaced(EVENT_ALLOC, request->wanted);
-	request->thread = thread;
-	request->entries = place_of_entries;
-	request->size = size;
-	request->wanted = entries * size;
-	call_entered(EVENT_ALLOC, request->wanted);
+	here->slot_request.place = place;
+	here->slot_request.size = size;
 }
 
 /* get_swap_pages(int n_goal, swp_entry_t swp_entries[], int entry_size) */
@@ -258,64 +276,44 @@ static inline void single_slots_allocated(u64 entries, u32 number)
 /* Returns how many entries it got. Nobody has used them yet. */
 int slots_handed_out(void *ctx)
 {
-	u64 thread = bpf_get_current_pid_tgid(), entry = 0;
-	u32 place = thread & (MAX_SLOT_REQUESTS - 1);
+	struct thread *here = at_work(bpf_get_current_pid_tgid(), SLOT_REQUEST);
 	s32 count = RETURN_VALUE(ctx, 3);
-	struct slot_request *request = slot_requests.lookup(&place);
+	u64 entry = 0;
 
-	if (!request || request->thread != thread)
+	if (!here)
 		return 0;
-	request->thread = 0;
-	call_returned(EVENT_ALLOC, request->wanted);
+	end(here, SLOT_REQUEST);
 	if (count <= 0)
 		return 0;
-	if (request->size == 1) {
-		single_slots_allocated(request->entries, count);
+	if (here->slot_request.size == 1) {
+		single_slots_allocated(here->slot_request.place, count);
 		return 0;
 	}
-	READ(entry, request->entries); /* one huge page at a time */
-	slots_allocated(ENTRY_TYPE(entry), ENTRY_OFFSET(entry), request->size);
+	READ(entry, here->slot_request.place); /* one huge page at a time */
+	slots_allocated(ENTRY_TYPE(entry), ENTRY_OFFSET(entry), here->slot_request.size);
 	return 0;
 }
-
-/* A search for free slots on this CPU: its callers hold a lock of the CPU's own until it returns. */
-struct slot_search {
-	u64 area;
-	u32 count;
-	u32 running;
-};
-
-BPF_PERCPU_ARRAY(slot_searches, struct slot_search, 1);
 
 /* alloc_swap_scan_cluster(struct swap_info_struct *, struct swap_cluster_info *, unsigned long offset, unsigned int
  * order, unsigned char usage): returns the offset of the first slot taken, or 0 */
 int slot_search_enter(void *ctx)
 {
-	u32 zero = 0;
-	struct slot_search *search = slot_searches.lookup(&zero);
-
-	if (!search)
-		return 0;
-	search->area = ARG(ctx, 0);
-	search->count = 1U << (ARG(ctx, 3) & 31);
-	search->running = 1;
-	call_entered(EVENT_ALLOC, search->count);
+	slots_wanted(1, ARG(ctx, 0), 1U << (ARG(ctx, 3) & 31));
 	return 0;
 }
 
 int slot_search_return(void *ctx)
 {
-	u32 zero = 0, offset = RETURN_VALUE(ctx, 5);
+	struct thread *here = at_work(bpf_get_current_pid_tgid(), SLOT_REQUEST);
+	u32 offset = RETURN_VALUE(ctx, 5);
 	u8 type = 0;
-	struct slot_search *search = slot_searches.lookup(&zero);
 
-	if (!search || !search->running)
+	if (!here)
 		return 0;
-	search->running = 0;
-	call_returned(EVENT_ALLOC, search->count);
+	end(here, SLOT_REQUEST);
 	if (!offset)
 		return 0;
-	READ(type, search->area + OFF_SWAP_TYPE);
-	slots_allocated(type, offset, search->count);
+	READ(type, here->slot_request.place + OFF_SWAP_TYPE);
+	slots_allocated(type, offset, here->slot_request.size);
 	return 0;
 }

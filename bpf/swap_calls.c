@@ -10,18 +10,11 @@
 #include "common.h"
 #include "pools.h"
 #include "tasks.h"
+#include "threads.h"
 
-#define PATH_PIECE 16	/* bytes: the fields from `slot` on, up to `tgid` */
 #define PATH_PIECES 256 /* PATH_MAX (include/uapi/linux/limits.h) is 4096 */
 #define NO_TYPE 255
 #define SWP_PAGE_DISCARD (1 << 10) /* include/linux/swap.h: the same on every kernel since 5.0 */
-
-/* The area that a thread's call is about, by the low bits of the thread's number; see zram_io_running in zram.c. */
-struct swap_call {
-	u64 thread; /* 0: none is known */
-	u32 type;
-	u32 slots;
-};
 
 /* What the recorder asks for: the areas that are on, by type. */
 struct swap_area {
@@ -62,46 +55,35 @@ static inline void look_at_areas(void)
 	}
 }
 
-#define MAX_SWAP_CALLS 1024
-BPF_ARRAY(swap_calls_running, struct swap_call, MAX_SWAP_CALLS);
-
-static inline struct swap_call *running_swap_call(u64 thread)
-{
-	u32 place = thread & (MAX_SWAP_CALLS - 1);
-
-	return swap_calls_running.lookup(&place);
-}
-
-/* Should this end another thread's: that one's call has no type then, which the recorder counts as lost. */
+/* If another thread's place is taken, that one's call has no type: the recorder counts it as lost. */
 static inline void area_of_call(u64 thread, u32 type, u32 slots)
 {
-	struct swap_call *call = running_swap_call(thread);
+	struct thread *here = begin(thread, SWAP_CALL, 0, 1);
 
-	if (!call)
+	if (!here)
 		return;
-	call->type = type;
-	call->slots = slots;
-	call->thread = thread;
+	here->swap_call.type = type;
+	here->swap_call.slots = slots;
 }
 
 /* Tell of a path in user space, piece by piece: the last one has its zero byte. What cannot be read is not told. */
 static inline void emit_path(u64 path, u32 thread)
 {
 	struct event event = {};
-	char piece[PATH_PIECE + 1]; /* that it is whole shows by the byte behind it */
+	char piece[PATH_BYTES + 1]; /* that it is whole shows by the byte behind it */
 
 	event.time = bpf_ktime_get_ns();
 	event.tgid = thread;
 	for (u32 i = 0; i < PATH_PIECES; i++) {
-		s64 length = bpf_probe_read_user_str(piece, sizeof(piece), (void *)(path + PATH_PIECE * i));
+		s64 length = bpf_probe_read_user_str(piece, sizeof(piece), (void *)(path + PATH_BYTES * i));
 
 		if (length <= 0)
 			return;
-		__builtin_memcpy(&event.slot, piece, PATH_PIECE);
-		event.run = i;
+		__builtin_memcpy(&event.slot, piece, PATH_BYTES);
+		event.device = i;
 		event.kind = EVENT_PATH;
 		emit(&event, 1);
-		if (length <= PATH_PIECE)
+		if (length <= PATH_BYTES)
 			return;
 	}
 }
@@ -134,12 +116,12 @@ static inline void emit_call(u64 thread, u8 kind, u32 type, u32 slots, s32 resul
 	if (kind == EVENT_SWAPON)
 		READ(flags, registers + REGS_SYSCALL_ARG1);
 	emit_path(path, thread);
-	event.tgid = process_of(thread);
+	event.tgid = process_of(thread, 0);
 	event.time = bpf_ktime_get_ns();
 	event.slot = thread;
-	event.size = slots;
-	event.arg = result < 0 ? -result : 0;
-	event.flags = flags;
+	event.size = result < 0 ? -result : slots;
+	event.arg = flags;
+	event.flags = result < 0 ? CALL_FAILED : 0;
 	if (kind == EVENT_SWAPON && type != NO_TYPE)
 		tell_of_area(&event, type);
 	event.device = type;
@@ -195,7 +177,7 @@ int swapoff_enter(void *ctx)
 static inline int swap_call_return(void *ctx, u8 kind)
 {
 	u64 thread = bpf_get_current_pid_tgid();
-	struct swap_call *call = running_swap_call(thread);
+	struct thread *here = at_work(thread, SWAP_CALL);
 	s32 result = RETURN_VALUE(ctx, 1);
 	u32 type = NO_TYPE, slots = 0;
 
@@ -205,13 +187,13 @@ static inline int swap_call_return(void *ctx, u8 kind)
 		look_at_pools();
 		return 0;
 	}
-	if (call && call->thread == thread) {
-		call->thread = 0;
+	if (here) {
+		end(here, SWAP_CALL);
 		if (!result && kind == EVENT_SWAPOFF)
 			return 0; /* it was told of already */
 		if (!result) {
-			type = call->type;
-			slots = call->slots;
+			type = here->swap_call.type;
+			slots = here->swap_call.slots;
 		}
 	}
 	emit_call(thread, kind, type, slots, result);

@@ -4,10 +4,7 @@
 /* Tasks: their processes' names, and what they are at. */
 
 #include "common.h"
-
-struct task_name {
-	char comm[16];
-};
+#include "threads.h"
 
 /*
  * The processes whose names were told, by their numbers' low bits: an array, for an LRU table on kernels before 6.17
@@ -16,38 +13,17 @@ struct task_name {
 #define KNOWN_TASKS 16384
 BPF_ARRAY(known_tasks, u32, KNOWN_TASKS);
 
-/*
- * What each processor is at. Arrays of one element a processor, of a cache line's size, not per-CPU arrays: only a
- * plain array's lookup is compiled into the program, on all kernels.
- */
-struct processor {
-	u32 last_tgid;
-	u32 padding[15];
-};
-
-BPF_ARRAY(processors, struct processor, PROCESSORS);
-
-static inline struct processor *this_processor(void)
-{
-	u32 number = bpf_get_smp_processor_id();
-
-	return processors.lookup(&number);
-}
-
-/*
- * The process of the current thread. Tells the name of each process once; as a rule, the last one on this CPU was the
- * same.
- */
-static inline u32 process_of(u64 thread)
+/* The process of the current thread. Tells the name of each process once. here: the thread's place, if it has one. */
+static inline u32 process_of(u64 thread, struct thread *here)
 {
 	u32 tgid = thread >> 32, place = tgid & (KNOWN_TASKS - 1), *known;
-	struct processor *here = this_processor();
 	struct event event = {};
 
-	if (here && here->last_tgid == tgid)
-		return tgid;
-	if (here)
-		here->last_tgid = tgid;
+	if (here && here->number == thread) {
+		if (here->named)
+			return tgid;
+		here->named = 1;
+	}
 	known = known_tasks.lookup(&place);
 	if (!known || *known == tgid)
 		return tgid;
@@ -55,15 +31,21 @@ static inline u32 process_of(u64 thread)
 	event.time = bpf_ktime_get_ns();
 	event.kind = EVENT_TASK;
 	event.tgid = tgid;
-	bpf_get_current_comm(&event.slot, sizeof(struct task_name));
+	bpf_get_current_comm(&event.slot, PATH_BYTES);
 	emit(&event, 1);
 	return tgid;
 }
 
 static inline u32 current_task(void)
 {
-	return process_of(bpf_get_current_pid_tgid());
+	return process_of(bpf_get_current_pid_tgid(), 0);
 }
+
+/* Flags of a task (include/linux/sched.h): the same from 5.10 to 7.3. */
+#define PF_EXITING 0x00000004
+#define PF_MEMALLOC 0x00000800
+#define PF_KSWAPD 0x00020000
+#define PF_KTHREAD 0x00200000
 
 static void *(*get_current_task_btf)(void) = (void *)158;
 static void *(*get_task_pt_regs)(void *task) = (void *)175;

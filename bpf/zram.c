@@ -8,6 +8,7 @@
 #include "cgroups.h"
 #include "pools.h"
 #include "tasks.h"
+#include "threads.h"
 
 #define OP_READ 0
 #define OP_WRITE 1
@@ -18,33 +19,30 @@
 #define ENOTSUPP 524
 #define EINVAL 22
 
-/* Read zram->table[index] into event->size and event->flags; returns whether it holds anything. */
-static inline u32 read_entry(u64 table, u64 index, struct event *event)
-{
-	u64 entry[SIZE_ZRAM_ENTRY / 8] = {}, handle, any;
-	u32 flags, same, huge, written_back;
-
-	READ(entry, table + index * SIZE_ZRAM_ENTRY); /* all at once: the call costs more than what it copies */
-	handle = entry[OFF_ZRAM_HANDLE / 8];
-	flags = ((u32 *)entry)[OFF_ZRAM_FLAGS / 4];
-	same = flags >> ZRAM_SAME & 1;
-	huge = flags >> ZRAM_HUGE & 1;
-	written_back = flags >> ZRAM_WB & 1;
-	huge &= 1 - written_back; /* which in 7.3 keeps its mark */
-	event->flags |= same * FLAG_SAME | huge * FLAG_HUGE | written_back * FLAG_WRITTEN_BACK;
-	/* neither a same-filled page nor one on the backing device has an object in memory */
-	event->size = (flags & ((1U << ZRAM_FLAG_SHIFT) - 1)) * !(same | written_back);
-	any = handle | -handle;
-	asm volatile("" : "+r"(any)); /* or the compiler would make a branch of it */
-	return any >> 63 | same | written_back;
-}
-
 static inline u32 entry_flags(u64 table, u64 index)
 {
 	u32 flags = 0;
 
 	READ(flags, table + index * SIZE_ZRAM_ENTRY + OFF_ZRAM_FLAGS);
 	return flags;
+}
+
+/*
+ * What the flags of an entry of zram's table say of it, into event->size and event->flags; returns whether it holds
+ * anything. One that has an object has a size, too.
+ */
+#define ENTRY_SIZE ((1U << ZRAM_FLAG_SHIFT) - 1)
+#define HOLDS (ENTRY_SIZE | 1U << ZRAM_SAME | 1U << ZRAM_WB)
+
+static inline bool describe_entry(u32 flags, struct event *event)
+{
+	u32 same = flags >> ZRAM_SAME & 1, written_back = flags >> ZRAM_WB & 1;
+	u32 huge = flags >> ZRAM_HUGE & 1 & ~written_back; /* which in 7.3 keeps its mark */
+
+	event->flags |= same * FLAG_SAME | huge * FLAG_HUGE | written_back * FLAG_WRITTEN_BACK;
+	/* neither a same-filled page nor one on the backing device has an object in memory */
+	event->size = flags & ENTRY_SIZE & ((same | written_back) - 1);
+	return flags & HOLDS;
 }
 
 /* Requests and drops of devices whose number an event has no room for: left out, and counted. */
@@ -64,7 +62,7 @@ static inline bool has_room(u32 minor)
 }
 
 /* Emit what has happened to an entry, or to all of them. kind: a constant, and set last, see emit(). */
-static inline void emit_of(u64 zram, struct event *event, u32 kind)
+static inline int emit_of(u64 zram, struct event *event, u32 kind)
 {
 	u64 disk = 0;
 	u32 minor = 0;
@@ -72,100 +70,71 @@ static inline void emit_of(u64 zram, struct event *event, u32 kind)
 	LOAD(disk, zram + OFF_ZRAM_DISK);
 	LOAD(minor, disk + OFF_DISK_MINOR);
 	if (!has_room(minor))
-		return;
+		return 0;
 	event->tgid = current_task();
 	event->time = bpf_ktime_get_ns();
 	event->device = minor;
 	event->kind = kind;
 	emit(event, 1);
+	return 0;
 }
 
-struct zram_io {
-	u64 thread; /* 0: none is running */
-	u64 table;
-	u64 index;
-	u32 pages;
-	u32 stored; /* of a write's pages: those that zram has taken so far */
-	u32 operation;
-	u32 memory_cgroup;
-	u8 store;
-	u8 same_disk;
-};
-
-/*
- * What each thread is at, by its number's low bits: an array, since a hash table's lookups would cost more than all
- * the rest. Where two threads at once have the same bits, the first one's event is lost, and counted.
- */
-#define MAX_RUNNING 16384
-BPF_ARRAY(zram_io_running, struct zram_io, MAX_RUNNING);
-
-static inline struct zram_io *running_io(u64 thread)
+/* If it is the recorder that reads a page, to see what the programs make of its device. */
+static inline void recorder_reads(struct zram_io *io, u64 thread, u64 disk, u64 zram)
 {
-	u32 place = thread & (MAX_RUNNING - 1);
+	u64 owner = 0;
 
-	return zram_io_running.lookup(&place);
+	if (io->operation != OP_READ || thread >> 32 != RECORDER)
+		return;
+	zram_read(&zram);
+#ifdef ASSUMED_ZRAM
+	READ(io->table, zram + OFF_ZRAM_TABLE);
+	READ(owner, zram + OFF_ZRAM_DISK);
+	io->same_disk = owner == disk;
+#endif
 }
 
-/* Whether events can tell of the device. */
-static inline bool zram_of_disk(u64 disk, struct zram_io *io)
+/* A request to a device begins: whether events can tell of that. `pages` of the store, from `index` on. */
+static inline struct thread *zram_io_enter(u64 disk, u32 operation, u64 index, u32 pages)
 {
-	u64 zram = 0;
+	u64 thread = bpf_get_current_pid_tgid(), zram = 0;
+	struct thread *here;
 	u32 minor = 0;
 
 	LOAD(zram, disk + OFF_DISK_PRIVATE);
 	LOAD(minor, disk + OFF_DISK_MINOR);
 	if (!has_room(minor))
-		return false;
-	zram_read(&zram);
-#ifndef ASSUMED_ZRAM
-	if (io->operation == OP_WRITE) /* nobody else looks into it */
-#endif
-		READ(io->table, zram + OFF_ZRAM_TABLE);
-	io->store = minor;
-#ifdef ASSUMED_ZRAM
-	READ(zram, zram + OFF_ZRAM_DISK);
-	io->same_disk = zram == disk;
-#endif
-	return true;
-}
-
-/* The kind of the event that tells of the request, and the number of slots in such events. */
-static inline u32 kind_of(struct zram_io *io)
-{
-	return io->operation == OP_WRITE ? EVENT_STORE : io->operation == OP_READ ? EVENT_LOAD : EVENT_DISCARD;
-}
-
-static inline u32 slots_of(struct zram_io *io)
-{
-	return io->operation == OP_DISCARD ? 1 : io->pages;
-}
-
-static inline void zram_io_enter(struct zram_io *io)
-{
-	struct zram_io *running;
-
-	io->thread = bpf_get_current_pid_tgid();
-	running = running_io(io->thread);
-	if (!running)
-		return;
-	if (running->thread && running->thread != io->thread)
-		call_displaced(kind_of(running), slots_of(running));
-	*running = *io;
-	call_entered(kind_of(io), slots_of(io));
+		return 0;
+	if (operation == OP_WRITE)
+		here = begin(thread, ZRAM_IO, EVENT_STORE, pages);
+	else if (operation == OP_READ)
+		here = begin(thread, ZRAM_IO, EVENT_LOAD, pages);
+	else
+		here = begin(thread, ZRAM_IO, EVENT_DISCARD, 1);
+	if (!here)
+		return 0;
+	here->zram_io.operation = operation;
+	here->zram_io.index = index;
+	here->zram_io.pages = pages;
+	here->zram_io.stored = 0;
+	here->zram_io.memory_cgroup = 0;
+	here->zram_io.store = minor;
+	recorder_reads(&here->zram_io, thread, disk, zram);
+	return here;
 }
 
 /* zram_submit_bio(struct bio *) */
 int zram_bio_enter(void *ctx)
 {
-	u64 bio = ARG(ctx, 0), disk = 0, sector = 0, pages = 0, page = 0;
-	u32 operation = 0, bytes = 0, first = 0;
-	struct zram_io io = {};
+	u64 bio = ARG(ctx, 0), disk = 0, sector = 0, vectors = 0, page = 0, index;
+	u32 operation = 0, bytes = 0, first = 0, pages;
+	struct thread *here;
 
 	LOAD(operation, bio + OFF_BIO_OPF);
-	io.operation = operation & 0xff;
-	if (io.operation == OP_WRITE_ZEROES)
-		io.operation = OP_DISCARD;
-	if (io.operation != OP_READ && io.operation != OP_WRITE && io.operation != OP_DISCARD)
+	operation &= 0xff;
+	if (operation == OP_WRITE_ZEROES)
+		operation = OP_DISCARD;
+	if (operation != OP_READ && operation != OP_WRITE && operation != OP_DISCARD)
 		return 0;
 #ifdef OFF_BIO_DISK
 	LOAD(disk, bio + OFF_BIO_DISK);
@@ -175,40 +144,20 @@ int zram_bio_enter(void *ctx)
 #endif
 	LOAD(sector, bio + OFF_BIO_SECTOR);
 	LOAD(bytes, bio + OFF_BIO_SIZE);
-	io.index = sector >> (PAGE_SHIFT - 9);
-	io.pages = (((sector << 9) & (PAGE_SIZE - 1)) + bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
-	if (io.operation == OP_DISCARD) {
+	index = sector >> (PAGE_SHIFT - 9);
+	pages = (((sector << 9) & (PAGE_SIZE - 1)) + bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	if (operation == OP_DISCARD) {
 		/* whole pages only */
-		io.index = (sector + (PAGE_SIZE >> 9) - 1) >> (PAGE_SHIFT - 9);
-		io.pages = (((sector << 9) + bytes) >> PAGE_SHIFT) - io.index;
+		index = (sector + (PAGE_SIZE >> 9) - 1) >> (PAGE_SHIFT - 9);
+		pages = (((sector << 9) + bytes) >> PAGE_SHIFT) - index;
 	}
-	if (!zram_of_disk(disk, &io))
+	here = zram_io_enter(disk, operation, index, pages);
+	if (!here || operation != OP_WRITE)
 		return 0;
-	if (io.operation == OP_WRITE) {
-		LOAD(pages, bio + OFF_BIO_VECTORS);
-		LOAD(first, bio + OFF_BIO_FIRST);
-		READ(page, pages + SIZE_BIO_VECTOR * first);
-		io.memory_cgroup = memory_cgroup_of(page);
-	}
-	zram_io_enter(&io);
-	return 0;
-}
-
-/* zram_rw_page(struct block_device *, sector_t, struct page *, op): 4K swap pages, up to 6.3 */
-int zram_page_enter(void *ctx)
-{
-	u64 disk = 0;
-	struct zram_io io = {};
-
-	LOAD(disk, ARG(ctx, 0) + OFF_BDEV_DISK);
-	io.operation = ARG(ctx, 3) & 0xff;
-	io.index = ARG(ctx, 1) >> (PAGE_SHIFT - 9);
-	io.pages = 1;
-	if (!zram_of_disk(disk, &io))
-		return 0;
-	if (io.operation == OP_WRITE)
-		io.memory_cgroup = memory_cgroup_of_argument(ARG(ctx, 2));
-	zram_io_enter(&io);
+	LOAD(vectors, bio + OFF_BIO_VECTORS);
+	LOAD(first, bio + OFF_BIO_FIRST);
+	READ(page, vectors + SIZE_BIO_VECTOR * first);
+	here->zram_io.memory_cgroup = memory_cgroup_of(page, here);
 	return 0;
 }
 
@@ -227,11 +176,11 @@ static inline void page_taken(struct zram_io *io, u64 index)
 }
 
 /* What zram has refused of a write: `stored` pages come before. */
-static inline void write_failed(struct zram_io *io, u32 stored)
+static inline void write_failed(struct zram_io *io, u32 tgid, u32 stored)
 {
 	struct event event = {};
 
-	event.tgid = process_of(io->thread);
+	event.tgid = tgid;
 	event.time = bpf_ktime_get_ns();
 	event.slot = io->index + stored;
 	event.arg = io->pages - stored;
@@ -245,34 +194,42 @@ static inline void write_failed(struct zram_io *io, u32 stored)
 	emit(&event, event.run);
 }
 
-static inline void pages_stored(struct zram_io *io)
+static inline void zram_page_stored(struct zram_io *io, u32 tgid, u64 time, u32 page)
 {
-	u32 tgid = process_of(io->thread);
+	struct event event = {};
+	u32 gone;
+
+	event.time = time;
+	event.tgid = tgid;
+	event.slot = io->index + page;
+	event.run = 1;
+	event.arg = io->memory_cgroup;
+	event.device = io->store;
+	gone = !describe_entry(entry_flags(io->table, io->index + page), &event);
+	event.flags |= gone * FLAG_GONE;
+	event.kind = EVENT_STORE; /* last: see emit() */
+	emit(&event, 1);
+}
+
+static inline void pages_stored(struct zram_io *io, u32 tgid)
+{
 	u64 time = bpf_ktime_get_ns();
 	/* volatile, and a body without branches: otherwise the verifier of 6.1 gives up on 512 rounds */
 	volatile u32 pages = io->stored;
 
+	if (io->pages == 1 && pages == 1) { /* as a rule */
+		zram_page_stored(io, tgid, time, 0);
+		return;
+	}
 	for (u32 i = 0; i < MAX_PAGES_PER_BIO; i++) {
-		struct event event = {};
-		u32 gone;
-
 		if (i >= pages)
 			break;
-		event.time = time;
-		event.tgid = tgid;
-		event.slot = io->index + i;
-		event.run = 1;
-		event.arg = io->memory_cgroup;
-		event.device = io->store;
-		gone = 1 - read_entry(io->table, io->index + i, &event);
-		event.flags |= gone * FLAG_GONE;
-		event.kind = EVENT_STORE; /* last: see emit() */
-		emit(&event, 1);
+		zram_page_stored(io, tgid, time, i);
 	}
 	if (pages > MAX_PAGES_PER_BIO)
 		count_lost(EVENT_STORE, pages - MAX_PAGES_PER_BIO);
 	if (pages < io->pages)
-		write_failed(io, pages);
+		write_failed(io, tgid, pages);
 }
 
 #ifdef ASSUMED_ZRAM
@@ -292,7 +249,7 @@ static inline void look_at_entry(struct zram_io *io)
 	struct event event = {};
 	struct entry_seen seen = {};
 
-	seen.held = read_entry(io->table, io->index, &event);
+	seen.held = describe_entry(entry_flags(io->table, io->index), &event);
 	seen.size = event.size;
 	seen.flags = event.flags;
 	seen.same_disk = io->same_disk;
@@ -300,15 +257,15 @@ static inline void look_at_entry(struct zram_io *io)
 }
 #endif
 
-static inline void pages_loaded(struct zram_io *io)
+static inline void pages_loaded(struct zram_io *io, u32 tgid)
 {
 	struct event event = {};
 
 #ifdef ASSUMED_ZRAM
-	if (bpf_get_current_pid_tgid() >> 32 == RECORDER)
+	if (tgid == RECORDER)
 		look_at_entry(io);
 #endif
-	event.tgid = process_of(io->thread);
+	event.tgid = tgid;
 	event.time = bpf_ktime_get_ns();
 	event.slot = io->index;
 	event.run = io->pages;
@@ -317,11 +274,11 @@ static inline void pages_loaded(struct zram_io *io)
 	emit(&event, io->pages);
 }
 
-static inline void pages_discarded(struct zram_io *io)
+static inline void pages_discarded(struct zram_io *io, u32 tgid)
 {
 	struct event event = {};
 
-	event.tgid = process_of(io->thread);
+	event.tgid = tgid;
 	event.time = bpf_ktime_get_ns();
 	event.slot = io->index;
 	event.run = 1;
@@ -331,163 +288,248 @@ static inline void pages_discarded(struct zram_io *io)
 	emit(&event, 1);
 }
 
-/* attempted: whether zram has tried at all; failed: whether it could not. */
-static inline int zram_io_return(bool attempted, bool failed)
+static inline void tell_of_request(struct zram_io *io, u64 thread, struct thread *here)
 {
-	u64 thread = bpf_get_current_pid_tgid();
-	struct zram_io *running = running_io(thread);
+	u32 tgid = process_of(thread, here);
 
-	if (!running || running->thread != thread)
-		return 0;
-	call_returned(kind_of(running), slots_of(running));
-	if (!attempted || (failed && running->operation != OP_WRITE))
-		; /* it then comes as a bio */
-	else if (running->operation == OP_WRITE)
-		pages_stored(running);
-	else if (running->operation == OP_READ)
-		pages_loaded(running);
-	else if (running->operation == OP_DISCARD && (s32)running->pages > 0)
-		pages_discarded(running);
-	running->thread = 0;
-	return 0;
+	if (io->operation == OP_WRITE)
+		pages_stored(io, tgid);
+	else if (io->operation == OP_READ)
+		pages_loaded(io, tgid);
+	else if ((s32)io->pages > 0)
+		pages_discarded(io, tgid);
 }
 
 int zram_bio_return(void *ctx)
 {
-	return zram_io_return(true, false);
+	u64 thread = bpf_get_current_pid_tgid();
+	struct thread *here = at_work(thread, ZRAM_IO);
+
+	if (!here)
+		return 0;
+	end(here, ZRAM_IO);
+	tell_of_request(&here->zram_io, thread, here);
+	return 0;
+}
+
+/* Whether zram_rw_page() has tried, by what it returns; or else the request comes as a bio. */
+static inline bool has_tried(s32 result, u32 operation)
+{
+	return result != -ENOTSUPP && result != -EINVAL && (!result || operation == OP_WRITE);
+}
+
+/* zram_rw_page(struct block_device *, sector_t, struct page *, op): 4K swap pages, up to 6.3 */
+#ifdef WITHOUT_ZRAM_PAGE_ENTER
+/* What was dropped last in this thread is the page's old entry: entry_dropped() has left where the table is. */
+int zram_page_return(void *ctx)
+{
+	u64 thread = bpf_get_current_pid_tgid(), disk = 0, zram = 0;
+	struct thread *here = place_of(thread);
+	s32 result = RETURN_VALUE(ctx, 4);
+	struct zram_io io = {};
+	bool has_place;
+	u32 minor = 0;
+
+	io.operation = ARG(ctx, 3) & 0xff;
+	LOAD(disk, ARG(ctx, 0) + OFF_BDEV_DISK);
+	LOAD(minor, disk + OFF_DISK_MINOR);
+	if (!here || !has_tried(result, io.operation) || !has_room(minor))
+		return 0;
+	has_place = here->number == thread;
+	take_place(here, thread);
+	io.index = ARG(ctx, 1) >> (PAGE_SHIFT - 9);
+	io.pages = 1;
+	io.store = minor;
+	if (io.operation == OP_WRITE) {
+		io.stored = !result;
+		io.memory_cgroup = memory_cgroup_of_argument(ARG(ctx, 2), here);
+		io.table = here->zram_io.table;
+	}
+	if (!has_place || thread >> 32 == RECORDER) {
+		LOAD(zram, disk + OFF_DISK_PRIVATE);
+		READ(io.table, zram + OFF_ZRAM_TABLE);
+		recorder_reads(&io, thread, disk, zram);
+	}
+	tell_of_request(&io, thread, here);
+	return 0;
+}
+
+int zram_page_enter(void *ctx)
+{
+	return 0;
+}
+#else
+int zram_page_enter(void *ctx)
+{
+	u32 operation = ARG(ctx, 3) & 0xff;
+	struct thread *here;
+	u64 disk = 0;
+
+	LOAD(disk, ARG(ctx, 0) + OFF_BDEV_DISK);
+	here = zram_io_enter(disk, operation, ARG(ctx, 1) >> (PAGE_SHIFT - 9), 1);
+	if (here && operation == OP_WRITE)
+		here->zram_io.memory_cgroup = memory_cgroup_of_argument(ARG(ctx, 2), here);
+	return 0;
 }
 
 int zram_page_return(void *ctx)
 {
-	s32 result = RETURN_VALUE(ctx, 4);
+	u64 thread = bpf_get_current_pid_tgid();
+	struct thread *here = at_work(thread, ZRAM_IO);
 
-	return zram_io_return(result != -ENOTSUPP && result != -EINVAL, result != 0);
+	if (!here)
+		return 0;
+	end(here, ZRAM_IO);
+	if (has_tried(RETURN_VALUE(ctx, 4), here->zram_io.operation))
+		tell_of_request(&here->zram_io, thread, here);
+	return 0;
+}
+#endif
+
+/* Of how many notifications one is timed, by the numbers of slots and moments: a power of two. */
+static inline bool is_timed(struct event *event)
+{
+	return !((event->slot + (event->time >> 4)) & (NOTIFICATIONS_PER_TIMED - 1));
 }
 
-/* A notification under way on this CPU: the swap code calls it under a spinlock, so it stays here until it returns. */
-struct notification {
-	u64 start;
-	u64 task;
-	u32 index;
-	u32 size;
-	u32 flags;
-	u8 store;
-	u8 running;
-	u64 padding[4];
-};
-
-BPF_ARRAY(notifications, struct notification, PROCESSORS);
-
-static inline struct notification *notification_here(void)
+/* Of a free that was not seen, or of none: until e914d8f00391 ("mm: fix unexpected zeroed page mapping with zram
+ * swap"), 5.18, a page that was read gave up its entry so. */
+static inline void notified_alone(void *ctx, u64 thread)
 {
-	u32 processor = bpf_get_smp_processor_id();
-
-	return notifications.lookup(&processor);
-}
-
-/* zram_slot_free_notify(struct block_device *, unsigned long index) */
-int notification_enter(void *ctx)
-{
+	struct thread *here;
 	u32 minor = 0;
 	u64 disk = 0;
-	struct notification *now = notification_here();
 
-	if (!now)
-		return 0;
 	LOAD(disk, ARG(ctx, 0) + OFF_BDEV_DISK);
 	LOAD(minor, disk + OFF_DISK_MINOR);
 	if (minor >= ZRAM_DEVICES)
-		return 0; /* what it drops counts as left out */
-	now->store = minor;
-	now->index = ARG(ctx, 1);
-	now->size = 0;
-	now->flags = FLAG_MISSED; /* until the entry is looked at */
-	now->task = bpf_get_current_pid_tgid();
-	now->running = 1;
-	call_entered(EVENT_NOTIFY, 1);
-	now->start = bpf_ktime_get_ns();
+		return; /* what it drops counts as left out */
+	here = begin(thread, SLOT_FREE, EVENT_NOTIFY, 1);
+	if (!here)
+		return;
+	here->slot_free.start = 0;
+	next_slot_free(&here->slot_free);
+	here->slot_free.event.flags = FLAG_MISSED;
+	here->slot_free.event.tgid = process_of(thread, here);
+	here->slot_free.event.time = bpf_ktime_get_ns();
+	here->slot_free.event.slot = ARG(ctx, 1);
+	here->slot_free.event.run = 1;
+	here->slot_free.event.reason = 0;
+	here->slot_free.event.kind = EVENT_NOTIFY;
+	here->slot_free.event.device = minor;
+}
+
+/* zram_slot_free_notify(struct block_device *, unsigned long index): needed for those that come alone, and by kprobes
+ */
+int notification_enter(void *ctx)
+{
+	u64 thread = bpf_get_current_pid_tgid();
+	struct thread *here = at_work(thread, SLOT_FREE);
+
+	if (!here)
+		notified_alone(ctx, thread);
+	else
+		here->slot_free.event.slot = ARG(ctx, 1);
 	return 0;
 }
 
 int notification_return(void *ctx)
 {
-	u64 end = bpf_ktime_get_ns();
-	struct notification *now = notification_here();
-	struct event event = {};
+	struct thread *here = at_work(bpf_get_current_pid_tgid(), SLOT_FREE);
+	struct slot_free *free;
 
-	if (!now || !now->running)
+	if (!here) {
+#ifdef WITHOUT_NOTIFICATION_ENTER
+		count_lost(EVENT_NOTIFY, 1); /* its free was not seen */
+#endif
 		return 0;
-	now->running = 0;
-	call_returned(EVENT_NOTIFY, 1);
-	event.tgid = now->task >> 32;
-	event.time = end;
-	event.slot = now->index;
-	event.size = now->size;
-	event.arg = end - now->start;
-	event.flags = now->flags;
-	event.run = 1;
-	event.kind = EVENT_NOTIFY;
-	event.device = now->store;
-	emit(&event, 1);
+	}
+	free = &here->slot_free;
+	if (free->start) {
+		free->event.arg = bpf_ktime_get_ns() - free->start;
+		free->event.flags |= FLAG_TIMED;
+		free->start = 0;
+	}
+	pages_done(here, SLOT_FREE, 1);
+	emit_or_lose(&free->event, here->under_way[SLOT_FREE].kind, 1);
+	if (!here->under_way[SLOT_FREE].pages)
+		return 0;
+	next_slot_free(free);
+	free->event.slot += 1;
 	return 0;
 }
 
 /* The page is on the backing device now, and its entry still says what it took in memory (7.3). */
-static inline void emit_moved(u64 zram, u64 table, u64 index)
+static inline void emit_moved(u64 zram, u32 flags, u64 index)
 {
-	u32 flags = entry_flags(table, index);
 	struct event event = {};
 
 	event.slot = index;
 	event.run = 1;
-	event.size = flags & ((1U << ZRAM_FLAG_SHIFT) - 1);
+	event.size = flags & ENTRY_SIZE;
 	event.flags = (flags >> ZRAM_HUGE & 1) * FLAG_HUGE;
 	emit_of(zram, &event, EVENT_MOVED);
+}
+
+/*
+ * Up to 6.18, writeback frees the object of an entry as if it was dropped, and then says where the page is now: in the
+ * task that asks for it through sysfs. Another one that drops an entry which was chosen for that does so for a write or
+ * a discard, or is a notification; what writes pages without a bio that is seen is reclaim.
+ */
+static inline bool may_write_back(void)
+{
+	u64 task = this_task();
+	u32 flags = 0;
+
+	LOAD(flags, task + OFF_TASK_FLAGS);
+	return !(flags & (PF_MEMALLOC | PF_KSWAPD | PF_KTHREAD));
 }
 
 /* zram_free_page(struct zram *, size_t index), or slot_free(): called for entries that hold nothing, too */
 int entry_dropped(void *ctx)
 {
-	u64 zram = ARG(ctx, 0), index = ARG(ctx, 1), table = 0, thread;
-	struct notification *now = notification_here();
-	struct zram_io *running;
+	u64 zram = ARG(ctx, 0), index = ARG(ctx, 1), table = 0, thread = bpf_get_current_pid_tgid();
+	struct thread *here = place_of(thread);
+	bool requested, notified, writing, held, moved;
 	struct event event = {};
-	bool held, told, moved = false;
+	u32 flags;
 
+	if (!here)
+		return 0;
+	requested = is_at(here, thread, ZRAM_IO);
+	notified = is_at(here, thread, SLOT_FREE) && here->slot_free.event.slot == index;
 	LOAD(table, zram + OFF_ZRAM_TABLE);
 	table = as_number(table);
-	if (!now)
-		return 0;
-	thread = bpf_get_current_pid_tgid();
-	told = now->running && now->index == index && now->task == thread;
-	running = running_io(thread);
-	if (running && running->thread != thread)
-		running = 0;
-	if (running && running->operation == OP_WRITE && !told)
-		page_taken(running, index);
-	held = read_entry(table, index, &event);
-	if (!held && !told)
+	writing = requested && here->zram_io.operation == OP_WRITE;
+	if (writing && !notified)
+		page_taken(&here->zram_io, index);
+	if (here->number == thread)
+		here->zram_io.table = table;
+	flags = entry_flags(table, index);
+	if (!(flags & HOLDS) && !notified)
 		return 0; /* as with each write to an empty slot */
-	if (event.flags & FLAG_WRITTEN_BACK && entry_flags(table, index) >> ZRAM_CHOSEN & 1)
-		emit_moved(zram, table, index); /* just now, and entry_processed() would come too late */
-	if (told) {
-		now->flags = event.flags | held * FLAG_DROPPED;
-		now->size = event.size;
+	held = describe_entry(flags, &event);
+	moved = !requested && flags >> ZRAM_CHOSEN & 1 && may_write_back();
+#ifdef WITHOUT_ZRAM_PAGE_ENTER
+	/* nothing else drops entries without a request that was seen */
+	writing |= !requested && !moved && !is_at(here, thread, ZRAM_RESET);
+#endif
+	if (event.flags & FLAG_WRITTEN_BACK && flags >> ZRAM_CHOSEN & 1)
+		emit_moved(zram, flags, index); /* just now, and entry_processed() would come too late */
+	if (notified) {
+		here->slot_free.event.flags &= ~FLAG_MISSED;
+		here->slot_free.event.flags |= event.flags | held * FLAG_DROPPED;
+		here->slot_free.event.size = event.size;
+		if (is_timed(&here->slot_free.event))
+			here->slot_free.start = bpf_ktime_get_ns();
 		return 0;
 	}
-	if (running && running->operation == OP_WRITE)
-		event.flags |= FLAG_REPLACED;
-	/* Up to 6.18, writeback frees the object in this way, and then says where the page is now. Another task
-	 * that drops an entry which was chosen for that does so for a write or a discard, or is a notification. */
-	else if (!running && entry_flags(table, index) >> ZRAM_CHOSEN & 1)
-		moved = true;
 	event.slot = index;
 	event.run = 1;
 	if (moved)
-		emit_of(zram, &event, EVENT_MOVED);
-	else
-		emit_of(zram, &event, EVENT_DROP);
-	return 0;
+		return emit_of(zram, &event, EVENT_MOVED);
+	event.flags |= writing * FLAG_REPLACED;
+	return emit_of(zram, &event, EVENT_DROP);
 }
 
 #ifdef OFF_PP_SLOT_INDEX
@@ -498,11 +540,13 @@ int entry_dropped(void *ctx)
 int entry_processed(void *ctx)
 {
 	u64 zram = ARG(ctx, 0), index = 0, table = 0;
+	u32 flags;
 
 	LOAD(index, ARG(ctx, 1) + OFF_PP_SLOT_INDEX);
 	READ(table, zram + OFF_ZRAM_TABLE); /* a number, not a pointer, see as_number() */
-	if (entry_flags(table, index) >> ZRAM_WB & 1)
-		emit_moved(zram, table, index);
+	flags = entry_flags(table, index);
+	if (flags >> ZRAM_WB & 1)
+		emit_moved(zram, flags, index);
 	return 0;
 }
 #endif
@@ -512,6 +556,15 @@ int store_reset(void *ctx)
 {
 	struct event event = {};
 
-	emit_of(ARG(ctx, 0), &event, EVENT_RESET);
+	begin(bpf_get_current_pid_tgid(), ZRAM_RESET, 0, 1);
+	return emit_of(ARG(ctx, 0), &event, EVENT_RESET);
+}
+
+int store_reset_return(void *ctx)
+{
+	struct thread *here = at_work(bpf_get_current_pid_tgid(), ZRAM_RESET);
+
+	if (here)
+		end(here, ZRAM_RESET);
 	return 0;
 }

@@ -7,8 +7,6 @@
  * one function only. What the task is doing then says why: it told zswap of a free slot, it reads the page (newer
  * kernels give up the entry then), it writes the page again, or else the entry is being written back to the area.
  *
- * None of these functions runs under a lock that keeps it on its CPU on every kernel: what runs is kept by task.
- *
  * For kprobes only (see Programs): one program serves functions with different numbers of arguments, behind which a
  * trampoline would have the return value.
  */
@@ -16,30 +14,10 @@
 #include "common.h"
 #include "cgroups.h"
 #include "tasks.h"
+#include "threads.h"
 
 #define MIN_ERROR (-4095ULL) /* IS_ERR_VALUE() */
 #define STORE_OF(entry) (ZSWAP_STORES + ENTRY_TYPE(entry))
-
-/* A page or folio on its way into zswap. */
-struct zswap_store {
-	u64 entry;  /* of its first page */
-	u64 handle; /* the allocator's, of the page below; 0: not known */
-	u32 next;   /* the page, of a large folio, that is compressed next */
-	u32 size;   /* of the page before that, bytes */
-	u32 memory_cgroup;
-	u32 pending; /* it has got its memory, and is told of as soon as it is known to be stored */
-};
-
-struct zswap_notice {
-	u64 entry;
-	u64 start;
-	u32 size;
-	u32 flags; /* 0: zswap has no entry of that slot */
-};
-
-BPF_HASH(zswap_stores, u64, struct zswap_store, 4096);
-BPF_HASH(zswap_loads, u64, u64, 4096);
-BPF_HASH(zswap_notices, u64, struct zswap_notice, 4096);
 
 static inline void emit_zswap(u8 kind, u64 entry, u32 size, u32 arg, u32 flags)
 {
@@ -62,13 +40,14 @@ static inline void emit_zswap(u8 kind, u64 entry, u32 size, u32 arg, u32 flags)
 /* __frontswap_store(struct page *), zswap_store(struct folio *) */
 int zswap_store_enter(void *ctx)
 {
-	u64 id = bpf_get_current_pid_tgid();
+	struct thread *here = begin(bpf_get_current_pid_tgid(), ZSWAP_STORE, EVENT_STORE, 1);
 	struct zswap_store store = {};
 
+	if (!here)
+		return 0;
 	READ(store.entry, ARG(ctx, 0) + OFF_SWAP_ENTRY);
-	store.memory_cgroup = memory_cgroup_of(ARG(ctx, 0));
-	zswap_stores.update(&id, &store);
-	call_entered(EVENT_STORE, 1);
+	store.memory_cgroup = memory_cgroup_of(ARG(ctx, 0), here);
+	here->zswap_store = store;
 	return 0;
 }
 
@@ -85,11 +64,12 @@ static inline void page_stored(struct zswap_store *store)
 /* zpool_malloc(struct zpool *, size_t, ...), zs_malloc(struct zs_pool *, size_t, ...): memory for the next page */
 int zswap_allocation_enter(void *ctx)
 {
-	u64 id = bpf_get_current_pid_tgid();
-	struct zswap_store *store = zswap_stores.lookup(&id);
+	struct thread *here = at_work(bpf_get_current_pid_tgid(), ZSWAP_STORE);
+	struct zswap_store *store;
 
-	if (!store)
+	if (!here)
 		return 0;
+	store = &here->zswap_store;
 	page_stored(store);
 	store->size = ARG(ctx, 1);
 #ifdef OFF_ZPOOL_EVICTABLE
@@ -107,14 +87,13 @@ int zswap_allocation_enter(void *ctx)
 
 static inline int zswap_allocation_return(u64 handle, bool failed)
 {
-	u64 id = bpf_get_current_pid_tgid();
-	struct zswap_store *store = zswap_stores.lookup(&id);
+	struct thread *here = at_work(bpf_get_current_pid_tgid(), ZSWAP_STORE);
 
-	if (!store)
+	if (!here)
 		return 0;
-	store->handle = handle;
+	here->zswap_store.handle = handle;
 	if (failed)
-		store->pending = 0;
+		here->zswap_store.pending = 0;
 	return 0;
 }
 
@@ -133,22 +112,19 @@ int zswap_allocation_return_handle(void *ctx)
 
 static inline int zswap_store_return(bool stored)
 {
-	u64 id = bpf_get_current_pid_tgid();
-	struct zswap_store *running = zswap_stores.lookup(&id), store;
+	struct thread *here = at_work(bpf_get_current_pid_tgid(), ZSWAP_STORE);
+	struct zswap_store *store;
 
-	if (!running)
+	if (!here)
 		return 0;
-	store = *running;
-	zswap_stores.delete(&id);
-	call_returned(EVENT_STORE, 1);
+	end(here, ZSWAP_STORE);
+	store = &here->zswap_store;
 	if (!stored)
 		return 0;
-	if (store.next) {
-		page_stored(&store);
-		return 0;
-	}
-	/* nothing was allocated: a same-filled page */
-	emit_zswap(EVENT_STORE, store.entry, 0, store.memory_cgroup, FLAG_SAME);
+	if (store->next)
+		page_stored(store);
+	else /* nothing was allocated: a same-filled page */
+		emit_zswap(EVENT_STORE, store->entry, 0, store->memory_cgroup, FLAG_SAME);
 	return 0;
 }
 
@@ -167,26 +143,22 @@ int zswap_store_return_true(void *ctx)
 /* __frontswap_load(struct page *), zswap_load(struct folio *) */
 int zswap_load_enter(void *ctx)
 {
-	u64 id = bpf_get_current_pid_tgid(), entry = 0;
+	struct thread *here = begin(bpf_get_current_pid_tgid(), ZSWAP_LOAD, EVENT_LOAD, 1);
 
-	READ(entry, ARG(ctx, 0) + OFF_SWAP_ENTRY);
-	zswap_loads.update(&id, &entry);
-	call_entered(EVENT_LOAD, 1);
+	if (here)
+		READ(here->zswap_load, ARG(ctx, 0) + OFF_SWAP_ENTRY);
 	return 0;
 }
 
 static inline int zswap_load_return(bool loaded)
 {
-	u64 id = bpf_get_current_pid_tgid(), entry;
-	u64 *running = zswap_loads.lookup(&id);
+	struct thread *here = at_work(bpf_get_current_pid_tgid(), ZSWAP_LOAD);
 
-	if (!running)
+	if (!here)
 		return 0;
-	entry = *running;
-	zswap_loads.delete(&id);
-	call_returned(EVENT_LOAD, 1);
+	end(here, ZSWAP_LOAD);
 	if (loaded)
-		emit_zswap(EVENT_LOAD, entry, 0, 0, 0);
+		emit_zswap(EVENT_LOAD, here->zswap_load, 0, 0, 0);
 	return 0;
 }
 
@@ -204,13 +176,14 @@ int zswap_load_return_true(void *ctx)
 
 static inline int zswap_notice_enter(u64 entry)
 {
-	u64 id = bpf_get_current_pid_tgid();
+	struct thread *here = begin(bpf_get_current_pid_tgid(), ZSWAP_NOTICE, EVENT_NOTIFY, 1);
 	struct zswap_notice notice = {};
 
+	if (!here)
+		return 0;
 	notice.entry = entry;
 	notice.start = bpf_ktime_get_ns();
-	zswap_notices.update(&id, &notice);
-	call_entered(EVENT_NOTIFY, 1);
+	here->zswap_notice = notice;
 	return 0;
 }
 
@@ -229,16 +202,16 @@ int zswap_notice_enter_entry(void *ctx)
 /* A slot that zswap has no entry of makes no event: its page is in the area, or came back into memory. */
 int zswap_notice_return(void *ctx)
 {
-	u64 id = bpf_get_current_pid_tgid(), end = bpf_ktime_get_ns();
-	struct zswap_notice *running = zswap_notices.lookup(&id), notice;
+	u64 now = bpf_ktime_get_ns();
+	struct thread *here = at_work(bpf_get_current_pid_tgid(), ZSWAP_NOTICE);
+	struct zswap_notice *notice;
 
-	if (!running)
+	if (!here)
 		return 0;
-	notice = *running;
-	zswap_notices.delete(&id);
-	call_returned(EVENT_NOTIFY, 1);
-	if (notice.flags)
-		emit_zswap(EVENT_NOTIFY, notice.entry, notice.size, end - notice.start, notice.flags);
+	end(here, ZSWAP_NOTICE);
+	notice = &here->zswap_notice;
+	if (notice->flags)
+		emit_zswap(EVENT_NOTIFY, notice->entry, notice->size, now - notice->start, notice->flags | FLAG_TIMED);
 	return 0;
 }
 
@@ -262,34 +235,32 @@ static inline void drop_while_storing(struct zswap_store *store, u64 entry, u64 
 }
 
 #ifdef ZSWAP_PLACE_IS_OFFSET
-/* The swap entries that tasks are writing back. */
-BPF_HASH(zswap_evictions, u64, u64, 256);
-
 /* zswap_writeback_entry(struct zpool *, unsigned long handle): what is behind the handle is not known yet */
 int zswap_eviction_enter(void *ctx)
 {
-	u64 id = bpf_get_current_pid_tgid(), entry = ~0ULL;
+	struct thread *here = begin(bpf_get_current_pid_tgid(), ZSWAP_EVICTION, 0, 1);
 
-	zswap_evictions.update(&id, &entry);
+	if (here)
+		here->zswap_eviction = ~0ULL;
 	return 0;
 }
 
 /* __read_swap_cache_async(swp_entry_t, ...): the first that is done with an entry that is to be written back */
 int zswap_eviction_entry(void *ctx)
 {
-	u64 id = bpf_get_current_pid_tgid();
-	u64 *entry = zswap_evictions.lookup(&id);
+	struct thread *here = at_work(bpf_get_current_pid_tgid(), ZSWAP_EVICTION);
 
-	if (entry)
-		*entry = ARG(ctx, 0);
+	if (here)
+		here->zswap_eviction = ARG(ctx, 0);
 	return 0;
 }
 
 int zswap_eviction_return(void *ctx)
 {
-	u64 id = bpf_get_current_pid_tgid();
+	struct thread *here = at_work(bpf_get_current_pid_tgid(), ZSWAP_EVICTION);
 
-	zswap_evictions.delete(&id);
+	if (here)
+		end(here, ZSWAP_EVICTION);
 	return 0;
 }
 
@@ -315,39 +286,39 @@ static inline u64 entry_at(u64 place, u64 around)
 /* zswap_free_entry(struct zswap_entry *), today zswap_entry_free() */
 int zswap_entry_dropped(void *ctx)
 {
-	u64 id = bpf_get_current_pid_tgid(), zswap_entry = ARG(ctx, 0), place = 0, handle = 0, entry;
-	struct zswap_notice *notice = zswap_notices.lookup(&id);
+	u64 thread = bpf_get_current_pid_tgid(), zswap_entry = ARG(ctx, 0), place = 0, handle = 0, entry;
+	struct thread *here = place_of(thread);
 	struct zswap_store *store;
-	u64 *load;
 	u32 size = 0, flags;
 
+	if (!here)
+		return 0;
 	READ(size, zswap_entry + OFF_ZSWAP_LENGTH);
 	READ(place, zswap_entry + OFF_ZSWAP_PLACE);
 	flags = (size ? 0 : FLAG_SAME) | (size == PAGE_SIZE ? FLAG_HUGE : 0);
-	if (notice && entry_at(place, notice->entry) == notice->entry) {
-		notice->size = size;
-		notice->flags = flags | FLAG_DROPPED;
+	entry = here->zswap_notice.entry;
+	if (is_at(here, thread, ZSWAP_NOTICE) && entry_at(place, entry) == entry) {
+		here->zswap_notice.size = size;
+		here->zswap_notice.flags = flags | FLAG_DROPPED;
 		return 0;
 	}
-	load = zswap_loads.lookup(&id);
-	if (load && entry_at(place, *load) == *load) {
-		emit_zswap(EVENT_DROP, *load, size, 0, flags | FLAG_ANY_POLICY);
+	entry = here->zswap_load;
+	if (is_at(here, thread, ZSWAP_LOAD) && entry_at(place, entry) == entry) {
+		emit_zswap(EVENT_DROP, entry, size, 0, flags | FLAG_ANY_POLICY);
 		return 0;
 	}
-	store = zswap_stores.lookup(&id);
-	entry = store ? entry_at(place, store->entry) : 0;
-	if (store && entry - store->entry < (store->next ? store->next : 1)) {
+	store = &here->zswap_store;
+	entry = entry_at(place, store->entry);
+	if (is_at(here, thread, ZSWAP_STORE) && entry - store->entry < (store->next ? store->next : 1)) {
 		READ(handle, zswap_entry + OFF_ZSWAP_HANDLE);
 		drop_while_storing(store, entry, handle, size, flags);
 		return 0;
 	}
 	entry = place;
 #ifdef ZSWAP_PLACE_IS_OFFSET
-	u64 *eviction = zswap_evictions.lookup(&id);
-
-	if (!eviction || ENTRY_OFFSET(*eviction) != place)
+	if (!is_at(here, thread, ZSWAP_EVICTION) || ENTRY_OFFSET(here->zswap_eviction) != place)
 		return entry_unknown();
-	entry = *eviction;
+	entry = here->zswap_eviction;
 #endif
 	emit_zswap(EVENT_DROP, entry, size, 0, flags | FLAG_ANY_POLICY | FLAG_WRITTEN_BACK);
 	return 0;

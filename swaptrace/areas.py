@@ -15,7 +15,7 @@ from msgspec import Meta
 MAX_TYPES = 32
 
 #: Ids of stores from here on are zswap's, one for each swap area that it is in front of: this plus the swap type.
-ZSWAP_STORES = 128
+ZSWAP_STORES = 0xFF00
 
 #: ns of CLOCK_MONOTONIC: 146 years at most, so that sums and differences have room in 64 bits.
 MAX_TIME = 1 << 62
@@ -25,8 +25,8 @@ Amount = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 #: Slots of an area, or pages of a store, are no more than an event's `slot` can number.
 MAX_PAGES = 1 << 32
 Pages = Annotated[int, Meta(ge=0, le=MAX_PAGES)]
-#: An event's `device` has 8 bits.
-StoreId = Annotated[int, Meta(ge=0, lt=256)]
+#: An event's `device` has 16 bits.
+StoreId = Annotated[int, Meta(ge=0, lt=1 << 16)]
 
 
 @dataclass(frozen=True)

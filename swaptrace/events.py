@@ -10,12 +10,14 @@ tables below, so they cannot differ. What each field means for each kind:
 | STORE   | store      | store index    | 1     | compressed            | memory cgroup          | SAME, HUGE, ... |
 | LOAD    | store      | store index    | pages | 0                     | 0                      |                 |
 | ALLOC   | swap type  | swap offset    | slots | 0                     | 0                      |                 |
-| FREE    | swap type  | swap offset    | slots | 0                     | 0                      | reason          |
+| FREE    | swap type  | swap offset    | slots | 0; as NOTIFY has it   | 0; as NOTIFY has it    | NOTIFIED, and   |
+|         |            |                |       |                       |                        | then as NOTIFY  |
 | DROP    | store      | store index    | 1     | compressed            | 0                      | SAME, REPLACED, |
 |         |            |                |       |                       |                        | ANY_POLICY, ... |
-| NOTIFY  | store      | store index    | 1     | compressed, dropped   | duration (ns)          | DROPPED, MISSED |
+| NOTIFY  | store      | store index    | 1     | compressed, dropped   | duration (ns) if TIMED | DROPPED, MISSED,|
+|         |            |                |       |                       |                        | TIMED           |
 | PATH    | never in a trace: see PATH_BYTES                                                                      |||||
-| TASK    | the 16 bytes of slot, size, arg and flags hold the command name of `tgid`                             |||||
+| TASK    | the 16 bytes from `slot` on hold the command name of `tgid`                                           |||||
 | PRESENT | store      | store index    | pages | 0: not known, or SAME | 0                      | SAME, HUGE, ... |
 | RESET   | store      | 0              | 0     | 0                     | 0                      |                 |
 | MOVED   | store      | store index    | 1     | compressed, until now | 0                      | HUGE, until now |
@@ -24,14 +26,15 @@ tables below, so they cannot differ. What each field means for each kind:
 
 `time` is CLOCK_MONOTONIC in ns. A *store* is a zram device, by its minor number, or zswap in front of a swap area, by
 ZSWAP_STORES + swap type; a *store index* is a page of it, for zswap the swap offset. A memory cgroup is the inode
-number of its directory (0: none, or not known). PRESENT is no event of the kernel: it says that the store held an entry
-when the recording began. MOVED: the entry stays, but its object goes from memory to zram's backing device. DISCARD is
-the request; what it drops has DROP events of its own, which come first. FAILED is a request to write that the store
-refused (zram's mem_limit, no memory): `slot` is the first page that was not stored, `arg` how many of the request were
-not, and `run` how often the store tried and failed, as it counts them in failed_writes. Pages before that one have
-STORE events of their own, which come first; what the page had before, it has still. SWAPON and
-SWAPOFF: 255 is no type that there is (the call failed, or its area is not known); the recorder takes the rest of what
-the kernel says of a call out of the event, and puts it into a SwapCall.
+number of its directory (0: none, or not known). FREE has a reason. With NOTIFIED it is of one slot, and tells as well
+what a NOTIFY of the area's store and that index would: the kernel notifies the driver of each slot inside of the free.
+PRESENT is no event of the kernel: it says that the store held an entry when the recording began. MOVED: the entry
+stays, but its object goes from memory to zram's backing device. DISCARD is the request; what it drops has DROP events
+of its own, which come first. FAILED is a request to write that the store refused (zram's mem_limit, no memory): `slot`
+is the first page that was not stored, `arg` how many of the request were not, and `run` how often the store tried and
+failed, as it counts them in failed_writes. Pages before that one have STORE events of their own, which come first; what
+the page had before, it has still. SWAPON and SWAPOFF: 255 is no type that there is (the call failed, or its area is not
+known); the recorder takes the rest of what the kernel says of a call out of the event, and puts it into a SwapCall.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from swaptrace.areas import Store, SwapArea
+from swaptrace.areas import Store, SwapArea, Time
 
 
 class EventKind(IntEnum):
@@ -75,7 +78,7 @@ OF_AREAS = (EventKind.ALLOC, EventKind.FREE)
 
 
 class EventFlag(IntFlag):
-    """Flags of store entries and of what became of them; FREE carries its reason above REASON_SHIFT."""
+    """Flags of store entries and of what became of them."""
 
     SAME = 1  # same-filled: the store keeps one word and no object
     HUGE = 2  # incompressible: stored as a whole page
@@ -86,8 +89,10 @@ class EventFlag(IntFlag):
     SELF = 64  # caused by the recorder itself
     REPLACED = 128  # DROP: by a store of the same page, which follows
     # DROP: not for want of a user, so under every policy: zswap wrote the entry back (WRITTEN_BACK), gave it up when it
-    # was read, or before the slot is written again (REPLACED). Above the reason, which a FREE carries.
-    ANY_POLICY = 1 << 16
+    # was read, or before the slot is written again (REPLACED).
+    ANY_POLICY = 256
+    TIMED = 512  # NOTIFY: `arg` is how long it took, or else that is not known
+    NOTIFIED = 1024  # FREE: it tells of the notification, too
 
 
 class FreeReason(IntEnum):
@@ -101,28 +106,45 @@ class FreeReason(IntEnum):
     RECLAIM = 5  # kswapd, direct reclaim: the swap cache's slot, mostly
 
 
-REASON_SHIFT = 8
+#: In the flags of a SWAPON or SWAPOFF in the ring: the area discards (SwapArea.discards); the call has failed. There,
+#: `arg` has the flags that swapon(2) was given, and `size` the area's slots, or errno.
+AREA_DISCARDS, CALL_FAILED = 1 << 15, 1 << 14
 
-#: PATH: this many bytes of a call's path, from `slot` on; `run` counts the pieces, `tgid` is the thread.
-PATH_BYTES = 16
-
-#: In the flags of a SWAPON in the ring, above all that swapon(2) takes: the area discards (SwapArea.discards).
-AREA_DISCARDS = 1 << 31
+#: What losses are counted by: the kinds whose events an event that is lost would have told, by number. Beside the kinds
+#: themselves, that is a FREE that is NOTIFIED.
+NOTIFIED_FREE = max(EventKind) + 1
+LOSSES: dict[int, tuple[EventKind, ...]] = {
+    **{int(kind): (kind,) for kind in EventKind},
+    NOTIFIED_FREE: (EventKind.FREE, EventKind.NOTIFY),
+}
 
 _FIELDS: tuple[tuple[str, type[np.unsignedinteger[Any]], str], ...] = (
     ("time", np.uint64, "CLOCK_MONOTONIC, ns"),
+    ("tgid", np.uint32, "process id of the task that did it"),
+    ("device", np.uint16, "swap type or store"),
+    ("kind", np.uint8, "EventKind"),
+    ("reason", np.uint8, "of a FREE: FreeReason + 1"),
     ("slot", np.uint32, "swap offset or store index, pages"),
     ("size", np.uint32, "compressed size, bytes"),
     ("arg", np.uint32, "by kind, see above"),
-    ("flags", np.uint32, "EventFlag, and FreeReason << REASON_SHIFT"),
-    ("tgid", np.uint32, "process id of the task that did it"),
+    ("flags", np.uint16, "EventFlag"),
     ("run", np.uint16, "consecutive slots, at least 1"),
-    ("kind", np.uint8, "EventKind"),
-    ("device", np.uint8, "swap type or store"),
 )
 
 #: One event: 32 bytes, every field aligned.
 EVENT = np.dtype([(name, kind) for name, kind, _ in _FIELDS], align=True)
+
+#: PATH and TASK: this many bytes, from there on, hold the path, or the command's name. Of a path, `device` counts the
+#: pieces, and `tgid` is the thread.
+PATH_BYTES = 16
+PATH_PLACE = int(EVENT.fields["slot"][1]) if EVENT.fields else 0
+
+
+#: What the numbers in fields of it mean, from 0 on.
+NAMES: dict[str, tuple[str, ...]] = {
+    "kind": ("", *(kind.name for kind in EventKind)),
+    "reason": ("", *(reason.name.lower() for reason in FreeReason)),
+}
 
 
 def empty(length: int = 0) -> NDArray[np.void]:
@@ -134,10 +156,16 @@ def c_definitions() -> str:
     """`struct event` and the constants of this module, as C for the BPF programs."""
     lines = ["struct event {"]
     lines += [f"\tu{8 * np.dtype(kind).itemsize} {name}; /* {what} */" for name, kind, what in _FIELDS]
-    lines += ["};", f"#define REASON_SHIFT {REASON_SHIFT}", f"#define AREA_DISCARDS {AREA_DISCARDS}"]
-    for enum, prefix in ((EventKind, "EVENT"), (EventFlag, "FLAG"), (FreeReason, "REASON")):
-        lines += [f"#define {prefix}_{member.name} {member.value}" for member in enum]
-    lines.append(f"#define EVENT_KINDS {max(EventKind) + 1}")
+    numbers = {
+        "AREA_DISCARDS": AREA_DISCARDS,
+        "CALL_FAILED": CALL_FAILED,
+        "PATH_BYTES": PATH_BYTES,
+        "LOSS_NOTIFIED_FREE": NOTIFIED_FREE,
+        "LOSS_KINDS": max(LOSSES) + 1,
+    }
+    lines += ["};", *(f"#define {name} {value}" for name, value in numbers.items())]
+    for enum, prefix, first in ((EventKind, "EVENT", 0), (EventFlag, "FLAG", 0), (FreeReason, "REASON", 1)):
+        lines += [f"#define {prefix}_{member.name} {member.value + first}" for member in enum]
     return "\n".join(lines) + "\n"
 
 
@@ -159,16 +187,27 @@ class SwapCall:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """Something that somebody wants to find again in a recording: when (CLOCK_MONOTONIC, ns), and what."""
+
+    time: Time
+    text: str
+
+
+@dataclass(frozen=True)
 class EventBatch:
     """Events in the ring's order, and the few things about them that need words.
 
-    events: array of EVENT, shape (n,). tasks: command names by tgid, first seen in this batch. calls: swapon and
-    swapoff calls, in order.
+    events: array of EVENT, shape (n,). tasks: command names by tgid, cgroups: paths of memory cgroups below the root of
+    their hierarchy ("/" itself) by inode number; both first seen in this batch. calls: swapon and swapoff calls, marks:
+    what was marked, in order.
     """
 
     events: NDArray[np.void]
     tasks: dict[int, str] = field(default_factory=dict)
     calls: tuple[SwapCall, ...] = ()
+    cgroups: dict[int, str] = field(default_factory=dict)
+    marks: tuple[Mark, ...] = ()
 
     def __len__(self) -> int:
         return len(self.events)
@@ -177,14 +216,18 @@ class EventBatch:
     def concatenate(batches: Sequence[EventBatch]) -> EventBatch:
         """One batch of several, in order."""
         tasks: dict[int, str] = {}
+        cgroups: dict[int, str] = {}
         calls: list[SwapCall] = []
+        marks: list[Mark] = []
         rows = 0
         for batch in batches:
             tasks |= batch.tasks
+            cgroups |= batch.cgroups
+            marks += batch.marks
             calls += [replace(call, row=call.row + rows) for call in batch.calls]
             rows += len(batch)
         events = np.concatenate([batch.events for batch in batches]) if batches else empty()
-        return EventBatch(events, tasks, tuple(calls))
+        return EventBatch(events, tasks, tuple(calls), cgroups, tuple(marks))
 
     def split(self) -> Iterator[tuple[EventBatch, SwapCall | None]]:
         """Pieces that end with a swapon or swapoff each (the call comes with its piece), and the rest with None."""

@@ -25,7 +25,7 @@ from swaptrace.engine.lifetimes import Lifetimes
 from swaptrace.engine.policies import DUPLICATE, LEAKED, LIVE, RECOVERED, STALE
 from swaptrace.engine.records import EventRecords
 from swaptrace.engine.replay import Replay
-from swaptrace.engine.survey import DEVICES, Survey, partition, routes, survey
+from swaptrace.engine.survey import TYPES, Survey, Surveyor, partition, routes
 from swaptrace.engine.worker import Worker
 from swaptrace.events import EventBatch
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
@@ -86,7 +86,7 @@ class _StoreModel:
         geometry = _pool_geometry(store, machine)
         self.replay = Replay(pages, now, geometry, machine.cluster_slots, worker)
         self._notifiers = notifiers
-        self._told = np.zeros(DEVICES, np.bool_)  # by swap type, where the slot frees of a batch are delivered
+        self._told = np.zeros(TYPES, np.bool_)  # by swap type, where the slot frees of a batch are delivered
         self.swap_types: dict[int, int] = {}  # the areas that are on: their numbers, by swap type
         self._slots_seen: dict[int, int] = {}  # by swap type: room has been made for the slots below that
 
@@ -110,12 +110,13 @@ class _StoreModel:
     def expect(self, found: Survey) -> None:
         """Prepare for the notifications of a batch, and for the pages that it is about."""
         self._told[:] = False
-        pages = int(found.ends[self.store.id]) if self.store is not None else 0
+        pages = found.ends.get(self.store.id, 0) if self.store is not None else 0
         for swap_type, area in self.swap_types.items():
             end = int(found.slot_ends[swap_type])
             if end > self._slots_seen[swap_type]:
                 self._slots_seen[swap_type] = end
-                pages = max(pages, mapping.end_of(self.map, area, end))
+                # a notification is of the page whose number the slot has
+                pages = max(pages, mapping.end_of(self.map, area, end), min(end, self.areas[area].slots))
         self._grow(pages)
 
     def _grow(self, pages: int) -> None:
@@ -212,6 +213,7 @@ class Analysis(Sink):
         self._models: dict[tuple[str, int, int], _StoreModel] = {}
         self._not_modelled: dict[tuple[int, int], str] = {}  # why, by (swap type, generation)
         self._table: NDArray[np.int32] | None = None  # see _routes()
+        self._surveyor = Surveyor()
         self._moment: Analysis = self
         self._where: list[tuple[_StoreModel, int]] = []  # (model, number of the area in it), in order of appearance
         self._events, self._last = 0, header.start.time  # over all batches: how many, and when the last one was
@@ -346,12 +348,12 @@ class Analysis(Sink):
         if not len(batch):
             return
         events = EventRecords(batch.events)
-        whole = survey(events)
+        whole = self._surveyor.survey(events)
         self._meet_stores(whole)
         for piece, call in batch.split():
             if batch.calls:
                 events = EventRecords(piece.events)
-            self._take_in(piece, events, survey(events) if batch.calls else whole)
+            self._take_in(piece, events, self._surveyor.survey(events) if batch.calls else whole)
             area = made_by(call) if call is not None else None
             if call is not None and call.result == 0 and area is not None:
                 time = int(piece.events["time"][-1])
@@ -385,7 +387,7 @@ class Analysis(Sink):
         """Stores that were set up while recording: a model as soon as something happens to them."""
         if self._blind:
             return
-        for number in found.stores:
+        for number in found.ends:
             known = self._stores.get(number)
             if ("store", number, 0) not in self._models and not (known and known.features):
                 name = "zswap" if number >= ZSWAP_STORES else f"zram{number}"

@@ -33,7 +33,7 @@ def under_way(
     return ~missed & ~over if notified or not over.any() else np.zeros(len(freed), np.bool_)
 
 
-def _keys(device: NDArray[np.uint8], page: NDArray[np.uint32]) -> NDArray[np.int64]:
+def _keys(device: NDArray[np.uint16], page: NDArray[np.uint32]) -> NDArray[np.int64]:
     return device.astype(np.int64) << 32 | page
 
 
@@ -43,7 +43,7 @@ class Completion:
     def __init__(self, time: int, pages: dict[int, NDArray[np.int64]]) -> None:
         """time: that moment (ns). pages: by store, the indexes of entries that wait for a notification."""
         self._time = time
-        keys = [_keys(np.full(len(found), store, np.uint8), found.astype(np.uint32)) for store, found in pages.items()]
+        keys = [_keys(np.full(len(found), store, np.uint16), found.astype(np.uint32)) for store, found in pages.items()]
         self._open = np.concatenate(keys) if keys else np.zeros(0, np.int64)
         self._seen = 0
 

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 
 from swaptrace.commands.seconds import Seconds
+
+_KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?")
+
+
+def _labels(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """KEY=VALUE, each key once: letters, digits, and . _ / - between them, as in Kubernetes' labels."""
+    found: dict[str, str] = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals or not _KEY.fullmatch(key):
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE, with letters and digits in KEY")
+        if key in found:
+            raise click.BadParameter(f"{key} is given twice")
+        found[key] = text
+    return found
 
 
 @click.command("record", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -30,7 +46,19 @@ from swaptrace.commands.seconds import Seconds
     type=click.IntRange(1, 1024),
     help="Ring buffer, MiB: a power of two.  [default: by memory size]",
 )
-@click.option("--time-frees", is_flag=True, help="Time the kernel's slot-free path, too (costs a further probe).")
+@click.option(
+    "--label",
+    "labels",
+    metavar="KEY=VALUE",
+    multiple=True,
+    callback=_labels,
+    help="Say something of the machine or the run, to find it again by: kept in the files.",
+)
+@click.option(
+    "--time-frees",
+    is_flag=True,
+    help="Time the kernel's slot-free path, and every notification in it (costs a further probe).",
+)
 @click.option("--kprobes", is_flag=True, help="Use kprobes even where BPF trampolines, which cost less, would do.")
 @click.argument("arguments", metavar="[-- COMMAND ARGS...]", nargs=-1, type=click.UNPROCESSED)
 def command(
@@ -39,6 +67,7 @@ def command(
     summary: Path | None,
     force: bool,
     ring_mib: int | None,
+    labels: dict[str, str],
     time_frees: bool,
     kprobes: bool,
     arguments: tuple[str, ...],
@@ -66,6 +95,7 @@ def command(
         duration=duration,
         force=force,
         ring_bytes=ring_bytes,
+        labels=labels,
         time_frees=time_frees,
         kprobes=kprobes,
     )

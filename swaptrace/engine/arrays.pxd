@@ -5,14 +5,15 @@
 
 cdef struct Event:  # swaptrace.events.EVENT
     unsigned long long time
+    unsigned int tgid
+    unsigned short device
+    unsigned char kind
+    unsigned char reason
     unsigned int slot
     unsigned int size
     unsigned int arg
-    unsigned int flags
-    unsigned int tgid
+    unsigned short flags
     unsigned short run
-    unsigned char kind
-    unsigned char device
 
 cdef struct Page:  # swaptrace.engine.replay.PAGE
     unsigned int size
@@ -51,6 +52,7 @@ ctypedef const SizeClass[::1] SizeClasses
 ctypedef Zspage[::1] Zspages
 
 ctypedef unsigned char[::1] uint8_1d
+ctypedef unsigned short[::1] uint16_1d
 ctypedef const unsigned char[::1] const_uint8_1d
 ctypedef const signed char[::1] const_int8_1d
 ctypedef const signed char[:, :, ::1] const_int8_3d

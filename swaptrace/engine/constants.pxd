@@ -24,7 +24,9 @@ cdef enum:
     FLAG_MISSED = 32
     FLAG_SELF = 64
     FLAG_REPLACED = 128
-    FLAG_ANY_POLICY = 65536
+    FLAG_ANY_POLICY = 256
+    FLAG_TIMED = 512
+    FLAG_NOTIFIED = 1024
     REASON_OTHER = 0
     REASON_EXIT = 1
     REASON_SWAPIN = 2
@@ -75,9 +77,10 @@ cdef enum:
     WAS_HUGE = 16
     MISSED = 32
     REASONS = 6
-    REASON_SHIFT = 8
     MAX_TYPES = 32
     NO_AREA = -1
+    OF_STORE = 1
+    OF_AREA = 2
     HEADER = 254
     NOBODY = 255
     BINS = 1024

@@ -21,7 +21,7 @@ from swaptrace.engine.policies import (
     WAS_SAME,
     masks,
 )
-from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
+from swaptrace.events import EventFlag, EventKind, FreeReason
 from swaptrace.policies import Drops
 
 NO_AREA = -1
@@ -54,9 +54,11 @@ CONSTANTS: dict[str, int] = {
     "WAS_HUGE": WAS_HUGE,
     "MISSED": MISSED,
     "REASONS": len(FreeReason),
-    "REASON_SHIFT": REASON_SHIFT,
     "MAX_TYPES": MAX_TYPES,
     "NO_AREA": NO_AREA,
+    # what an event is about
+    "OF_STORE": 1,
+    "OF_AREA": 2,
     "HEADER": HEADER,
     "NOBODY": NOBODY,
     "BINS": BINS,

@@ -114,7 +114,7 @@ class Lifetimes:
         if event.kind == constants.ALLOC:
             self._allocated(area, event)
             return
-        reason: cython.longlong = min(event.flags >> constants.REASON_SHIFT & 0xF, constants.REASONS - 1)
+        reason: cython.longlong = min(max(event.reason, 1), constants.REASONS) - 1
         self._counts[area, constants.COUNT_FREES] += event.run
         self._in_use[area] -= event.run
         self._reasons[area, reason] += event.run
@@ -124,6 +124,8 @@ class Lifetimes:
             page: cython.longlong = self._places.index_of(area, slot + step)[0]
             if 0 <= page < self._phase.shape[0]:
                 self._freed(area, page, event.time, reason)
+        if event.flags & constants.FLAG_NOTIFIED:
+            self._notified(area, event)
 
     @cython.cfunc
     @cython.nogil
@@ -239,13 +241,14 @@ class Lifetimes:
     @cython.nogil
     @cython.exceptval(check=False)
     def _notified(self, area: cython.longlong, event: Event) -> cython.void:
-        duration: cython.longlong = event.arg
         self._counts[area, constants.COUNT_NOTIFY_FREE] += 1
         if event.flags & constants.FLAG_MISSED:
             self._counts[area, constants.COUNT_MISS_FREE] += 1
-        self._notification[area, _bucket(duration)] += 1
-        self._notification_sum[area] += duration
-        self._notification_max[area] = max(self._notification_max[area], duration)
+        if event.flags & constants.FLAG_TIMED:
+            duration: cython.longlong = event.arg
+            self._notification[area, _bucket(duration)] += 1
+            self._notification_sum[area] += duration
+            self._notification_max[area] = max(self._notification_max[area], duration)
 
     # -- areas and pages that come
 

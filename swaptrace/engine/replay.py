@@ -237,8 +237,11 @@ class Replay:
                 self._slot_free(page, told)
             cluster: cython.longlong = self._clusters.release(area, slot)
             # swapoff clears SWP_WRITEOK first, without which free_cluster() schedules no discard
-            if cluster and event.flags >> constants.REASON_SHIFT != constants.REASON_SWAPOFF:
+            if cluster and event.reason != constants.REASON_SWAPOFF + 1:
                 self._discard(area, cluster)
+        # the driver is notified of a slot of the block device, whose first page is its first
+        if event.flags & constants.FLAG_NOTIFIED and first < self._page.shape[0]:
+            self._notified(first, event)
 
     @cython.cfunc
     @cython.nogil

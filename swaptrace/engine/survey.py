@@ -8,76 +8,118 @@ from typing import NamedTuple
 import cython
 import numpy as np
 from cython.cimports.swaptrace.engine import constants
-from cython.cimports.swaptrace.engine.arrays import Event, Events, MutableEvents, const_int32_2d, int64_1d
+from cython.cimports.swaptrace.engine.arrays import (
+    Event,
+    Events,
+    MutableEvents,
+    const_int32_2d,
+    const_uint8_1d,
+    int64_1d,
+    uint16_1d,
+)
 from cython.cimports.swaptrace.engine.records import EventRecords
 from numpy.typing import NDArray
 
+from swaptrace.engine.constants import OF_AREA, OF_STORE
 from swaptrace.engine.records import events_of
 from swaptrace.events import EVENT, OF_AREAS, OF_STORES, EventKind
 
-DEVICES = 256  # an event's `device` has 8 bits, as has its `kind`
+DEVICES = 1 << 16  # an event's `device` has 16 bits
+TYPES = 256  # more than there are swap types
 NO_PART = -1
 
 
 class Survey(NamedTuple):
-    """ends: int64 (256,), by store, the page after the last one that an event is about; -1 if there is no event.
+    """ends: by store that something happens to, increasing, the page after the last one that an event is about.
     slot_ends: int64 (256,), by swap type, the slot after the last one that is allocated or freed; 0 if there is none.
     slots: the lengths of all runs together. last: the latest time (ns).
     """
 
-    ends: NDArray[np.int64]
+    ends: dict[int, int]
     slot_ends: NDArray[np.int64]
     slots: int
     last: int
 
-    @property
-    def stores(self) -> list[int]:
-        """The stores that something happens to, increasing."""
-        return [int(store) for store in np.flatnonzero(self.ends >= 0)]
+
+def _subjects() -> NDArray[np.uint8]:
+    """By kind, what `device` and `slot` are of: uint8, shape (256,)."""
+    found = np.zeros(256, np.uint8)
+    found[[*OF_STORES, EventKind.RESET]], found[list(OF_AREAS)] = OF_STORE, OF_AREA
+    return found
 
 
-def survey(events: EventRecords) -> Survey:
-    """Look through a batch."""
-    records: Events = events.records
-    ends: int64_1d = np.full(DEVICES, -1, np.int64)
-    slot_ends: int64_1d = np.zeros(DEVICES, np.int64)
-    slots: cython.longlong = 0
-    last: cython.longlong = 0
-    row: cython.Py_ssize_t
-    with cython.nogil:
-        for row in range(records.shape[0]):
-            event: Event = records[row]
-            slot: cython.longlong = event.slot
-            time: cython.longlong = event.time
-            slots += event.run
-            last = max(last, time)
-            if event.kind in (
-                constants.STORE,
-                constants.LOAD,
-                constants.DROP,
-                constants.NOTIFY,
-                constants.PRESENT,
-                constants.MOVED,
-            ):
-                ends[event.device] = max(ends[event.device], slot + event.run)
-            elif event.kind == constants.FAILED:  # its run is no number of pages
-                ends[event.device] = max(ends[event.device], slot + 1)
-            elif event.kind in (constants.ALLOC, constants.FREE):
-                slot_ends[event.device] = max(slot_ends[event.device], slot + event.run)
-            elif event.kind == constants.RESET:  # of the whole store: its slot means nothing
-                ends[event.device] = max(ends[event.device], 0)
-    return Survey(np.asarray(ends), np.asarray(slot_ends), slots, last)
+_SUBJECTS = _subjects()
+
+
+@cython.final
+@cython.cclass
+class Surveyor:
+    """Looks through batches. ends: int64, by store, the end so far of this batch; -1: none.
+
+    touched: uint16, the stores of this batch.
+    """
+
+    _ends: int64_1d
+    _touched: uint16_1d
+    _count: cython.longlong
+
+    def __init__(self) -> None:
+        self._ends = np.full(DEVICES, -1, np.int64)
+        self._touched = np.zeros(DEVICES, np.uint16)
+        self._count = 0
+
+    def survey(self, events: EventRecords) -> Survey:
+        """Look through a batch."""
+        slot_ends = np.zeros(TYPES, np.int64)
+        slots, last = self._look(events.records, slot_ends)
+        stores = np.sort(np.asarray(self._touched)[: self._count])
+        ends = np.asarray(self._ends)
+        found = dict(zip(stores.tolist(), ends[stores].tolist(), strict=True))
+        ends[stores] = -1
+        self._count = 0
+        return Survey(found, slot_ends, slots, last)
+
+    @cython.cfunc
+    def _look(self, records: Events, slot_ends: int64_1d) -> tuple[cython.longlong, cython.longlong]:
+        subjects: const_uint8_1d = _SUBJECTS
+        slots: cython.longlong = 0
+        last: cython.longlong = 0
+        row: cython.Py_ssize_t
+        with cython.nogil:
+            for row in range(records.shape[0]):
+                event: Event = records[row]
+                end: cython.longlong = event.slot
+                time: cython.longlong = event.time
+                slots += event.run
+                last = max(last, time)
+                if subjects[event.kind] == constants.OF_STORE:
+                    if event.kind == constants.RESET:  # of the whole store: its slot means nothing
+                        end = 0
+                    else:
+                        end += 1 if event.kind == constants.FAILED else event.run  # whose run is no number of pages
+                    self._touch(event.device, end)
+                elif subjects[event.kind] == constants.OF_AREA and event.device < slot_ends.shape[0]:
+                    slot_ends[event.device] = max(slot_ends[event.device], end + event.run)
+        return slots, last
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _touch(self, store: cython.longlong, end: cython.longlong) -> cython.void:
+        if self._ends[store] < 0:
+            self._touched[self._count] = store
+            self._count += 1
+        self._ends[store] = max(self._ends[store], end)
 
 
 def routes(by_store: dict[int, int], by_type: dict[int, int]) -> NDArray[np.int32]:
-    """Which part an event belongs to, by its kind and device: int32 (256, 256); NO_PART if to none.
+    """Which part an event belongs to, by what it is about and its device: int32 (3, DEVICES); NO_PART if to none.
 
     by_store, by_type: the parts of stores and of swap types that belong to one.
     """
-    table = np.full((256, DEVICES), NO_PART, np.int32)
-    for kinds, parts in (([*OF_STORES, EventKind.RESET], by_store), (list(OF_AREAS), by_type)):
-        for device, part in parts.items():
-            table[kinds, device] = part
+    table = np.full((3, DEVICES), NO_PART, np.int32)
+    for subject, parts in ((OF_STORE, by_store), (OF_AREA, by_type)):
+        table[subject, list(parts)] = list(parts.values())
     return table
 
 
@@ -89,12 +131,13 @@ def partition(events: EventRecords, table: NDArray[np.int32], parts: int) -> lis
     """
     records: Events = events.records
     part_of: const_int32_2d = table
+    subjects: const_uint8_1d = _SUBJECTS
     begins: int64_1d = np.zeros(parts + 2, np.int64)  # of each part, and of what is in none, which comes first
     row: cython.Py_ssize_t
     part: cython.Py_ssize_t
     with cython.nogil:
         for row in range(records.shape[0]):
-            begins[part_of[records[row].kind, records[row].device] + 2] += 1
+            begins[part_of[subjects[records[row].kind], records[row].device] + 2] += 1
     counts = np.asarray(begins)[2:].tolist()
     if len(events) in counts:  # all are of one part: they are in order already
         none = EventRecords(np.empty(0, EVENT))
@@ -105,7 +148,7 @@ def partition(events: EventRecords, table: NDArray[np.int32], parts: int) -> lis
     moved: MutableEvents = events_of(sorted_events)
     with cython.nogil:
         for row in range(records.shape[0]):
-            part = part_of[records[row].kind, records[row].device] + 1
+            part = part_of[subjects[records[row].kind], records[row].device] + 1
             moved[begins[part]] = records[row]
             begins[part] += 1
     return [EventRecords(sorted_events[begin:end]) for begin, end in pairwise(ends[1:])]

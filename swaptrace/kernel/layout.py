@@ -48,6 +48,12 @@ _MEMORY_CGROUP: dict[str, tuple[str, ...]] = {
     "OFF_CGROUP_NODE": ("cgroup.kn",),
     "OFF_NODE_ID": ("kernfs_node.id",),
 }
+# By which swap_range_free() (mm/swapfile.c) finds out whom to notify.
+_NOTIFIED: dict[str, tuple[str, ...]] = {
+    "OFF_SWAP_BDEV": ("swap_info_struct.bdev",),
+    "OFF_DISK_FUNCTIONS": ("gendisk.fops",),
+    "OFF_FUNCTIONS_NOTIFY": ("block_device_operations.swap_slot_free_notify",),
+}
 # A folio's order: the low byte of _flags_1, if it is a large one (folio_large_order(), include/linux/mm.h).
 _FOLIO: dict[str, tuple[str, ...]] = {"OFF_FOLIO_FLAGS": ("folio.flags",), "OFF_FOLIO_ORDER": ("folio._flags_1",)}
 # Slots by cluster: where the kernel tells how many a cluster has, by the size of its table (since 6.18).
@@ -195,8 +201,9 @@ def _bio_disk(kernel: Btf) -> dict[str, int]:
 def _without_need(kernel: Btf) -> dict[str, int]:
     """What recording can do without: of each group all constants, or none."""
     found: dict[str, int] = {}
-    with suppress(MissingLayout):
-        found |= _places(kernel, _MEMORY_CGROUP, {})
+    for group in (_MEMORY_CGROUP, _NOTIFIED):
+        with suppress(MissingLayout):
+            found |= _places(kernel, group, {})
     head = kernel.enum("pageflags").get("PG_head")
     with suppress(MissingLayout):
         if head is not None:

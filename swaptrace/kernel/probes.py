@@ -191,7 +191,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         degradation.RESET,
         EventKind.RESET,
-        (_zram("zram_reset_device", "struct zram *", entry="store_reset"),),
+        (_zram("zram_reset_device", "struct zram *", entry="store_reset", exit="store_reset_return"),),
         feature=ZRAM,
     ),
     Probe(

@@ -170,7 +170,7 @@ def _read_whole(path: Path) -> bytes:
         os.close(descriptor)
 
 
-def read_block_state(name: str, raw: bytes | None = None) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+def read_block_state(name: str, raw: bytes | None = None) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
     """(indexes, EventFlag values) of the entries of a zram device, shape (entries,) each.
 
     Every line has the same width ("%12zd %12lld.%06lu" and the flags, read_block_state() in zram_drv.c), so all are
@@ -178,13 +178,13 @@ def read_block_state(name: str, raw: bytes | None = None) -> tuple[NDArray[np.in
     """
     raw = raw if raw is not None else _read_whole(_DEBUG_ZRAM / name / "block_state")
     if not raw:
-        return np.zeros(0, np.int64), np.zeros(0, np.uint32)
+        return np.zeros(0, np.int64), np.zeros(0, np.uint16)
     lines = np.frombuffer(raw, np.uint8).reshape(-1, raw.index(b"\n") + 1)
     digits = lines[:, :12].astype(np.int64) - ord("0")
     index = np.where(digits >= 0, digits, 0) @ (10 ** np.arange(11, -1, -1, dtype=np.int64))
     marks = lines[:, 32:]
-    flags = np.zeros(len(lines), np.uint32)
+    flags = np.zeros(len(lines), np.uint16)
     for letter, flag in (("s", EventFlag.SAME), ("h", EventFlag.HUGE), ("w", EventFlag.WRITTEN_BACK)):
-        flags |= np.where((marks == ord(letter)).any(axis=1), np.uint32(flag), np.uint32(0))
+        flags |= np.where((marks == ord(letter)).any(axis=1), np.uint16(flag), np.uint16(0))
     on_disk = flags & EventFlag.WRITTEN_BACK > 0  # which in 7.3 keep the mark of a huge one
-    return index, np.where(on_disk, flags & ~np.uint32(EventFlag.HUGE), flags)
+    return index, np.where(on_disk, flags & ~np.uint16(EventFlag.HUGE), flags)

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,7 @@ class StatusLine(Sink):
     def feed(self, batch: EventBatch) -> None:
         events = batch.events
         kind = events["kind"]
-        dropped = (kind == EventKind.NOTIFY) & (events["flags"] & EventFlag.DROPPED > 0)
+        dropped = events["flags"] & EventFlag.DROPPED > 0  # a notification's, in whatever event
         self.events += len(events)
         self._stored += int(np.count_nonzero(kind == EventKind.STORE))
         self._freed += int(events["run"][kind == EventKind.FREE].sum())
@@ -73,6 +73,7 @@ def record(
     duration: float | None,
     force: bool,
     ring_bytes: int | None,
+    labels: Mapping[str, str] | None = None,
     time_frees: bool = False,
     kprobes: bool = False,
 ) -> int:
@@ -83,7 +84,9 @@ def record(
     """
     paths = [path for path in (output, summary) if path is not None]
     prepare_outputs(paths, command, force=force)
-    compiled, refused = settled(lambda: LiveSource(command, ring_bytes, time_frees=time_frees, kprobes=kprobes))
+    compiled, refused = settled(
+        lambda: LiveSource(command, ring_bytes, labels=labels, time_frees=time_frees, kprobes=kprobes)
+    )
     with compiled as source, contextlib.ExitStack() as until_the_end:
         files: list[TraceWriter | ResultsWriter] = []
         if output is not None:

@@ -226,17 +226,22 @@ def notification_table(area: AreaResult, duration_s: float | None) -> Table | No
     times = area.notification
     if not times.count:
         return None
-    share = shares.share(times.total, None if duration_s is None else duration_s * 1e9)
-    cells = [times.quantile(0.5), times.quantile(0.99), times.largest, times.total]
-    column = [units.count(times.count), *map(units.duration, cells), units.percent(share)]
+    told = max(area.notify_free or 0, times.count)
+    total = times.total * told / times.count  # by their mean, where some were timed
+    share = shares.share(total, None if duration_s is None else duration_s * 1e9)
+    cells = [times.quantile(0.5), times.quantile(0.99), times.largest, total]
+    column = [units.count(told), *map(units.duration, cells), units.percent(share)]
     names = ["notifications", "p50", "p99", "longest", "all together", "share of one CPU"]
+    if times.count < told:
+        names[1:1], column[1:1] = ["  of them timed"], [units.count(times.count)]
+        names[names.index("all together")] = "all together, at the mean of those"
     if area.free_path:
         path = area.free_path
         column += [
             units.duration(path["ns"]),
             units.duration(shares.share(path["ns"], path["slots"])),
-            units.duration(shares.share(times.total, path["slots"])),
-            units.percent(shares.share(times.total, path["ns"])),
+            units.duration(shares.share(total, path["slots"])),
+            units.percent(shares.share(total, path["ns"])),
         ]
         names += ["slot-free path, all together", "  per slot", "  of it notifications", "  their share"]
     rows = {name: [cell] for name, cell in zip(names, column, strict=True)}

@@ -556,7 +556,10 @@ _FREES = (
         for reason, (sentence, words) in _REASONS.items()
     ),
     _durations(
-        "notification_ns", "how long the store's notification handler ran",
+        "notification_ns",
+        "how long notifications took that were timed, of which there are `count`: of zram's one in 16, or all after "
+        "`record --time-frees`, from when the driver begins to drop the entry until it returns (in traces of format 1 "
+        "all, and from their beginning)",
         lambda area: {**_summary(area.notification), "total": area.notification.total}, frozenset({"NOTIFY"}),
     ),
     *_times("notification_ns", "count", "p50", "p99", "max", "total"),

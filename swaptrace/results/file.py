@@ -27,7 +27,7 @@ from swaptrace.histogram import BUCKETS
 from swaptrace.policies import POLICIES
 from swaptrace.results.derived import about
 from swaptrace.results.results import AreaResult, TraceResult
-from swaptrace.trace.header import Damaged, Header, Kind, converted, parsed
+from swaptrace.trace.header import FORMAT_VERSION, Damaged, Header, Kind, converted, parsed
 from swaptrace.trace.messages import Bad
 from swaptrace.trace.stream import Columns, StreamFile, StreamMaker, values_of
 
@@ -73,7 +73,7 @@ class _Array(msgspec.Struct):
 
 def encode(header: Header, result: TraceResult) -> bytes:
     """The file's bytes. header: the recording's."""
-    maker = StreamMaker(replace(header, kind=Kind.RESULTS), COLUMNS)
+    maker = StreamMaker(replace(header, kind=Kind.RESULTS, format_version=FORMAT_VERSION), COLUMNS)
     trace = result.trace
     whole = _Whole(
         areas=len(result.areas),

@@ -18,9 +18,9 @@ from msgspec import Meta
 
 from swaptrace.areas import MAX_PAGES, Amount, Snapshot, SwapArea
 from swaptrace.degradation import BLIND
-from swaptrace.events import SwapCall
+from swaptrace.events import Mark, SwapCall
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class Kind(StrEnum):
@@ -66,7 +66,7 @@ class Header:
 
     zsmalloc: None if not known. cluster_slots: slots of a swap cluster (SWAPFILE_CLUSTER). slots_by_discard: whether
     this kernel takes other slots in an area that discards its free clusters than in one that does not; None in older
-    traces, which do not tell.
+    traces, which do not tell. labels: what who recorded it says of the machine or the run.
     """
 
     kernel: str
@@ -84,6 +84,7 @@ class Header:
     slots_by_discard: bool | None = None
     ring_bytes: Amount = 0
     swaptrace: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
     kind: Kind = Kind.TRACE
     format_version: int = FORMAT_VERSION
 
@@ -119,6 +120,8 @@ class Notes:
 
     tasks: dict[int, str] = field(default_factory=dict)
     calls: tuple[SwapCall, ...] = ()
+    cgroups: dict[int, str] = field(default_factory=dict)
+    marks: tuple[Mark, ...] = ()
 
 
 def modelled(start: Snapshot, missing: Iterable[str]) -> Snapshot:

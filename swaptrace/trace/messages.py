@@ -24,7 +24,9 @@ END = b"\xff\xff\xff\xff\0\0\0\0"
 # As a flatbuffer's string: length and end included. JSON has neither, so that nothing else in the metadata is like it.
 _DIGITS = re.compile(rb"\x0e\0\0\0crc32 ([0-9a-f]{8})\0")
 _PREFIX = struct.Struct("<Ii")
-_RECORD_BATCH = 3  # of the union MessageHeader
+_DICTIONARY_BATCH, _RECORD_BATCH = 2, 3  # of the union MessageHeader
+#: All names that stand behind a file's numbers take no more than that (bytes), nor does any piece of them.
+MOST_OF_DICTIONARIES = 1 << 16
 _FEW_BYTES = 4 << 20  # a batch may always have so many: twice what the writer gathers
 _EXPANSION = 256  # a larger one, no more than that times what it is in the file: eight times what compression gains
 
@@ -116,6 +118,36 @@ def sealed(raw: bytes, before: int) -> tuple[bytes, int]:
     begin, end = (_PREFIX.size + place for place in found.span(1))
     _, right = checksum(raw, before)
     return b"".join((raw[:begin], b"%08x" % right, raw[end:])), right
+
+
+def is_dictionary(raw: bytes) -> bool:
+    """Whether a message has names that numbers in a column stand for.
+
+    pyarrow gives it no metadata of ours: its checksum is part of that of the next message.
+    """
+    try:
+        return raw != END and _root(_metadata(raw)).number(1, "<B") == _DICTIONARY_BATCH
+    except struct.error:
+        return False
+
+
+def dictionary_fits(raw: bytes) -> None:
+    """Raises Bad if names are to become more than they can be."""
+    try:
+        metadata = _metadata(raw)
+        batch = Table(metadata, Table(metadata, _root(metadata).follow(2)).follow(1))
+        vector, body = batch.follow(2), _PREFIX.size + len(metadata)
+        if not 0 <= batch.number(0, "<q") <= MOST_OF_DICTIONARIES:
+            raise Bad("it claims to have too many names")
+        for number in range(min(struct.unpack_from("<I", metadata, vector)[0], 4)):
+            offset, length = struct.unpack_from("<qq", metadata, vector + 4 + 16 * number)
+            if offset < 0 or length < 0 or body + offset + length > len(raw):
+                raise Bad("names lie outside of it")
+            compressed = batch.field(3) is not None and length >= 8
+            if compressed and struct.unpack_from("<q", raw, body + offset)[0] > MOST_OF_DICTIONARIES:
+                raise Bad("its names are to become too long")
+    except struct.error:
+        raise Bad("its metadata are damaged") from None
 
 
 def batch_fits(raw: bytes, widths: list[int]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.areas import MAX_PAGES, MAX_TIME, Store, SwapArea
-from swaptrace.events import OF_AREAS, OF_STORES, EventKind, SwapCall
+from swaptrace.areas import MAX_PAGES, MAX_TIME, MAX_TYPES, Store, SwapArea
+from swaptrace.events import OF_AREAS, OF_STORES, EventFlag, EventKind, SwapCall
 from swaptrace.trace.header import Header
 
 #: A store that was set up, or got another size, while recording may have so many pages (64 GiB of 4 KiB) though nothing
@@ -18,13 +18,18 @@ UNTOLD_PAGES = 1 << 24
 #: Slots that are allocated or freed at once: those of the largest page there is (512 MiB in pages of 64 KiB).
 MAX_RUN = 8192
 
-_NOTHING, _STORE, _AREA = range(3)
+#: Stores of a trace: each takes some memory, and no machine has so many.
+MOST_STORES = 1024
+
+_NOTHING, _AREA, _STORE = range(3)
+_FIRST = (0, 1, 1 + MAX_TYPES)  # of what is about nothing, about an area or a store, in the table of ends
+_DEVICES = 1 << 16
 
 
-def _subjects() -> NDArray[np.uint16]:
-    """By kind, what `device` and `slot` are of, in the upper of two bytes. uint16, shape (256,)."""
-    found = np.full(256, _NOTHING << 8, np.uint16)
-    found[list(OF_STORES)], found[list(OF_AREAS)] = _STORE << 8, _AREA << 8
+def _subjects() -> NDArray[np.uint8]:
+    """By kind, what `device` and `slot` are of. uint8, shape (256,)."""
+    found = np.full(256, _NOTHING, np.uint8)
+    found[list(OF_STORES)], found[list(OF_AREAS)] = _STORE, _AREA
     return found
 
 
@@ -37,11 +42,14 @@ class Plausible:
 
     def __init__(self, header: Header) -> None:
         self._subject = _subjects()
-        # By subject and device: the end of what it has.
-        self._most = np.full((3, 256), MAX_PAGES + MAX_RUN, np.int64)
-        self._most[_STORE] = UNTOLD_PAGES
-        self._most[_NOTHING] = np.iinfo(np.int64).max
-        self._present = np.zeros(256, np.int64)
+        self._first = np.array(_FIRST, np.int64)
+        # The end of what nothing in particular has, of each area by swap type, and of each store.
+        self._most = np.full(_FIRST[_STORE] + _DEVICES, UNTOLD_PAGES, np.int64)
+        self._most[0] = np.iinfo(np.int64).max
+        self._areas, self._stores = self._most[1 : _FIRST[_STORE]], self._most[_FIRST[_STORE] :]
+        self._areas[:] = MAX_PAGES + MAX_RUN
+        self._seen = np.zeros(_DEVICES, np.bool_)  # stores that something has happened to
+        self._present = np.zeros(_DEVICES, np.int64)
         self._page_size = header.page_size
         for area in header.start.areas:
             self._area(area)
@@ -49,17 +57,17 @@ class Plausible:
             self._store(store)
 
     def _area(self, area: SwapArea) -> None:
-        self._most[_AREA, area.swap_type] = area.slots
+        self._areas[area.swap_type] = area.slots
         if area.store is not None:
             end = max((index + slots for _, index, slots in area.extents), default=0)
-            self._most[_STORE, area.store] = max(self._most[_STORE, area.store], end)
+            self._stores[area.store] = max(self._stores[area.store], end)
 
     def _store(self, store: Store) -> None:
-        self._most[_STORE, store.id] = max(self._most[_STORE, store.id], store.pages)
+        self._stores[store.id] = max(self._stores[store.id], store.pages)
 
     def check(self, events: Mapping[str, NDArray[Any]], calls: Sequence[SwapCall]) -> None:
         """Raises Implausible if a batch has a value that cannot be. events: the fields of EVENT, by name, each (n,)."""
-        before = self._most[_AREA].copy()
+        before = self._areas.copy()
         for call in calls:
             if call.area is not None and call.result == 0:
                 self._area(call.area)
@@ -70,24 +78,32 @@ class Plausible:
         if rows != sorted(set(rows)) or (rows and rows[-1] >= length):
             raise Implausible("swapon and swapoff calls that belong to no event")
         if length:
-            most = self._most.copy()
-            np.maximum(before, most[_AREA], out=most[_AREA])  # areas that end in this batch
-            self._check_values(events, most.ravel())
+            after = self._areas.copy()
+            np.maximum(before, after, out=self._areas)  # areas that end in this batch
+            self._check_values(events)
+            self._areas[:] = after
             self._check_present(events)
 
-    def _check_values(self, events: Mapping[str, NDArray[Any]], most: NDArray[np.int64]) -> None:
-        """most: by subject and device, (3 * 256,)."""
-        kind, run, size = events["kind"], events["run"], events["size"]
+    def _check_values(self, events: Mapping[str, NDArray[Any]]) -> None:
+        kind, run, device, flags = events["kind"], events["run"], events["device"], events["flags"]
         subject = self._subject[kind]
+        of_area = subject == _AREA
         if int(events["time"].max()) > MAX_TIME:
             raise Implausible("an event of the far future")
+        if (device[of_area] >= MAX_TYPES).any():
+            raise Implausible("an event of a swap type that there is not")
         end = events["slot"] + np.where(kind == EventKind.FAILED, 1, run).astype(np.int64)  # others' runs are pages
-        if (end > most[subject | events["device"]]).any():
+        if (end > self._most[self._first[subject] + device * (subject != _NOTHING)]).any():
             raise Implausible("an event of a page beyond its store or area")
-        if int(run.max()) > MAX_RUN and (run[subject == _AREA << 8] > MAX_RUN).any():
+        if int(run.max()) > MAX_RUN and (run[of_area] > MAX_RUN).any():
             raise Implausible("an event of more slots than are allocated or freed at once")
-        if int(size.max()) > self._page_size and (size[subject == _STORE << 8] > self._page_size).any():
+        if int(events["size"].max()) > self._page_size:
             raise Implausible("an entry larger than a page")
+        if (flags & EventFlag.NOTIFIED != 0).any() and (run[flags & EventFlag.NOTIFIED != 0] > 1).any():
+            raise Implausible("one notification of several slots")
+        self._seen[device[subject == _STORE]] = True
+        if np.count_nonzero(self._seen) > MOST_STORES:
+            raise Implausible(f"events of more than {MOST_STORES} stores")
 
     def _check_present(self, events: Mapping[str, NDArray[Any]]) -> None:
         """Each entry from before the recording is told of once."""
@@ -95,5 +111,5 @@ class Plausible:
         device, run = events["device"][present], events["run"][present]
         for number in np.unique(device):
             self._present[number] += run[device == number].sum(dtype=np.int64)
-            if self._present[number] > self._most[_STORE, number]:
+            if self._present[number] > self._stores[number]:
                 raise Implausible("more entries from before than its store has pages")

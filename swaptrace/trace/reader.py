@@ -11,7 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from swaptrace.errors import BadInput
-from swaptrace.events import EVENT, EventBatch
+from swaptrace.events import EVENT, NAMES, EventBatch
+from swaptrace.trace import format1
 from swaptrace.trace.header import Damaged, Header, Kind, Notes, Trailer, from_json
 from swaptrace.trace.messages import Bad
 from swaptrace.trace.plausible import Implausible, Plausible
@@ -33,7 +34,11 @@ class TraceReader:
 
     def __init__(self, file: Path | StreamFile) -> None:
         self._file = file if isinstance(file, StreamFile) else StreamFile(file)
-        self._file.expect(Kind.TRACE, COLUMNS)
+        self._of_format1 = self.header.format_version == 1
+        if self._of_format1:
+            self._file.expect(Kind.TRACE, format1.COLUMNS)
+        else:
+            self._file.expect(Kind.TRACE, COLUMNS, NAMES)
         self.path = self._file.path
         self.bytes = self._file.bytes  # the file's size
         self.trailer: Trailer | None = None
@@ -70,13 +75,18 @@ class TraceReader:
             self.trailer = self._decoded(Trailer, metadata[TRAILER_KEY], "trailer")
         elif record.num_rows or NOTES_KEY in metadata:  # the first one, which came with the header, has neither
             notes = self._decoded(Notes, metadata.get(NOTES_KEY, b"{}"), "notes")
-            columns = {name: values_of(record.column(name), dtype) for name, dtype in COLUMNS.items()}
+            kinds = format1.COLUMNS if self._of_format1 else COLUMNS
+            columns = {name: values_of(record.column(name), dtype) for name, dtype in kinds.items()}
+            if self._of_format1:
+                columns = format1.columns_of_today(columns)
             self._plausible.check(columns, notes.calls)
-            yield EventBatch(_events(columns, record.num_rows), notes.tasks, notes.calls)
+            events = _events(columns, record.num_rows)
+            yield EventBatch(events, notes.tasks, notes.calls, notes.cgroups, notes.marks)
 
     def _decoded(self, kind: type[T], text: bytes, what: str) -> T:
         try:
-            return from_json(kind, text)
+            item = from_json(kind, text)
+            return format1.of_today(item) if self._of_format1 else item
         except Damaged as error:
             raise BadInput(f"the {what} of {self.path}: {error}", "record again") from None
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -18,11 +19,25 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from swaptrace.errors import BadInput
+from swaptrace.trace import format1
 from swaptrace.trace.header import FORMAT_VERSION, Damaged, Header, Kind, from_json, to_json
-from swaptrace.trace.messages import CHECKSUM, END, Bad, batch_fits, checksum, messages, sealed
+from swaptrace.trace.messages import (
+    CHECKSUM,
+    END,
+    MOST_OF_DICTIONARIES,
+    Bad,
+    batch_fits,
+    checksum,
+    dictionary_fits,
+    is_dictionary,
+    messages,
+    sealed,
+)
 
 #: The columns of a file, in order.
 Columns = dict[str, np.dtype[Any]]
+#: What numbers in a column stand for, by column: Arrow's dictionaries.
+Names = Mapping[str, Sequence[str]]
 Metadata = dict[bytes, bytes]
 
 HEADER_KEY = b"swaptrace.header"
@@ -32,12 +47,26 @@ _CHECKSUM = "its checksum is another"
 _WANTED = "name a file that swaptrace record wrote"
 
 
+def _types(columns: Columns, names: Names) -> dict[str, pa.DataType]:
+    """The columns as Arrow has them."""
+    plain = {name: pa.from_numpy_dtype(dtype) for name, dtype in columns.items()}
+    return plain | {name: pa.dictionary(plain[name], pa.utf8()) for name in names}
+
+
+def _texts(values: Sequence[str]) -> pa.Array:
+    """An Arrow array of strings. Not by pa.array(), which loads pandas to see whether that is asked for."""
+    coded = [value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, coded)]).astype(np.int32)
+    return pa.Array.from_buffers(pa.utf8(), len(coded), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(coded))])
+
+
 class StreamMaker:
     """Makes the bytes of a file, message by message. schema: of its columns, with the header."""
 
-    def __init__(self, header: Header, columns: Columns) -> None:
+    def __init__(self, header: Header, columns: Columns, names: Names | None = None) -> None:
         self._columns = columns
-        fields = [pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in columns.items()]
+        self._names = {name: _texts(values) for name, values in (names or {}).items()}
+        fields = [pa.field(name, kind, nullable=False) for name, kind in _types(columns, names or {}).items()]
         self.schema = pa.schema(fields, metadata={**CHECKSUM, HEADER_KEY: to_json(header).encode()})
         self._checksum = 0  # of the message before
         self._made = BytesIO()
@@ -47,7 +76,7 @@ class StreamMaker:
 
     def batch(self, columns: Sequence[NDArray[np.generic]], metadata: Metadata | None = None) -> bytes:
         """The message of a batch; before the first one, that of the header as well."""
-        arrays = [_column(values, field.type) for values, field in zip(columns, self.schema, strict=True)]
+        arrays = [self._column(*column) for column in zip(self._columns, columns, strict=True)]
         record = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
         self._stream.write_batch(record, custom_metadata={**CHECKSUM, **(metadata or {})})
         return self._taken()
@@ -61,13 +90,22 @@ class StreamMaker:
         self._stream.close()
         return self._taken()
 
+    def _column(self, name: str, values: NDArray[np.generic]) -> pa.Array:
+        """An Arrow array of a NumPy one; see _texts()."""
+        buffers = [None, pa.py_buffer(np.ascontiguousarray(values))]
+        array = pa.Array.from_buffers(pa.from_numpy_dtype(self._columns[name]), len(values), buffers)
+        named = name in self._names  # what has no name is not looked for: safe is slow
+        return pa.DictionaryArray.from_arrays(array, self._names[name], safe=False) if named else array
+
     def _taken(self) -> bytes:
         """What pyarrow has made, with checksums."""
         made = self._made.tell()
         self._made.seek(0)
         taken = []
         for message in messages(self._made, made):
-            if message != END:
+            if is_dictionary(message):
+                self._checksum = zlib.crc32(message, self._checksum)
+            elif message != END:
                 message, self._checksum = sealed(message, self._checksum)
             taken.append(message)
         self._made.seek(0)
@@ -75,13 +113,9 @@ class StreamMaker:
         return b"".join(taken)
 
 
-def _column(values: NDArray[np.generic], kind: pa.DataType) -> pa.Array:
-    """An Arrow array of a NumPy one. Not by pa.array(), which loads pandas to see whether that is asked for."""
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
-
-
 def values_of(column: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """A column's values: what to_numpy() does, but that imports pandas."""
+    """A column's values, as numbers: what to_numpy() does, but that imports pandas."""
+    column = column.indices if isinstance(column, pa.DictionaryArray) else column
     return np.frombuffer(column.buffers()[1] or b"", dtype, len(column), column.offset * dtype.itemsize)
 
 
@@ -132,11 +166,11 @@ class StreamFile:
         """Whether there is no more behind `place` than the mark of the end, or a piece of it."""
         return self.bytes - self.place in range(1 if self._ended else len(END))
 
-    def expect(self, kind: Kind, columns: Columns) -> None:
+    def expect(self, kind: Kind, columns: Columns, names: Names | None = None) -> None:
         """Raises BadInput unless the file is of that kind."""
         if self.header.kind != kind:
             raise BadInput(f"{self.path} is a file of another kind: {self.header.kind}, not {kind}", _WANTED)
-        if self._columns != [(name, pa.from_numpy_dtype(dtype)) for name, dtype in columns.items()]:
+        if self._columns != list(_types(columns, names or {}).items()):
             raise BadInput(f"the columns of {self.path} are not those of a {kind} file", "record again")
 
     def batches(self) -> Iterator[tuple[pa.RecordBatch, Metadata]]:
@@ -144,13 +178,21 @@ class StreamFile:
 
         Raises Bad, ArrowException or OSError for what is damaged; `place` is where.
         """
-        widths = [kind.bit_width // 8 for _, kind in self._columns]
+        kinds = [kind for _, kind in self._columns]
+        widths = [(kind.index_type if pa.types.is_dictionary(kind) else kind).bit_width // 8 for kind in kinds]
+        before = self._schema  # what pyarrow has to see before each batch
         for raw in self._messages:
             self._ended = raw == END
-            if not self._ended:
+            if is_dictionary(raw):
+                dictionary_fits(raw)
+                self._checksum = zlib.crc32(raw, self._checksum)
+                before += raw
+                if len(before) > len(self._schema) + MOST_OF_DICTIONARIES:
+                    raise Bad("its names have no end")
+            elif not self._ended:
                 self._verify(raw)
                 batch_fits(raw, widths)
-                stream = pa.ipc.open_stream(pa.BufferReader(self._schema + raw))
+                stream = pa.ipc.open_stream(pa.BufferReader(before + raw))
                 record, metadata = stream.read_next_batch_with_custom_metadata()
                 record.validate()
                 yield record, dict(metadata or {})
@@ -192,7 +234,8 @@ class StreamFile:
                     f"{self.path} has format version {version}, and this swaptrace reads up to {FORMAT_VERSION}",
                     "upgrade swaptrace",
                 )
-            return from_json(Header, text)
+            header = from_json(Header, text)
+            return format1.of_today(header) if version == 1 else header
         except Damaged as error:
             raise self._damaged_header(str(error)) from None
 

@@ -9,7 +9,7 @@ from io import BufferedWriter
 from pathlib import Path
 
 from swaptrace.errors import EnvironmentProblem, UsageProblem
-from swaptrace.events import EVENT, EventBatch
+from swaptrace.events import EVENT, NAMES, EventBatch
 from swaptrace.running import Sink, Source
 from swaptrace.trace.header import Header, Notes, Trailer, to_json
 from swaptrace.trace.stream import StreamMaker
@@ -36,7 +36,7 @@ class TraceWriter(Sink):
         self._pending: list[EventBatch] = []
         self._pending_events = 0
         self.whole = 0  # bytes of the file that hold whole batches
-        self._maker = StreamMaker(header, COLUMNS)
+        self._maker = StreamMaker(header, COLUMNS, NAMES)
         self._put(self._maker.nothing())  # pyarrow writes no header before the first batch
 
     def feed(self, batch: EventBatch) -> None:
@@ -49,8 +49,8 @@ class TraceWriter(Sink):
     def flush(self) -> None:
         """Write out all that was added: from now on it survives the recorder."""
         batch = EventBatch.concatenate(self._pending)
-        if len(batch) or batch.tasks:
-            notes = to_json(Notes(batch.tasks, batch.calls)).encode()
+        if len(batch) or batch.tasks or batch.marks:
+            notes = to_json(Notes(batch.tasks, batch.calls, batch.cgroups, batch.marks)).encode()
             self._put(self._maker.batch([batch.events[name] for name in COLUMNS], {NOTES_KEY: notes}))
         self._pending, self._pending_events = [], 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from swaptrace.areas import Store, SwapArea
-from swaptrace.events import AREA_DISCARDS, PATH_BYTES, EventKind, SwapCall
+from swaptrace.events import AREA_DISCARDS, CALL_FAILED, PATH_BYTES, PATH_PLACE, EventKind, SwapCall
 from swaptrace.machine import sysfs
 from swaptrace.machine.snapshot import describe_area, not_understood
 
@@ -35,15 +35,16 @@ class Calls:
     def piece(self, event: np.void) -> None:
         """Take a piece of the path of a call that follows."""
         pieces = self._pieces.setdefault(int(event["tgid"]), [])
-        if event["run"] == 0:
+        if event["device"] == 0:
             pieces.clear()
-        if event["run"] == len(pieces):  # or else one before it was lost
-            pieces.append(event.tobytes()[8 : 8 + PATH_BYTES])
+        if event["device"] == len(pieces):  # or else one before it was lost
+            pieces.append(event.tobytes()[PATH_PLACE : PATH_PLACE + PATH_BYTES])
 
     def call(self, row: int, event: np.void, *, off_again: bool = False) -> SwapCall:
         """The call that an event tells of. row: its place in the batch. off_again: its area, as a later event tells."""
         path = _whole(self._pieces.pop(int(event["slot"]), []))
-        kind, swap_type, result = EventKind(int(event["kind"])), int(event["device"]), -int(event["arg"])
+        kind, swap_type = EventKind(int(event["kind"])), int(event["device"])
+        result = -int(event["size"]) if event["flags"] & CALL_FAILED else 0
         area = store = None
         if result == 0 and swap_type == _NO_TYPE:
             self.lost[kind.name] = self.lost.get(kind.name, 0) + 1
@@ -56,8 +57,7 @@ class Calls:
         elif result == 0:
             self._from_start.discard(swap_type)
             area = self._on.pop(swap_type, SwapArea(path or _NO_PATH, swap_type, 0, 0))
-        flags = int(event["flags"]) & ~AREA_DISCARDS
-        return SwapCall(row, kind.name.lower(), path or _NO_PATH, flags, result, area, store)
+        return SwapCall(row, kind.name.lower(), path or _NO_PATH, int(event["arg"]), result, area, store)
 
     def _came(self, told: str | None, event: np.void, off_again: bool) -> SwapArea:
         """The area that a swapon made: its numbers come from the kernel, what lies behind it from sysfs."""

@@ -15,18 +15,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from swaptrace.degradation import SLOT_FREED
+from swaptrace.degradation import NOTIFICATION, SLOT_FREED
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.events import EventFlag, EventKind
+from swaptrace.events import LOSSES, NOTIFIED_FREE, EventFlag, EventKind
 from swaptrace.kernel.arch import Architecture
 from swaptrace.kernel.btf import KernelTypes, libbpf
 from swaptrace.kernel.layout import MAX_SWAP_TYPES
 from swaptrace.kernel.probes import Candidate, Choice, Symbols
 from swaptrace.machine.snapshot import KernelArea, kernel_area
 from swaptrace.trace.header import FreePath, Probe
-from swaptrace.tracing.assembly import Options, assemble
+from swaptrace.tracing.assembly import NOTIFICATIONS_PER_TIMED, Options, assemble
 from swaptrace.tracing.footprint import give_back
-from swaptrace.tracing.ring import Ring
+from swaptrace.tracing.ring import KernelRing, RecordRing, Ring, records_in
 from swaptrace.tracing.trampolines import Attachment, Trampolines, why_kprobes
 
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
@@ -134,14 +134,20 @@ class Programs:
         kprobes: bool = False,
         zswap_in_zsmalloc: bool = False,
     ) -> None:
-        """time_frees: time the slot-free function, too. kprobes: use them even where trampolines would do."""
+        """time_frees: time the slot-free function, too, and every notification. kprobes: use them even where
+        trampolines would do."""
         self._ring_bytes = ring_bytes
         self._time_frees = time_frees
         self._choices = choices
         self._types = types
         self._attachments: dict[str, Attachment] = {}  # trampolines, by program
         self._trampolines = None if kprobes or why_kprobes(choices, types, symbols) else Trampolines(libbpf())
-        options = Options(ring_bytes, time_frees, zswap_in_zsmalloc)
+        options = Options(
+            ring_bytes,
+            time_frees=time_frees,
+            notifications_per_timed=1 if time_frees else NOTIFICATIONS_PER_TIMED,
+            zswap_in_zsmalloc=zswap_in_zsmalloc,
+        )
         self._assembly = assemble(
             choices, types, symbols, arch, options, recorder=os.getpid(), processors=os.sysconf("SC_NPROCESSORS_CONF")
         )
@@ -162,12 +168,21 @@ class Programs:
         """
         if self._trampolines is not None:
             try:
-                return [self._attach(choice) for choice in self._choices]
+                return self._attach_all()
             except OSError:
                 self._let_go()
                 self._trampolines = None
                 self._bpf = self._compile()
-        return [self._attach(choice) for choice in self._choices]
+        return self._attach_all()
+
+    def _attach_all(self) -> list[Probe]:
+        """A row of the header for each choice, in their order.
+
+        Frees come last: one that has begun waits for the notification.
+        """
+        frees_last = sorted(enumerate(self._choices), key=lambda row: row[1].probe.event == SLOT_FREED)
+        attached = {number: self._attach(choice) for number, choice in frees_last}
+        return [attached[number] for number in range(len(attached))]
 
     def _attach(self, choice: Choice) -> Probe:
         """One row of the header. Raises OSError for a trampoline that the kernel refuses."""
@@ -179,7 +194,7 @@ class Programs:
                     self._run_at(candidate, candidate.exit, at_return=True)
                 if self._time_frees and choice.probe.event == SLOT_FREED:
                     self._run_at(candidate, "slots_freed_return", at_return=True)
-                if candidate.entry:
+                if candidate.entry and self._needed(candidate.entry):
                     self._run_at(candidate, candidate.entry, at_return=False)
                 functions.append(candidate.function)
             except Exception as error:  # bcc raises nothing more specific
@@ -193,6 +208,10 @@ class Programs:
             raise choice.no_function()
         by = "trampoline" if self._trampolines is not None else "kprobe"
         return {"event": choice.probe.event, "functions": functions, "by": by if functions else None}
+
+    def _needed(self, program: str) -> bool:
+        """Whether a program at an entry is, as things are attached."""
+        return self._trampolines is None or program not in self._assembly.left_out
 
     def _run_at(self, candidate: Candidate, program: str, *, at_return: bool) -> None:
         """Run a program at a function's entry or return."""
@@ -217,13 +236,17 @@ class Programs:
         self._bpf.cleanup()
 
     def ring(self) -> Ring:
-        return Ring(self._bpf["ring"].map_fd, self._ring_bytes)
+        try:
+            records, ends = self._bpf["records"], self._bpf["ring_ends"]
+        except KeyError:
+            return KernelRing(self._bpf["ring"].map_fd, self._ring_bytes)
+        return RecordRing(records.map_fd, ends.map_fd, records_in(self._ring_bytes))
 
     def lost(self) -> dict[str, int]:
         """Events that found no room in the ring, in slots, by kind."""
         table = self._bpf["lost"]
-        counts = {kind.name: sum(table[table.Key(kind)]) for kind in EventKind if kind != EventKind.PRESENT}
-        return {name: count for name, count in counts.items() if count}
+        counts = _by_kind({loss: sum(table[table.Key(loss)]) for loss in LOSSES})
+        return {kind.name: count for kind, count in counts.items() if count}
 
     def left_out(self) -> int:
         """Requests to, and drops by, zram devices whose number is beyond what an event has room for."""
@@ -255,10 +278,9 @@ class Programs:
     def _running(self) -> dict[EventKind, int]:
         """Slots of calls that were entered and have not returned. Returns are read first: so never too few."""
         table = self._bpf["calls"]
-        kinds = [kind for kind in EventKind if kind != EventKind.PRESENT]
-        returned = {kind: sum(int(cpu.returned) for cpu in table[table.Key(kind)]) for kind in kinds}
-        entered = {kind: sum(int(cpu.entered) for cpu in table[table.Key(kind)]) for kind in kinds}
-        return {kind: max(entered[kind] - returned[kind], 0) for kind in kinds}
+        returned = {loss: sum(int(cpu.returned) for cpu in table[table.Key(loss)]) for loss in LOSSES}
+        entered = {loss: sum(int(cpu.entered) for cpu in table[table.Key(loss)]) for loss in LOSSES}
+        return _by_kind({loss: max(entered[loss] - returned[loss], 0) for loss in LOSSES})
 
     def _skipped(self) -> dict[EventKind, int]:
         """Runs that the kernel skipped of programs; kprobes' on returns count as not returned, see _running."""
@@ -268,7 +290,8 @@ class Programs:
             if self._trampolines is not None:
                 names |= {candidate.exit for candidate in choice.chosen}
             skipped = sum(_recursion_misses(self._descriptor(name)) for name in names if name)
-            counts[choice.probe.kind] = counts.get(choice.probe.kind, 0) + skipped
+            for kind in LOSSES[NOTIFIED_FREE] if choice.probe.event == NOTIFICATION else (choice.probe.kind,):
+                counts[kind] = counts.get(kind, 0) + skipped
         return counts
 
     def _descriptor(self, program: str) -> int | None:
@@ -329,6 +352,11 @@ class Programs:
 
     def close(self) -> None:
         self._let_go()
+
+
+def _by_kind(counts: dict[int, int]) -> dict[EventKind, int]:
+    """What is lost of each kind. counts: by the numbers of LOSSES."""
+    return {kind: sum(counts[loss] for loss, kinds in LOSSES.items() if kind in kinds) for kind in EventKind}
 
 
 def _recursion_misses(program: int | None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from swaptrace import version
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.events import EventBatch, EventFlag, EventKind
+from swaptrace.events import PATH_BYTES, PATH_PLACE, EventBatch, EventFlag, EventKind
 from swaptrace.kernel.layout import assumed_zram, cluster_slots, fullness_rule, slots_by_discard, zram_entry_size
 from swaptrace.kernel.probes import ZSWAP
 from swaptrace.machine import sysfs
+from swaptrace.machine.cgroups import Cgroups
 from swaptrace.machine.machine import Machine
 from swaptrace.machine.snapshot import store_of, take_snapshot
 from swaptrace.machine.zswap import read_zswap
@@ -47,12 +49,12 @@ class LiveSource:
         command: tuple[str, ...],
         ring_bytes: int | None = None,
         *,
+        labels: Mapping[str, str] | None = None,
         time_frees: bool = False,
         kprobes: bool = False,
     ) -> None:
-        """time_frees: time the kernel's slot-free function as well, which costs each free a further probe.
-
-        kprobes: attach by kprobes even where BPF trampolines, which cost less, would do.
+        """labels: see Header. time_frees: time the kernel's slot-free function as well, which costs each free a further
+        probe. kprobes: attach by kprobes even where BPF trampolines, which cost less, would do.
         """
         ground = Ground()
         require(ground)
@@ -61,7 +63,8 @@ class LiveSource:
         self._choices, self._untold = ground.choices, ground.missing()
         rows = [choice for choice in self._choices if choice.probe.feature == ZSWAP]
         self._zswap = zswap.in_use and all(choice.chosen for choice in rows)
-        self._command = command
+        self._command, self._labels = command, dict(labels or {})
+        self._cgroups = Cgroups()
         self.compared: int | None = None
         self._ring_bytes = ring_bytes or default_ring_bytes()
         self._programs = Programs(
@@ -85,6 +88,7 @@ class LiveSource:
             self._attach()
             zsmalloc = self._zsmalloc()
             self._start = start = self._snapshot()
+            self._lost_before = self._programs.lost()  # of what came before, which is not asked for
             self._seen_until = start.time
             self._calls = Calls(start.areas, self._store_of, zswap=self._zswap)
             self._ready = self._present(start)
@@ -124,6 +128,7 @@ class LiveSource:
             zsmalloc=zsmalloc,
             cluster_slots=cluster_slots(self._types, _huge_slots(), splits=splits),
             ring_bytes=self._ring_bytes,
+            labels=self._labels,
         )
 
     def _snapshot(self) -> Snapshot:
@@ -212,8 +217,9 @@ class LiveSource:
 
     def _lost(self) -> dict[str, int]:
         """In slots, by event kind: what the ring had no room for, and calls that could not be understood."""
-        lost = self._programs.lost()
-        return lost | {kind: lost.get(kind, 0) + number for kind, number in self._calls.lost.items()}
+        lost = {kind: count - self._lost_before.get(kind, 0) for kind, count in self._programs.lost().items()}
+        found = {kind: lost.get(kind, 0) + self._calls.lost.get(kind, 0) for kind in {**lost, **self._calls.lost}}
+        return {kind: count for kind, count in found.items() if count}
 
     def _store_of(self, area: SwapArea) -> Store | None:
         return store_of(area, self._programs.zswap_pools(), zram_entry_size(self._types))
@@ -241,12 +247,15 @@ class LiveSource:
                 calls.append(self._calls.call(place, events[row], off_again=bool(off.any())))
         if not keep.all():
             events = events[keep]
+        rows = [call.row for call in calls]
         for field in ("size", "run", "flags"):  # the calls have it
-            events[field][[call.row for call in calls]] = 0
+            events[field][rows] = 0
+        events["arg"][rows] = [-call.result for call in calls]
         own = events["tgid"] == self._tgid
         if own.any():
-            events["flags"][own] |= np.uint32(EventFlag.SELF)
-        return EventBatch(events, tasks, tuple(calls))
+            events["flags"][own] |= np.uint16(EventFlag.SELF)
+        stored = events["arg"][events["kind"] == EventKind.STORE]
+        return EventBatch(events, tasks, tuple(calls), self._cgroups.paths_of(np.unique(stored).tolist()))
 
 
 def _stored_first(events: NDArray[np.void], store: int) -> NDArray[np.int64]:
@@ -258,9 +267,9 @@ def _stored_first(events: NDArray[np.void], store: int) -> NDArray[np.int64]:
 
 
 def _task_names(events: NDArray[np.void]) -> dict[int, str]:
-    """The 16 bytes from `slot` on hold the command's name."""
-    raw = np.ascontiguousarray(events).view(np.uint8).reshape(len(events), -1)[:, 8:24].copy()
-    names = raw.view("S16")[:, 0]
+    """The bytes from `slot` on hold the command's name."""
+    raw = np.ascontiguousarray(events).view(np.uint8).reshape(len(events), -1)
+    names = raw[:, PATH_PLACE : PATH_PLACE + PATH_BYTES].copy().view(f"S{PATH_BYTES}")[:, 0]
     return {int(t): bytes(n).decode(errors="replace") for t, n in zip(events["tgid"], names, strict=True)}
 
 

@@ -29,7 +29,7 @@ from swaptrace.engine.lifetimes import Lifetimes
 from swaptrace.engine.records import EventRecords
 from swaptrace.engine.worker import ahead
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.events import EventBatch
+from swaptrace.events import EventBatch, EventKind
 from swaptrace.report.as_json import as_json
 from swaptrace.report.command import analyse
 from swaptrace.results.results import TraceResult
@@ -218,8 +218,28 @@ def recording_figures(folder: Path) -> list[Figure]:
             [len(events) / one.cpu / MILLION for one in took],
             5,
         ),
-        Figure(
-            group, "size of a trace", "bytes/event", *[path.stat().st_size / len(events)] * 3, 1, target=8, more=False
+        figure(
+            group,
+            "ring to compressed trace on disk: processor time",
+            "ns/event",
+            [one.cpu / len(events) * 1e9 for one in took],
+            70,
+            more=False,
+        ),
+        *(
+            Figure(
+                group,
+                "size of a trace",
+                f"bytes/{unit}",
+                *[path.stat().st_size / number] * 3,
+                1,
+                target=most,
+                more=False,
+            )
+            for unit, number, most in (
+                ("event", len(events), 8),
+                ("page swapped", np.count_nonzero(events["kind"] == EventKind.STORE), 18),
+            )
         ),
     ]
     try:

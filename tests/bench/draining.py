@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.events import EVENT, c_definitions
+from swaptrace.tracing import ring
 from swaptrace.tracing.programs import compile_programs, import_bcc
-from swaptrace.tracing.ring import Ring
 
 __all__ = ["FullRing", "KernelRing"]
 
@@ -45,7 +45,7 @@ class KernelRing:
         source = f"#define RING_PAGES {size // os.sysconf('SC_PAGE_SIZE')}\n#define FILLER {os.getpid()}\n"
         source += f"#define A_CALL {_A_CALL}\n#define CALL {_GETPPID[os.uname().machine]}\n" + c_definitions() + _SOURCE
         self._bpf: Any = compile_programs(import_bcc(), source)
-        self.ring = Ring(self._bpf["ring"].map_fd, size)
+        self.ring = ring.KernelRing(self._bpf["ring"].map_fd, size)
         self.events = size // (EVENT.itemsize + 8) // _A_CALL * _A_CALL
         self._seen = 0
         self._table = self._bpf["ring"]
@@ -72,19 +72,20 @@ class KernelRing:
 
 
 class FullRing:
-    """A ring as the kernel lays it out, full of given events, to be drained again and again."""
+    """A ring as the programs fill it, full of given events, to be drained again and again."""
 
     def __init__(self, events: NDArray[np.void]) -> None:
-        record = np.dtype([("length", np.uint32), ("page", np.uint32), ("event", EVENT)])
-        records = np.zeros(len(events), record)
-        records["length"], records["event"] = EVENT.itemsize, events
-        size = 1 << records.nbytes.bit_length()
-        self._descriptor = os.memfd_create("ring")
-        os.ftruncate(self._descriptor, 2 * mmap.PAGESIZE + 2 * size)
-        os.pwrite(self._descriptor, records.tobytes(), 2 * mmap.PAGESIZE)
-        os.pwrite(self._descriptor, records.nbytes.to_bytes(8, "little"), mmap.PAGESIZE)
-        self._ring = Ring(self._descriptor, size)
+        record = np.dtype([("number", np.uint64), ("event", EVENT)])
+        count = 1 << (len(events) - 1).bit_length()
+        records = np.zeros(count, record)
+        records["number"][: len(events)], records["event"][: len(events)] = np.arange(1, len(events) + 1), events
+        self._files = os.memfd_create("records"), os.memfd_create("ends")
+        os.ftruncate(self._files[0], -(-records.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE)
+        os.pwrite(self._files[0], records.tobytes(), 0)
+        os.ftruncate(self._files[1], mmap.PAGESIZE)
+        os.pwrite(self._files[1], len(events).to_bytes(8, "little"), 0)
+        self._ring = ring.RecordRing(*self._files, count)
 
     def drain(self) -> NDArray[np.void]:
-        os.pwrite(self._descriptor, bytes(8), 0)  # the consumer is back at the beginning
+        os.pwrite(self._files[1], bytes(8), 64)  # the consumer is back at the beginning
         return self._ring.drain()

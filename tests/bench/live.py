@@ -26,12 +26,12 @@ from swaptrace.record.results_writer import ResultsWriter
 from swaptrace.running import Moment, Sink, Source, run
 from swaptrace.stopping import Stop
 from swaptrace.trace.header import Trailer
-from swaptrace.tracing.ring import default_ring_bytes
+from swaptrace.tracing.ring import default_ring_bytes, records_in
 from tests.bench import workload
 
 __all__ = ["measure"]
 
-_RECORD_BYTES = 40  # of an event in the ring: its header is 8
+_ROOM = 7 / 8  # of a ring's records, see bpf/common.h
 _A_BATCH = 1 << 16
 _CYCLE = 1_000_000  # events (32 MB); then they come again
 
@@ -56,7 +56,7 @@ class _Paced:
         self._made = workload.batches(2**62)
         self._cycle = EventBatch.concatenate(list(workload.batches(_CYCLE))).events if rate else None
         self._step = 1e9 / (rate or 20_000)
-        self._room = default_ring_bytes() // _RECORD_BYTES
+        self._room = int(records_in(default_ring_bytes()) * _ROOM)
         self._start = time.monotonic()
         self._wait = 0.1  # seconds, as a live source waits: less, the fuller the ring was
         self.sent = self.lost_events = self.behind = 0

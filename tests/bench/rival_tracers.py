@@ -166,6 +166,7 @@ def empty(_output: Path) -> None:
     from swaptrace.kernel.arch import architecture
     from swaptrace.kernel.btf import libbpf
     from swaptrace.kernel.probes import Symbols, choose
+    from swaptrace.tracing.assembly import left_out
     from swaptrace.tracing.environment import features_off
     from swaptrace.tracing.programs import compile_programs, import_bcc
     from swaptrace.tracing.trampolines import Trampolines, why_kprobes
@@ -174,13 +175,13 @@ def empty(_output: Path) -> None:
     code = compile_programs(import_bcc(), "int nothing(void *ctx) { return 0; }").dump_func("nothing")
     choices = choose(types, symbols, architecture(), off=features_off())
     assert not why_kprobes(choices, types, symbols)
-    trampolines = Trampolines(libbpf())
+    trampolines, needless = Trampolines(libbpf()), left_out(choices, symbols)
     for choice in choices:
         for candidate in choice.chosen:
             btf = types.module(candidate.module) if candidate.module else types.vmlinux
             assert btf is not None
             for program, at_return in ((candidate.entry, False), (candidate.exit, True)):
-                if program:
+                if program and program not in needless:
                     where = (btf, candidate.module, candidate.function)
                     trampolines.attach(*where, "nothing", code, at_return=at_return)
     print("ready", flush=True)

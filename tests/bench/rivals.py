@@ -21,7 +21,7 @@ from swaptrace.results.results import AreaResult
 __all__ = ["RIVALS", "Lifetimes", "lifetimes_of"]
 
 _COLUMNS = ["time", "slot", "kind"]
-_STORE, _FREE = int(EventKind.STORE), int(EventKind.FREE)
+_STORE, _FREE = EventKind.STORE.name, EventKind.FREE.name
 
 
 class Lifetimes(NamedTuple):
@@ -69,12 +69,12 @@ def _in_duckdb(path: Path) -> Lifetimes:
         found = connection.from_arrow(trace).query(
             "trace",
             f"""
-            with mine as (select time, slot, kind from trace where kind in ({_STORE}, {_FREE})),
+            with mine as (select time, slot, kind from trace where kind in ('{_STORE}', '{_FREE}')),
             before as (select *, lag(kind) over slots as kind_before from mine
                        window slots as (partition by slot order by time)),
             changes as (select * from before where kind_before is distinct from kind),
             lives as (select kind, time - lag(time) over (partition by slot order by time) as life from changes)
-            select count(*), sum(life), max(life) from lives where kind = {_FREE} and life is not null
+            select count(*), sum(life), max(life) from lives where kind = '{_FREE}' and life is not null
             """,
         )
         return Lifetimes(*map(int, found.fetchall()[0]))

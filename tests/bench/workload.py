@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.engine import zsmalloc
-from swaptrace.events import EVENT, REASON_SHIFT, EventBatch, EventFlag, EventKind, FreeReason
+from swaptrace.events import EVENT, EventBatch, EventFlag, EventKind, FreeReason
 from swaptrace.trace.header import Header, Trailer
 from swaptrace.trace.writer import TraceWriter
 
@@ -24,8 +24,8 @@ __all__ = ["SLOTS", "batches", "header", "write", "write_sparse"]
 
 SLOTS = 1 << 18
 REGION = 1 << 12  # slots
-_EXIT = np.array([EventKind.FREE, EventKind.NOTIFY], np.uint8)
-_SWAPIN = np.array([EventKind.LOAD, EventKind.FREE, EventKind.NOTIFY], np.uint8)
+_EXIT = np.array([EventKind.FREE], np.uint8)
+_SWAPIN = np.array([EventKind.LOAD, EventKind.FREE], np.uint8)
 _SIZES = np.array([0, 575, 687, 751, 928, 1407, 1542, 1687, 2151, 4096], np.uint32)
 
 
@@ -71,7 +71,7 @@ def _stores(random: np.random.Generator, slots: NDArray[np.uint32], sizes: NDArr
 
 
 def _flags(sizes: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    return np.select([sizes == 0, sizes == 4096], [EventFlag.SAME, EventFlag.HUGE]).astype(np.uint32)
+    return np.select([sizes == 0, sizes == 4096], [EventFlag.SAME, EventFlag.HUGE]).astype(np.uint16)
 
 
 def _frees(
@@ -79,11 +79,12 @@ def _frees(
 ) -> NDArray[np.void]:
     events = np.zeros((len(slots), len(kinds)), EVENT)
     events["kind"], events["run"], events["slot"] = kinds, 1, slots[:, None]
-    events["flags"][events["kind"] == EventKind.FREE] = reason << REASON_SHIFT
-    notified = events["kind"] == EventKind.NOTIFY
+    notified = events["kind"] == EventKind.FREE
+    timed = slots % 16 == 0
+    events["reason"][notified] = reason + 1
     events["size"][notified] = sizes[slots]
-    events["flags"][notified] = EventFlag.DROPPED | _flags(sizes[slots])
-    events["arg"][notified] = 300 + sizes[slots] % 97
+    events["flags"][notified] = EventFlag.NOTIFIED | EventFlag.DROPPED | EventFlag.TIMED * timed | _flags(sizes[slots])
+    events["arg"][notified] = np.where(timed, 300 + sizes[slots] % 97, 0)
     return events.ravel()
 
 

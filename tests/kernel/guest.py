@@ -237,7 +237,7 @@ def full_disk(folder: Path) -> None:
     """The disk fills up while recording."""
     small = folder / "small"
     small.mkdir()
-    run("mount", "-t", "tmpfs", "-o", "size=96k", "none", str(small))
+    run("mount", "-t", "tmpfs", "-o", "size=48k", "none", str(small))
     with zram_swap(megabytes=64):
         with recording(folder, trace=small / "trace"):
             churn()

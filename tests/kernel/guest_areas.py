@@ -35,6 +35,7 @@ from zram import run, swap_on
 BLOCK = Path("/sys/block")
 MOUNT = Path("/tmp/areas")
 CGROUPS = Path("/tmp/cgroups")
+CGROUP_PATHS = ("first", "outer/second")  # below that, which is mounted while recording
 MTHP = Path("/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled")
 COUNTERS = ("mm_stat", "io_stat", "debug_stat", "bd_stat", "stat")
 PRESSURE_SECONDS = 60.0
@@ -414,7 +415,7 @@ WRITTEN_BACK = {"random": 401, "compressible": 601, "same": 101}
 def cgroups(session: Session) -> None:
     """Two processes, each in a memory cgroup that has not room enough for it, swap at once; then page out the rest."""
     swap_on(set_up(256))
-    folders = [cgroup(name, CGROUP_BYTES) for name in ("first", "second")]
+    folders = [cgroup(name, CGROUP_BYTES) for name in CGROUP_PATHS]
     steps = [
         under_pressure(10_007, content, seed, PRESSURE_SECONDS)
         for seed, content in enumerate(("mixed", "compressible"))
@@ -428,6 +429,8 @@ def cgroups(session: Session) -> None:
         session.check(step, swapped=swapped, inodes=inodes)
     for process in processes:
         process.exit()
+    for folder in folders:
+        folder.rmdir()
     session.check("exited", inodes=inodes)
 
 
@@ -436,9 +439,10 @@ def cgroup(name: str, limit: int) -> Path:
     if not (CGROUPS / "cgroup.controllers").exists():
         CGROUPS.mkdir(exist_ok=True)
         run("mount", "-t", "cgroup2", "none", str(CGROUPS))
-    (CGROUPS / "cgroup.subtree_control").write_text("+memory")
     folder = CGROUPS / name
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
+    for outer in reversed([place for place in folder.parents if place.is_relative_to(CGROUPS)]):
+        (outer / "cgroup.subtree_control").write_text("+memory")
     (folder / "memory.max").write_text(str(limit))
     return folder
 

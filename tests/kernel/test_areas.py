@@ -21,14 +21,15 @@ import pytest
 
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.areas import Snapshot
-from swaptrace.events import REASON_SHIFT, EventBatch, EventFlag, EventKind, FreeReason
+from swaptrace.events import EventBatch, EventFlag, EventKind, FreeReason
 from swaptrace.machine.sysfs import SwapsLine, read_block_state, read_swaps
 from swaptrace.report.as_json import as_json
 from swaptrace.results.results import AreaResult, Content, TraceResult
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.reader import TraceReader
 from tests.kernel.conftest import CHECKOUT, Feature, Part, kernels_for, run_in_guest, table
-from tests.kernel.guest_areas import CGROUP_BYTES, MOUNT, RIGS, WRITTEN_BACK
+from tests.kernel.guest_areas import CGROUP_BYTES, CGROUP_PATHS, MOUNT, RIGS, WRITTEN_BACK
+from tests.kernel.told import notifications
 
 AREA_KERNELS = kernels_for(Part.AREAS)
 PAGE = 4096
@@ -104,12 +105,13 @@ class Areas:
     def moments(self) -> list[Moment]:
         checks = json.loads((self.folder / "checks.json").read_text())
         analysis, stores, begin, moments = Analysis(self.reader.header), {}, 0, []
+        on = {area.swap_type: area.store for area in self.reader.header.start.areas}
         for number, check in enumerate(checks):
             # nothing moved then, so it does not matter that time stamps may step back
             end = int(np.count_nonzero(self.whole.events["time"] <= check["time"]))
             batch = _part(self.whole, begin, end)
             analysis.feed(batch)
-            _follow(stores, batch)
+            _follow(stores, batch, on)
             moments.append(self._moment(number, check, analysis, stores, batch))
             begin = end
         return moments
@@ -159,11 +161,20 @@ def _part(whole: EventBatch, begin: int, end: int) -> EventBatch:
     return EventBatch(whole.events[begin:end], whole.tasks, calls)
 
 
-def _follow(stores: dict[str, Store], batch: EventBatch) -> None:
+def _follow(stores: dict[str, Store], batch: EventBatch, on: dict[int, int | None]) -> None:
+    """on: the store of each area that is on, by swap type."""
     names = ("kind", "device", "slot", "run", "arg", "flags")
-    of_stores = ~np.isin(batch.events["kind"], (EventKind.FREE, EventKind.ALLOC, EventKind.SWAPON, EventKind.SWAPOFF))
-    columns = (batch.events[name][of_stores].tolist() for name in names)
-    for kind, device, slot, run, arg, flags in zip(*columns, strict=True):
+    calls = {call.row: call for call in batch.calls}
+    columns = (batch.events[name].tolist() for name in names)
+    for row, (kind, device, slot, run, arg, flags) in enumerate(zip(*columns, strict=True)):
+        if kind in (EventKind.SWAPON, EventKind.SWAPOFF):
+            if kind == EventKind.SWAPON and (area := calls[row].area) is not None:
+                on[area.swap_type] = area.store
+            continue
+        if flags & EventFlag.NOTIFIED:
+            kind, device = EventKind.NOTIFY, on[device]
+        elif kind in (EventKind.FREE, EventKind.ALLOC):
+            continue
         stores.setdefault(f"zram{device}", Store()).feed(kind, slot, run, arg, flags)
 
 
@@ -276,7 +287,7 @@ def reasons(moment: Moment) -> Counter[str]:
     """Slots freed since the moment before, by reason."""
     found: Counter[str] = Counter()
     for event in of_kind(moment, EventKind.FREE):
-        found[FreeReason(event["flags"] >> REASON_SHIFT & 0xF).name.lower()] += int(event["run"])
+        found[FreeReason(event["reason"] - 1).name.lower()] += int(event["run"])
     return found
 
 
@@ -508,6 +519,11 @@ class TestPressure:
             for pid, inode in inodes.items():
                 assert set(events["arg"][events["tgid"] == pid].tolist()) == {inode}
 
+    def test_cgroups_have_their_paths(self, areas: Areas) -> None:
+        """One of them is in another; both are gone before the recording ends."""
+        inodes = areas.at("cgroups", "pressed").facts["inodes"].values()
+        assert [areas.whole.cgroups[inode] for inode in inodes] == [f"/{path}" for path in CGROUP_PATHS]
+
     def test_reclaim_went_on_all_the_time(self, areas: Areas) -> None:
         """Both at once, each more than may be in memory at a time. (How much more, the machine's speed says.)"""
         stores = of_kind(areas.at("cgroups", "pressed"), EventKind.STORE)
@@ -525,4 +541,4 @@ class TestPressure:
     def test_every_freed_slot_is_notified(self, areas: Areas, rig: str) -> None:
         for moment in areas.of(rig):
             freed = slots_of(of_kind(moment, EventKind.FREE))
-            assert sorted(freed) == sorted(of_kind(moment, EventKind.NOTIFY)["slot"].tolist())
+            assert sorted(freed) == sorted(notifications(moment.events)["slot"].tolist())

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason, SwapCall
+from swaptrace.events import EventFlag, EventKind, FreeReason, SwapCall
 from swaptrace.kernel.probes import PROBES, ZSWAP
 from swaptrace.report.as_json import as_json
 from swaptrace.report.command import Selection, analyse
@@ -22,6 +22,7 @@ from swaptrace.report.text import print_text
 from swaptrace.trace.header import Trailer
 from tests.kernel.conftest import CHECKOUT, KERNELS, Feature, Guest, Part, Scenario, kernels_for, run_in_guest
 from tests.kernel.guest import HARD_PAGES, HUGE_BYTES, HUGE_PAGES, PAIRS, PRIME
+from tests.kernel.told import notifications
 from tests.same import same, same_results
 
 WHOLE_KERNELS, DEGRADED_KERNELS = kernels_for(Part.WHOLE), kernels_for(Part.DEGRADED)
@@ -114,7 +115,7 @@ class TestEveryRecording:
     def test_every_freed_slot_is_notified(self, scenario: Scenario) -> None:
         freed = of_kind(scenario, EventKind.FREE)
         slots = np.concatenate([np.arange(f["slot"], f["slot"] + f["run"]) for f in freed])
-        notified = of_kind(scenario, EventKind.NOTIFY)["slot"]
+        notified = notifications(scenario.events)["slot"]
         assert sorted(slots.tolist()) == sorted(notified.tolist())
 
     def test_held_entries_equal_block_state(self, scenario: Scenario) -> None:
@@ -134,7 +135,8 @@ def test_sizes_of_dropped_entries_were_those_stored(guest: Guest, name: str) -> 
     scenario = guest.scenario(name)
     size: dict[int, int] = {}
     compared = 0
-    for event in scenario.events[np.isin(scenario.events["kind"], (EventKind.STORE, EventKind.NOTIFY))]:
+    told = (scenario.events["kind"] == EventKind.STORE) | (scenario.events["flags"] & EventFlag.NOTIFIED > 0)
+    for event in scenario.events[told]:
         if event["device"] != 0:
             continue
         if event["kind"] == EventKind.STORE:
@@ -372,7 +374,7 @@ class TestPressed:
         """No slot that was freed was one of its own pages."""
         freed = of_kind(pressed, EventKind.FREE)
         own = freed[freed["tgid"] == pressed.facts["pid"]]
-        assert set((own["flags"] >> REASON_SHIFT).tolist()) <= {FreeReason.RECLAIM}
+        assert set(own["reason"].tolist()) <= {FreeReason.RECLAIM + 1}
 
 
 class TestRobbed:
@@ -385,7 +387,7 @@ class TestRobbed:
     def test_every_lost_event_is_counted(self, robbed: Scenario) -> None:
         lost = robbed.result.lost
         assert lost["NOTIFY"] > 0
-        assert len(of_kind(robbed, EventKind.NOTIFY)) + lost["NOTIFY"] == robbed.notify_free()
+        assert len(notifications(robbed.events)) + lost["NOTIFY"] == robbed.notify_free()
         assert int(of_kind(robbed, EventKind.FREE)["run"].sum()) + lost["FREE"] == robbed.notify_free()
         stored = len(of_kind(robbed, EventKind.STORE)) + lost.get("STORE", 0)
         zeros = robbed.facts["out"] - stored
@@ -444,7 +446,7 @@ class TestAttribution:
     def test_frees_name_the_process_that_gave_up_its_pages(self, mixed: Scenario) -> None:
         """Those that exit free what they have out, as themselves; up to 64 slots per CPU go later, by others."""
         frees = of_kind(mixed, EventKind.FREE)
-        exits = frees[(frees["flags"] >> REASON_SHIFT) == FreeReason.EXIT]
+        exits = frees[frees["reason"] == FreeReason.EXIT + 1]
         prime = int(exits["run"][exits["tgid"] == mixed.facts["prime"]].sum())
         assert PRIME - 2 * 64 <= prime <= PRIME + 2 * 64
         assert set(exits["tgid"].tolist()) <= {*map(int, mixed.facts["groups"]), mixed.facts["prime"]}

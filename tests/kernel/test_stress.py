@@ -17,6 +17,7 @@ from swaptrace.events import EventKind
 from tests.kernel.conftest import CHECKOUT, Part, kernels_for, run_in_guest
 from tests.kernel.guest_stress import LIMIT_BYTES, RIGS, STRESSORS
 from tests.kernel.test_areas import PAGE, Areas, EveryCheck, of_kind, slots_of
+from tests.kernel.told import notifications
 
 STRESS_KERNELS = kernels_for(Part.STRESS)
 TIMEOUT = 1800  # seconds
@@ -48,7 +49,7 @@ class TestEveryStressor(EveryCheck):
     def test_every_freed_slot_is_notified(self, areas: Areas, rig: str) -> None:
         for moment in areas.of(rig):
             freed = slots_of(of_kind(moment, EventKind.FREE))
-            assert sorted(freed) == sorted(of_kind(moment, EventKind.NOTIFY)["slot"].tolist()), moment.step
+            assert sorted(freed) == sorted(notifications(moment.events)["slot"].tolist()), moment.step
 
 
 @pytest.mark.parametrize("rig", STRESSORS)

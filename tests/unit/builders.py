@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.engine import zsmalloc
 from swaptrace.engine.counters import COUNTS, Counts
 from swaptrace.engine.mapping import NO_AREA, PageMap
 from swaptrace.engine.records import EventRecords
 from swaptrace.engine.survey import partition, routes
-from swaptrace.events import REASON_SHIFT, EventBatch, EventKind, FreeReason, SwapCall, empty
+from swaptrace.events import EventBatch, EventFlag, EventKind, FreeReason, SwapCall, empty
 from swaptrace.trace.header import Header, Trailer
 
 PAGE_SIZE = 4096
@@ -31,11 +33,18 @@ class Event(NamedTuple):
     arg: int = 0
     flags: int = 0
     tgid: int = 100
+    reason: int = 0  # of a free: FreeReason + 1
     call: SwapCall | None = None
 
 
 def free(time: int, swap_type: int, slot: int, run: int = 1, reason: FreeReason = FreeReason.OTHER) -> Event:
-    return Event(time, EventKind.FREE, swap_type, slot, run, flags=reason << REASON_SHIFT)
+    return Event(time, EventKind.FREE, swap_type, slot, run, reason=reason + 1)
+
+
+def notified_free(time: int, swap_type: int, slot: int, size: int, flags: int = EventFlag.DROPPED) -> Event:
+    """A free that tells of its notification, too, which was timed. flags: as that has them."""
+    flags |= EventFlag.NOTIFIED | EventFlag.TIMED
+    return Event(time, EventKind.FREE, swap_type, slot, size=size, arg=500, flags=flags, reason=FreeReason.OTHER + 1)
 
 
 def store(time: int, device: int, slot: int, size: int, flags: int = 0) -> Event:
@@ -53,10 +62,11 @@ def swap_call(
 
 
 def batch(events: Sequence[Event], tasks: dict[int, str] | None = None) -> EventBatch:
-    """One batch of them all."""
+    """One batch of them all. Notifications that are events of their own are timed, as zswap's are."""
     array = empty(len(events))
     for name in array.dtype.names or ():
         array[name] = [getattr(event, name) for event in events]
+    array["flags"][array["kind"] == EventKind.NOTIFY] |= np.uint16(EventFlag.TIMED)
     calls = tuple(
         SwapCall(**{**event.call.__dict__, "row": row}) for row, event in enumerate(events) if event.call is not None
     )

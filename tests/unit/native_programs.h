@@ -12,6 +12,9 @@ typedef signed short s16;
 typedef signed int s32;
 typedef signed long long s64;
 #define PAGE_SIZE 4096
+#define BPF_F_MMAPABLE (1 << 10)
+#undef __clang_major__
+#define __clang_major__ 14 /* the compiler that BCC has: see common.h */
 
 u32 native_processor;
 u64 native_time, native_thread, native_task, native_registers, native_faults, native_size;

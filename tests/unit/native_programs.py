@@ -18,22 +18,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.events import EVENT, EventKind
+from swaptrace.events import EVENT, LOSSES, EventKind
 from swaptrace.kernel.arch import architecture
 from swaptrace.kernel.btf import Btf
 from swaptrace.kernel.probes import resolve_syscalls
 from swaptrace.tracing.assembly import GENERATED, Assembly, Options, assemble
+from swaptrace.tracing.ring import records_in
 from tests.unit.fixtures import DATA, KERNELS, Fixture, fixture
 
-__all__ = ["GCC", "PROCESSORS", "RECORDER", "NativePrograms", "assembly_of"]
+__all__ = ["GCC", "PROCESSORS", "RECORDER", "RECORDS", "NativePrograms", "assembly_of"]
 
 RECORDER = 4242  # process id
 PROCESSORS = 4
 POISON = 0xA5
 KERNEL = 0xFF << 56  # the highest byte of the kernel's pointers
 _MEMORY = 1 << 20
+_RING = 1 << 16  # bytes
+RECORDS = records_in(_RING)
+_RECORD = np.dtype([("number", np.uint64), ("event", EVENT)])
 
-_WARNINGS = ("-Wall", "-Werror", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-but-set-variable")
+_WARNINGS = (
+    "-Wall",
+    "-Werror",
+    "-Wno-unused-function",
+    "-Wno-unused-variable",
+    "-Wno-unused-but-set-variable",
+    "-Wno-unknown-pragmas",
+)
 #: A compiler to which bpf/ is C: what stands for BCC and the kernel comes first.
 GCC = ("gcc", *_WARNINGS, "-include", str(Path(__file__).with_suffix(".h")))
 
@@ -66,9 +77,10 @@ _X86_ARGUMENTS, _X86_RESULT = ("di", "si", "dx", "cx", "r8", "r9"), "ax"
 _ARM_ARGUMENTS, _ARM_RESULT = tuple(8 * n for n in range(8)), 0
 
 
-def assembly_of(kernel: Fixture, *, machine: str = "x86_64", zswap: bool = False) -> Assembly:
-    """What the programs for a kernel are made of, but for what is only here."""
-    arch, choices, options = architecture(machine), kernel.choices(zswap=zswap), Options(1 << 20)
+def assembly_of(kernel: Fixture, *, machine: str = "x86_64", zswap: bool = False, per_timed: int = 1) -> Assembly:
+    """What the programs for a kernel are made of, but for what is only here. per_timed: see Options."""
+    arch, choices = architecture(machine), kernel.choices(zswap=zswap)
+    options = Options(_RING, notifications_per_timed=per_timed)
     assembly = assemble(choices, kernel.types, kernel.symbols, arch, options, recorder=RECORDER, processors=PROCESSORS)
     return replace(assembly, constants=assembly.constants | {"SWAP_INFO": "((u64)native_swap_info)"})
 
@@ -77,11 +89,20 @@ class NativePrograms:
     """The programs for one kernel. reset() before each test; then set what the kernel is at, and call functions."""
 
     def __init__(
-        self, folder: Path, kernel: Fixture, *, trampolines: bool = False, machine: str = "x86_64", zswap: bool = False
+        self,
+        folder: Path,
+        kernel: Fixture,
+        *,
+        trampolines: bool = False,
+        machine: str = "x86_64",
+        zswap: bool = False,
+        per_timed: int = 1,
     ) -> None:
         self.kernel, self.trampolines, self.machine = kernel, trampolines, machine
         self.choices = kernel.choices(zswap=zswap)
-        text = assembly_of(kernel, machine=machine, zswap=zswap).source(trampolines=trampolines)
+        assembly = assembly_of(kernel, machine=machine, zswap=zswap, per_timed=per_timed)
+        self.not_attached = assembly.left_out if trampolines else frozenset()
+        text = assembly.source(trampolines=trampolines)
         source, library = folder / "programs.c", folder / "programs.so"
         source.write_text(text + _EPILOGUE, encoding="utf-8")
         subprocess.run([*GCC, "-O1", "-shared", "-fPIC", "-o", library, source], check=True)
@@ -96,7 +117,7 @@ class NativePrograms:
         """As when nothing has happened yet: memory is poisoned, maps are empty, and a process with the pid 77 runs."""
         self._library.native_reset()
         ctypes.memset(self._start, POISON, _MEMORY)
-        self._used = 0
+        self._used = self._seen = 0
         for i in range(32):
             self.set_swap_info(i, 0)
         self.at(pid=77)
@@ -127,8 +148,12 @@ class NativePrograms:
         table[swap_type] = area
 
     def room(self, events: int) -> None:
-        """How many events the ring takes in all."""
-        ctypes.c_uint32.in_dll(self._library, "native_room").value = events
+        """How many events the ring takes from now on."""
+        if self.trampolines:
+            ends = self._ends()
+            ends[8] = (ends[0] + events - (RECORDS - RECORDS // 8)) % (1 << 64)
+        else:
+            ctypes.c_uint32.in_dll(self._library, "native_room").value = events
 
     def _set(self, name: str, value: int, kind: type = ctypes.c_uint64) -> None:
         kind.in_dll(self._library, f"native_{name}").value = value
@@ -198,7 +223,7 @@ class NativePrograms:
         arch = architecture("x86_64")
         chosen = {resolve_syscalls(c, arch) for choice in self.choices for c in choice.chosen}
         programs = {(c.exit if at_return else c.entry) for c in chosen if c.function == function}
-        return sorted(program for program in programs if program)
+        return sorted(program for program in programs if program and program not in self.not_attached)
 
     def enter(self, function: str, *arguments: int) -> None:
         """The kernel calls one of its functions."""
@@ -213,7 +238,8 @@ class NativePrograms:
         self.leave(function, arguments, result)
 
     def _run(self, function: str, arguments: tuple[int, ...], result: int | None) -> None:
-        place = self.allocate(512)
+        before, place = self._used, self.allocate(512)
+        ctypes.memset(place, POISON, 512)
         if self.trampolines:
             for number, value in enumerate((*arguments, *(() if result is None else (result,)))):
                 self.write(place + 8 * number, value)
@@ -224,18 +250,34 @@ class NativePrograms:
                 self.write(place + offset, value)
         for program in self._programs(function, at_return=result is not None):
             assert getattr(self._library, program)(ctypes.c_void_p(place)) == 0
+        self._used = before
 
     # -- what came of it
 
     def events(self, *kinds: EventKind) -> NDArray[np.void]:
         """The events so far, all or those of some kinds; names of tasks are left out unless asked for. Forgets them."""
+        found = self._records() if self.trampolines else self._ring()
+        if kinds:
+            return found[np.isin(found["kind"], kinds)]
+        return found[found["kind"] != EventKind.TASK]
+
+    def _ring(self) -> NDArray[np.void]:
         count = ctypes.c_uint32.in_dll(self._library, "native_emitted")
         raw = (ctypes.c_char * (EVENT.itemsize * 1024)).in_dll(self._library, "native_events")
         found = np.frombuffer(bytes(raw), EVENT)[: count.value].copy()
         count.value = 0
-        if kinds:
-            return found[np.isin(found["kind"], kinds)]
-        return found[found["kind"] != EventKind.TASK]
+        return found
+
+    def _ends(self) -> Any:
+        return (ctypes.c_uint64 * 16).in_dll(self._library, "ring_ends_map")
+
+    def _records(self) -> NDArray[np.void]:
+        raw = (ctypes.c_char * (_RECORD.itemsize * RECORDS)).in_dll(self._library, "records_map")
+        first, self._seen = self._seen, self._ends()[0]
+        numbers = np.arange(first, self._seen)
+        found = np.frombuffer(bytes(raw), _RECORD)[numbers % RECORDS]
+        assert (found["number"] == numbers + 1).all()
+        return found["event"].copy()
 
     def map(self, name: str, leaf: type[ctypes.Structure], length: int) -> Sequence[Any]:
         """What an array has now."""
@@ -248,10 +290,10 @@ class NativePrograms:
 
     def lost(self) -> dict[EventKind, int]:
         """Slots of events that found no room, by kind."""
-        kinds = max(EventKind) + 1
+        kinds = max(LOSSES) + 1
         raw = (ctypes.c_uint64 * (kinds * PROCESSORS)).in_dll(self._library, "lost_map")
         sums = np.frombuffer(raw, np.uint64).reshape(PROCESSORS, kinds).sum(axis=0)
-        return {kind: int(sums[kind]) for kind in EventKind if sums[kind]}
+        return _by_kind(sums)
 
     def left_out(self) -> int:
         """What happened to devices that events have no room for."""
@@ -259,10 +301,16 @@ class NativePrograms:
 
     def under_way(self) -> dict[EventKind, int]:
         """Slots of calls that were entered and have not returned, by kind; of kprobes only."""
-        kinds = max(EventKind) + 1
+        kinds = max(LOSSES) + 1
         raw = (ctypes.c_uint64 * (2 * kinds * PROCESSORS)).in_dll(self._library, "calls_map")
         sums = np.frombuffer(raw, np.int64).reshape(PROCESSORS, kinds, 2).sum(axis=0)
-        return {kind: int(sums[kind, 0] - sums[kind, 1]) for kind in EventKind if sums[kind, 0] != sums[kind, 1]}
+        return _by_kind(sums[:, 0] - sums[:, 1])
+
+
+def _by_kind(counts: NDArray[Any]) -> dict[EventKind, int]:
+    """Those that are not 0. counts: by the numbers of LOSSES."""
+    found = {kind: sum(int(counts[loss]) for loss, kinds in LOSSES.items() if kind in kinds) for kind in EventKind}
+    return {kind: count for kind, count in found.items() if count}
 
 
 if __name__ == "__main__":  # what an editor needs to read bpf/: see compile_flags.txt there

@@ -25,7 +25,7 @@ from pool import Pool
 
 from swaptrace.areas import Store, SwapArea
 from swaptrace.engine import zsmalloc
-from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
+from swaptrace.events import EventFlag, EventKind, FreeReason
 
 POLICIES = ("none", "discard", "discard_once", "notify", "observed")
 Values = dict[int, tuple[dict[str, int], dict[str, int]]]  # slots and bytes by quantity, by area's id
@@ -321,6 +321,8 @@ class Reference:
                 if event.kind == EventKind.FREE:
                     area.given_out -= event.run
                     self._free(area, event)
+                    if event.flags & EventFlag.NOTIFIED:
+                        self._notified(area.pages, area, event, timed=bool(event.flags & EventFlag.TIMED))
                 else:
                     area.given_out += event.run
                     self._allocated(area, event)
@@ -339,7 +341,7 @@ class Reference:
             EventKind.STORE: self._stored,
             EventKind.LOAD: self._loaded,
             EventKind.DROP: self._dropped,
-            EventKind.NOTIFY: self._notified,
+            EventKind.NOTIFY: self._notified_alone,
             EventKind.PRESENT: self._present,
             EventKind.RESET: self._reset,
             EventKind.MOVED: self._moved,
@@ -361,7 +363,7 @@ class Reference:
     def _free(self, area: Area, event: Event) -> None:
         """The swap map's side; under the policy notify, the store drops the entry at once."""
         pages = area.pages
-        reason = FreeReason(event.flags >> REASON_SHIFT).name.lower()
+        reason = FreeReason(event.reason - 1).name.lower()
         area.counts["frees"] += event.run
         area.reasons[reason] += event.run
         for slot in range(event.slot, event.slot + event.run):
@@ -487,12 +489,14 @@ class Reference:
         last = pages.at(event.slot)
         last.size, last.flags = 0, int(EventFlag.WRITTEN_BACK)
 
-    def _notified(self, pages: Pages, event: Event) -> None:
-        area = pages.owner.get(event.slot)
+    def _notified_alone(self, pages: Pages, event: Event) -> None:
+        self._notified(pages, pages.owner.get(event.slot), event, timed=True)
+
+    def _notified(self, pages: Pages, area: Area | None, event: Event, *, timed: bool) -> None:
         if area is not None:
             area.counts["notify_free"] += 1
             area.counts["miss_free"] += bool(event.flags & EventFlag.MISSED)
-            area.notifications.append(event.arg)
+            area.notifications += [event.arg] if timed else []
         if event.flags & EventFlag.DROPPED:
             self._drop(pages, event)
             if event.slot in pages.in_use:  # told before the slot's free: so it would be under the policy notify

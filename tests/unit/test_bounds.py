@@ -50,7 +50,8 @@ def rob(trace: Trace, seed: int, share: float) -> tuple[Trace, dict[str, int]]:
     lost: Counter[str] = Counter()
     for event in (trace.events[n] for n in gone):
         lost[event.kind.name] += event.run if event.kind in RUNS else 1
-    return replace(trace, events=[event for n, event in enumerate(trace.events) if n not in gone]), dict(lost)
+        lost["NOTIFY"] += bool(event.flags & EventFlag.NOTIFIED)
+    return replace(trace, events=[event for n, event in enumerate(trace.events) if n not in gone]), dict(+lost)
 
 
 def report(trace: Trace, lost: dict[str, int] | None = None, **how: Any) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from builders import batch, free, header, trailer, zram_area
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.areas import SwapArea
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.events import AREA_DISCARDS, PATH_BYTES, EventKind, SwapCall, empty
+from swaptrace.events import AREA_DISCARDS, CALL_FAILED, PATH_BYTES, PATH_PLACE, EventKind, SwapCall, empty
 from swaptrace.machine import snapshot
 from swaptrace.machine.snapshot import KernelArea, not_understood, pair, take_snapshot
 from swaptrace.machine.sysfs import SwapsLine
@@ -34,16 +34,17 @@ def pieces(path: bytes, thread: int = THREAD) -> np.ndarray:
     for number, event in enumerate(events):
         raw = bytearray(event.tobytes())
         piece = whole[number * PATH_BYTES : (number + 1) * PATH_BYTES]
-        raw[8 : 8 + len(piece)] = piece
+        raw[PATH_PLACE : PATH_PLACE + len(piece)] = piece
         events[number] = np.frombuffer(bytes(raw), events.dtype)[0]
-    events["kind"], events["tgid"], events["run"] = EventKind.PATH, thread, np.arange(len(events))
+    events["kind"], events["tgid"], events["device"] = EventKind.PATH, thread, np.arange(len(events))
     return events
 
 
 def call_event(kind: EventKind, swap_type: int, *, slots: int = 0, priority: int = 0, error: int = 0) -> np.void:
     events = empty(1)
     events["kind"], events["device"], events["slot"], events["tgid"] = kind, swap_type, THREAD, os.getpid()
-    events["size"], events["run"], events["arg"] = slots, priority & 0xFFFF, error
+    events["size"], events["run"] = error or slots, priority & 0xFFFF
+    events["flags"] = CALL_FAILED if error else 0
     return events[0]
 
 
@@ -123,7 +124,7 @@ def test_a_call_whose_type_is_not_known_is_lost_and_counted(kind: EventKind) -> 
 def test_whether_the_area_discards(path: bytes, discards: bool) -> None:
     """It is the kernel's answer, and none of the flags of the call."""
     event = call_event(EventKind.SWAPON, 3, slots=64)
-    event["flags"] = 0x48005 | (AREA_DISCARDS if discards else 0)
+    event["arg"], event["flags"] = 0x48005, AREA_DISCARDS if discards else 0
     call = taken(of_no_area(), pieces(path), event)
     assert call.area is not None
     assert (call.flags, call.area.discards) == (0x48005, discards)

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 from test_probes import NEW, ZRAM, FakeSymbols, FakeTypes
 
+from swaptrace.areas import ZSWAP_STORES
 from swaptrace.cli import main
 from swaptrace.degradation import MEMORY_CGROUPS, WITHOUT
 from swaptrace.errors import EnvironmentProblem
@@ -322,15 +323,17 @@ def test_whether_the_kernel_preempts_itself(tmp_path: Path, modes: str | None, v
 
 
 def test_device_numbers_that_stand_for_zswap_are_refused(machine: Path) -> None:
-    """An event has 8 bits for a store; those from 128 on are zswap's."""
-    for number in (0, 127):
+    """An event has 16 bits for a store; the last of those numbers are zswap's."""
+    for number in (0, 127, 128, ZSWAP_STORES - 1):
         _device(machine, number)
     ground.require(standing(machine))
-    _device(machine, 128)
-    with pytest.raises(EnvironmentProblem, match="/dev/zram128 has the device number 128") as caught:
+    _device(machine, ZSWAP_STORES)
+    with pytest.raises(
+        EnvironmentProblem, match=f"/dev/zram{ZSWAP_STORES} has the device number {ZSWAP_STORES}"
+    ) as caught:
         ground.require(standing(machine))
     assert caught.value.exit_status == 3
-    assert caught.value.remedy.endswith("echo 128 > /sys/class/zram-control/hot_remove")
+    assert caught.value.remedy.endswith(f"echo {ZSWAP_STORES} > /sys/class/zram-control/hot_remove")
 
 
 def _device(machine: Path, number: int) -> Path:

@@ -11,8 +11,13 @@ from builders import START, batch, free, store, swap_call, zram_area
 
 from swaptrace.events import (
     AREA_DISCARDS,
+    CALL_FAILED,
     EVENT,
-    REASON_SHIFT,
+    LOSSES,
+    NAMES,
+    NOTIFIED_FREE,
+    PATH_BYTES,
+    PATH_PLACE,
     EventBatch,
     EventFlag,
     EventKind,
@@ -49,9 +54,10 @@ def test_fields_are_unsigned() -> None:
 def test_c_constants() -> None:
     text = c_definitions()
     defined = {name: int(value) for name, value in re.findall(r"^#define (\w+) (\d+)$", text, re.MULTILINE)}
-    expected = {"REASON_SHIFT": REASON_SHIFT, "AREA_DISCARDS": AREA_DISCARDS, "EVENT_KINDS": max(EventKind) + 1}
-    for enum, prefix in ((EventKind, "EVENT"), (EventFlag, "FLAG"), (FreeReason, "REASON")):
-        expected |= {f"{prefix}_{member.name}": member.value for member in enum}
+    expected = {"AREA_DISCARDS": AREA_DISCARDS, "CALL_FAILED": CALL_FAILED, "PATH_BYTES": PATH_BYTES}
+    expected |= {"LOSS_NOTIFIED_FREE": NOTIFIED_FREE, "LOSS_KINDS": NOTIFIED_FREE + 1}
+    for enum, prefix, first in ((EventKind, "EVENT", 0), (EventFlag, "FLAG", 0), (FreeReason, "REASON", 1)):
+        expected |= {f"{prefix}_{member.name}": member.value + first for member in enum}
     assert defined == expected
     assert len(re.findall("^#define", text, re.MULTILINE)) == len(expected)
 
@@ -62,10 +68,28 @@ def test_numbers_are_unique(enum: type[Enum]) -> None:
     assert len(enum.__members__) == len({member.value for member in enum})
 
 
-def test_flags_are_bits_beside_the_reason() -> None:
+def test_flags_are_bits_of_their_field() -> None:
     assert all(flag.value.bit_count() == 1 for flag in EventFlag)
-    assert not any(flag & 0xF << REASON_SHIFT for flag in EventFlag)
-    assert max(FreeReason) < 16
+    assert max(EventFlag) < CALL_FAILED < AREA_DISCARDS < 1 << 16
+
+
+def test_names_are_those_of_the_numbers() -> None:
+    assert all(NAMES["kind"][kind] == kind.name for kind in EventKind)
+    assert all(NAMES["reason"][reason + 1] == reason.name.lower() for reason in FreeReason)
+    assert (NAMES["kind"][0], NAMES["reason"][0]) == ("", "")
+
+
+def test_a_lost_event_counts_for_all_that_it_would_have_told() -> None:
+    assert LOSSES[NOTIFIED_FREE] == (EventKind.FREE, EventKind.NOTIFY)
+    assert {LOSSES[kind] for kind in EventKind} == {(kind,) for kind in EventKind}
+
+
+def test_names_and_paths_do_not_touch_what_tells_whose_they_are() -> None:
+    fields = EVENT.fields or {}
+    end = PATH_PLACE + PATH_BYTES
+    beside = [name for name, field in fields.items() if field[1] >= end or field[1] + field[0].itemsize <= PATH_PLACE]
+    assert {"time", "tgid", "device", "kind"} <= set(beside)
+    assert end <= EVENT.itemsize
 
 
 def test_kinds_fit_their_field() -> None:

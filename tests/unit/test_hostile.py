@@ -24,12 +24,12 @@ from rich.console import Console
 from swaptrace.areas import Store, SwapArea
 from swaptrace.engine import zsmalloc
 from swaptrace.errors import BadInput
-from swaptrace.events import EVENT, EventBatch, EventKind
+from swaptrace.events import EVENT, NAMES, EventBatch, EventKind
 from swaptrace.report.as_json import as_json
 from swaptrace.report.command import Selection, analyse, report
 from swaptrace.report.text import print_text
 from swaptrace.trace.header import Notes, to_json
-from swaptrace.trace.messages import END, messages
+from swaptrace.trace.messages import END, is_dictionary, messages
 from swaptrace.trace.plausible import UNTOLD_PAGES
 from swaptrace.trace.reader import TraceReader
 from swaptrace.trace.stream import HEADER_KEY, StreamMaker
@@ -75,11 +75,12 @@ def write(
 ) -> None:
     """A trace of these parts, of whatever they hold: without checksums, as early recorders wrote them."""
     told = {name: json.dumps(part).encode() for name, part in parts.items()}
-    columns = pa.schema(list(StreamMaker(HEADER, COLUMNS).schema), metadata={HEADER_KEY: told["header"]})
+    maker = StreamMaker(HEADER, COLUMNS, NAMES)
+    columns = pa.schema(list(maker.schema), metadata={HEADER_KEY: told["header"]})
     options = pa.ipc.IpcWriteOptions(compression=compression)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, columns, options=options) as stream:
         for rows, metadata in ((events, {NOTES_KEY: told["notes"]}), (events[:0], {TRAILER_KEY: told["trailer"]})):
-            arrays = [pa.array(np.ascontiguousarray(rows[field.name]), field.type) for field in columns]
+            arrays = [maker._column(name, rows[name]) for name in COLUMNS]
             stream.write_batch(pa.RecordBatch.from_arrays(arrays, schema=columns), custom_metadata=metadata)
 
 
@@ -156,7 +157,7 @@ REFUSED = [
     ("header.page_size", 2**32 - 1, "page_size"),
     ("header.page_size", 5000, "power of two"),
     ("header.start.stores.0.id", None, "id"),
-    ("header.start.stores.0.id", 256, "id"),
+    ("header.start.stores.0.id", 1 << 16, "id"),
     ("header.start.stores.0.pages", None, "pages"),
     ("header.start.stores.0.counters.miss_free", "many", "counters"),
     ("header.start.areas.0.extents.0", [0, 0], "extents"),
@@ -243,8 +244,40 @@ def test_claims_alone_take_no_memory(tmp_path: Path) -> None:
 
 
 def _raw(path: Path) -> list[bytes]:
+    """A file's messages; the names that stand behind numbers go with the header."""
     contents = path.read_bytes()
-    return list(messages(io.BytesIO(contents), len(contents)))
+    found = list(messages(io.BytesIO(contents), len(contents)))
+    names = sum(map(is_dictionary, found))
+    return [b"".join(found[: 1 + names]), *found[1 + names :]]
+
+
+def test_names_cannot_ask_for_more_than_they_can_be(tmp_path: Path) -> None:
+    """Nothing is made of what they claim to become, nor of names without end."""
+    path = tmp_path / "trace"
+    write(path, PARTS)
+    contents = path.read_bytes()
+    header, first, second, *rest = messages(io.BytesIO(contents), len(contents))
+    assert is_dictionary(first) and is_dictionary(second)
+    begin = 8 + struct.unpack_from("<i", first, 4)[0]
+    words = struct.unpack_from(f"<{(len(first) - begin) // 8}q", first, begin)
+    lengths = [begin + 8 * number for number, word in enumerate(words) if 0 < word < 999]
+    assert lengths
+    for place in lengths:
+        huge = first[:place] + struct.pack("<q", 1 << 40) + first[place + 8 :]
+        path.write_bytes(b"".join([header, huge, second, *rest]))
+        assert reported(path) is None and "names" in analyse(path).trace["damage"]
+    path.write_bytes(b"".join([header, *([first] * 400), second, *rest]))
+    assert reported(path) is None and "names" in analyse(path).trace["damage"]
+
+
+def test_names_that_are_others(tmp_path: Path, whole: Path) -> None:
+    """Numbers are what counts; but what was changed is noticed by the checksum of the batch that follows."""
+    path = tmp_path / "trace"
+    contents = whole.read_bytes()
+    found = list(messages(io.BytesIO(contents), len(contents)))
+    changed = found[1][:-9] + bytes([found[1][-9] ^ 1]) + found[1][-8:]
+    path.write_bytes(b"".join([found[0], changed, *found[2:]]))
+    assert reported(path) is None and "checksum" in analyse(path).trace["damage"]
 
 
 def test_a_column_cannot_ask_for_more_than_it_can_hold(tmp_path: Path) -> None:

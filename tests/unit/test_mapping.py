@@ -11,7 +11,7 @@ from builders import Event, batch, free, store, zram_area
 from swaptrace.areas import SwapArea
 from swaptrace.engine import mapping
 from swaptrace.engine.records import EventRecords
-from swaptrace.engine.survey import survey
+from swaptrace.engine.survey import Surveyor
 from swaptrace.engine.worker import Worker, ahead, cores
 from swaptrace.events import EventKind
 
@@ -134,24 +134,21 @@ def test_survey() -> None:
         store(9, 2, 40, 100),
         Event(8, EventKind.LOAD, 2, 10, 4),
         Event(7, EventKind.PRESENT, 3, 100, 50),
-        Event(7, EventKind.DROP, 255, 0),
-        Event(7, EventKind.NOTIFY, 128, 1),
+        Event(7, EventKind.DROP, 0xFFFF, 0),
+        Event(7, EventKind.NOTIFY, 0xFF00, 1),
         Event(7, EventKind.MOVED, 5, 2),
         Event(7, EventKind.RESET, 6, 77, 0),
         store(7, 7, 5, 0),
         Event(7, EventKind.RESET, 7, 0, 0),
     ]
-    found = survey(EventRecords(batch(events).events))
-    ends = {2: 41, 3: 150, 5: 3, 6: 0, 7: 6, 128: 2, 255: 1}
-    assert {number: int(end) for number, end in enumerate(found.ends) if end >= 0} == ends
-    assert set(found.ends[[n for n in range(256) if n not in ends]]) == {-1}
-    assert found.stores == sorted(ends)
-    assert (found.slots, found.last) == (sum(event.run for event in events), 9)
-
-
-def test_survey_of_nothing() -> None:
-    found = survey(EventRecords(batch([]).events))
-    assert (found.stores, found.slots, found.last, len(found.ends)) == ([], 0, 0, 256)
+    surveyor = Surveyor()
+    for _ in range(2):  # a batch knows nothing of the one before
+        found = surveyor.survey(EventRecords(batch(events).events))
+        assert list(found.ends.items()) == [(2, 41), (3, 150), (5, 3), (6, 0), (7, 6), (0xFF00, 2), (0xFFFF, 1)]
+        assert (found.slots, found.last) == (sum(event.run for event in events), 9)
+        assert (found.slot_ends[0], found.slot_ends[1], found.slot_ends.sum()) == (907, 1003, 1910)
+    found = surveyor.survey(EventRecords(batch([]).events))
+    assert (found.ends, found.slots, found.last, found.slot_ends.any()) == ({}, 0, 0, False)
 
 
 # -- work beside the caller's

@@ -18,9 +18,9 @@ from swaptrace.engine.mapping import Places
 from swaptrace.engine.policies import LIVE, QUANTITIES
 from swaptrace.engine.records import EventRecords
 from swaptrace.engine.replay import Replay
-from swaptrace.engine.survey import DEVICES
+from swaptrace.engine.survey import TYPES
 from swaptrace.engine.worker import Worker
-from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason, empty
+from swaptrace.events import EventFlag, EventKind, FreeReason, empty
 from swaptrace.histogram import Histogram, Survival
 
 SLOTS = 64
@@ -39,8 +39,8 @@ def events(seed: int) -> NDArray[np.void]:
     made["size"] = random.integers(1, PAGE_SIZE, len(made))
     made["arg"] = random.integers(0, 5000, len(made))
     freed, notified = made["kind"] == EventKind.FREE, made["kind"] == EventKind.NOTIFY
-    made["flags"][freed] = random.integers(0, len(FreeReason), freed.sum()) << REASON_SHIFT
-    made["flags"][notified] = np.where(random.integers(0, 2, notified.sum()), EventFlag.DROPPED, 0)
+    made["reason"][freed] = random.integers(0, len(FreeReason), freed.sum()) + 1
+    made["flags"][notified] = np.where(random.integers(0, 2, notified.sum()), EventFlag.DROPPED, 0) | EventFlag.TIMED
     return made
 
 
@@ -61,7 +61,7 @@ def replay(made: NDArray[np.void]) -> Replay:
     content = Replay(SLOTS, 0, None, 512, Worker(False))
     content.add_area(SLOTS, PAGES, 0)
     events = EventRecords(made)
-    told = np.ones(DEVICES, np.bool_)
+    told = np.ones(TYPES, np.bool_)
     content.advance(of_store(events, PAGES), told, Places(PAGES), len(made))
     content.finish(END)
     return content

@@ -381,13 +381,17 @@ class FakeTrampolines:
 
 
 def programs(
-    choices: Iterable[Choice], bpf: FakeBpf, trampolines: FakeTrampolines | None = None, types: object = None
+    choices: Iterable[Choice],
+    bpf: FakeBpf,
+    trampolines: FakeTrampolines | None = None,
+    types: object = None,
+    left_out: frozenset[str] = frozenset(),
 ) -> Programs:
     """Without compiling anything."""
     made = Programs.__new__(Programs)
     made.__dict__.update(
         _bpf=bpf, _choices=list(choices), _types=types, _trampolines=trampolines, _attachments={},
-        _ring_bytes=4096, _time_frees=False, _compile=lambda: bpf,
+        _ring_bytes=4096, _time_frees=False, _compile=lambda: bpf, _assembly=SimpleNamespace(left_out=left_out),
     )  # fmt: skip
     return made
 
@@ -409,6 +413,25 @@ def test_trampolines_are_taken_where_there_are_some() -> None:
     assert bpf.attached == []
     returns = trampolines.attached.index(("zram_submit_bio", "zram_bio_return", True))
     assert returns < trampolines.attached.index(("zram_submit_bio", "zram_bio_enter", False))
+
+
+@pytest.mark.parametrize("by_trampolines", [False, True])
+def test_entries_that_trampolines_do_without(by_trampolines: bool) -> None:
+    bpf, trampolines = FakeBpf(), FakeTrampolines()
+    zram = {**ZRAM, "zram_rw_page": ("struct block_device *", "int64", "struct page *", "int32")}
+    choices, types = chosen(OLD, zram).values(), FakeTypes(OLD, zram)
+    left_out = frozenset({"zram_page_enter", "notification_enter"})
+    programs(choices, bpf, trampolines if by_trampolines else None, types, left_out).attach()
+    attached = {program for _, program, *_ in (trampolines.attached if by_trampolines else bpf.attached)}
+    assert {"zram_page_return", "notification_return", "zram_bio_enter"} <= attached
+    assert left_out & attached == (set() if by_trampolines else left_out)
+
+
+def test_frees_are_attached_last() -> None:
+    """One that was seen waits for its notification, which has to be seen then."""
+    bpf = FakeBpf()
+    programs(chosen(OLD, ZRAM).values(), bpf).attach()
+    assert [program for _, program, *_ in bpf.attached][-1] == "slots_freed_by_offset"
 
 
 def test_one_refused_trampoline_and_all_are_kprobes() -> None:

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from swaptrace.areas import ZSWAP_STORES
 from swaptrace.degradation import AREA_GIVEN_UP, AREA_SET_UP
-from swaptrace.events import AREA_DISCARDS, PATH_BYTES, REASON_SHIFT, EventFlag, EventKind, FreeReason
+from swaptrace.events import AREA_DISCARDS, CALL_FAILED, PATH_BYTES, PATH_PLACE, EventFlag, EventKind, FreeReason
 from swaptrace.machine.snapshot import KernelArea, kernel_area
 from tests.unit.fixtures import KERNELS, fixture
-from tests.unit.native_programs import KERNEL, RECORDER, NativePrograms
+from tests.unit.native_programs import KERNEL, RECORDER, RECORDS, NativePrograms
 
 WAYS = [
     (kernel, way)
@@ -243,33 +243,35 @@ def test_other_drops_do_not_make_a_write_succeed(native: NativePrograms) -> None
     native.at(pid=78)
     drop(native, zram, 4)
     native.at(pid=77)
-    notify(native, zram, 4, entered=True)
+    free(native, 4, 1, area(native, zram))
+    notified(native, zram, 4, dropped=True)
     drop(native, zram, 9)
     native.leave("zram_submit_bio", (request,))
     assert rows(native.events(), "kind", "slot") == [
         (EventKind.DROP, 4),
-        (EventKind.NOTIFY, 4),
+        (EventKind.FREE, 4),
         (EventKind.DROP, 9),
         (EventKind.FAILED, 4),
     ]
 
 
 def test_devices_that_events_have_no_room_for(native: NativePrograms) -> None:
-    """Left out, and counted: their numbers would be those of zswap's stores."""
+    """Left out, and counted: their numbers would be those of zswap's stores, or more. But for the frees of areas."""
     zram = device(native)
     hold(native, zram, 6, Entry(800))
-    for minor in (ZSWAP_STORES, ZSWAP_STORES + MINOR, 256 + MINOR):
+    on = area(native, zram)
+    for minor in (ZSWAP_STORES, ZSWAP_STORES + MINOR, (1 << 16) + MINOR):
         native.set(zram.disk, "gendisk.first_minor", minor)
-        native.at(processor=minor % 4)
         native.call("zram_submit_bio", bio(native, zram, READ, 0, 4096))
         request = bio(native, zram, WRITE, 6 * 8, 4096, plain_page(native))
         native.enter("zram_submit_bio", request)
         drop(native, zram, 6)
         native.leave("zram_submit_bio", (request,))
-        notify(native, zram, 6, entered=True, processor=minor % 4)
+        free(native, 6, 1, on)
+        notified(native, zram, 6, dropped=True)
         native.call("zram_reset_device", zram.zram)
-    assert not len(native.events())
-    assert native.left_out() == 3 * 5
+    assert rows(native.events(), "kind", "device") == 3 * [(EventKind.FREE, AREA_TYPE)]
+    assert native.left_out() == 3 * 4
     assert not native.lost() and not native.under_way()
     native.set(zram.disk, "gendisk.first_minor", ZSWAP_STORES - 1)
     drop(native, zram, 6)
@@ -294,6 +296,24 @@ def test_discarded_pages_are_whole_ones(native: NativePrograms, operation: int) 
     assert not len(native.events())
 
 
+def test_full_ring(tmp_path: Path) -> None:
+    """An eighth stays free, for threads that are interrupted before they have written what they took a place for."""
+    native = NativePrograms(tmp_path, fixture("6.12"), trampolines=True)
+    zram = device(native)
+    native.call("zram_submit_bio", bio(native, zram, READ, 0, 4096))  # by which the task is told of, too
+    native.events()
+    request, room = bio(native, zram, READ, 16, 3 * 4096), RECORDS - RECORDS // 8
+    seen = 0
+    for turn in range(3):  # more than once around
+        native.room(room)
+        for number in range(room + 5):
+            native.at(time=seen + number)
+            native.call("zram_submit_bio", request)
+        assert native.lost() == {EventKind.LOAD: (turn + 1) * 5 * 3}
+        assert native.events()["time"].tolist() == list(range(seen, seen + room))
+        seen += room
+
+
 def test_other_requests(native: NativePrograms) -> None:
     zram = device(native)
     native.call("zram_submit_bio", bio(native, zram, FLUSH, 0, 4096))
@@ -301,6 +321,11 @@ def test_other_requests(native: NativePrograms) -> None:
 
 
 # -- drops
+
+
+def unasked(native: NativePrograms) -> EventFlag:
+    """Of a drop without a request that was seen: by a write whose entry is not seen, where there are such."""
+    return EventFlag.REPLACED if "zram_page_enter" in native.not_attached else EventFlag(0)
 
 
 def drop(native: NativePrograms, device: Device, index: int) -> None:
@@ -315,10 +340,25 @@ def test_dropped_entries(native: NativePrograms) -> None:
         hold(native, zram, index, entry)
         drop(native, zram, index)
     events = native.events()
+    flag = unasked(native)
     assert rows(events, "kind", "slot", "size", "flags", "device") == [
-        (EventKind.DROP, 0, 500, 0, MINOR),
-        (EventKind.DROP, 1, 0, EventFlag.SAME, MINOR),
-        (EventKind.DROP, 2, 4096, EventFlag.HUGE, MINOR),
+        (EventKind.DROP, 0, 500, flag, MINOR),
+        (EventKind.DROP, 1, 0, EventFlag.SAME | flag, MINOR),
+        (EventKind.DROP, 2, 4096, EventFlag.HUGE | flag, MINOR),
+    ]
+
+
+def test_entries_that_a_reset_drops(native: NativePrograms) -> None:
+    zram = device(native)
+    hold(native, zram, 4, Entry(600))
+    native.enter("zram_reset_device", zram.zram)
+    drop(native, zram, 4)
+    native.leave("zram_reset_device", (zram.zram,))
+    drop(native, zram, 4)
+    assert rows(native.events(), "kind", "flags") == [
+        (EventKind.RESET, 0),
+        (EventKind.DROP, 0),
+        (EventKind.DROP, unasked(native)),
     ]
 
 
@@ -335,9 +375,9 @@ def test_entry_that_a_store_replaces(native: NativePrograms) -> None:
     drop(native, zram, 4)  # the store is over
     assert rows(native.events(), "kind", "size", "flags", "tgid") == [
         (EventKind.DROP, 600, EventFlag.REPLACED, 77),
-        (EventKind.DROP, 600, 0, 78),
+        (EventKind.DROP, 600, unasked(native), 78),
         (EventKind.STORE, 600, 0, 77),
-        (EventKind.DROP, 600, 0, 77),
+        (EventKind.DROP, 600, unasked(native), 77),
     ]
 
 
@@ -399,52 +439,151 @@ def test_reset(native: NativePrograms) -> None:
 # -- notifications
 
 
-def notify(native: NativePrograms, zram: Device, index: int, *, entered: bool, processor: int = 0) -> None:
-    native.at(time=100, processor=processor)
+def notified(native: NativePrograms, zram: Device, index: int, *, dropped: bool) -> None:
+    """zram is notified of a slot at the time 100; it begins to drop the entry at 200, if it can, and returns at 350."""
     arguments = (zram.block_device, index)
+    native.at(time=100)
     native.enter("zram_slot_free_notify", *arguments)
-    if entered:
+    if dropped:
+        native.at(time=200)
         drop(native, zram, index)
-    native.at(time=350, processor=processor)
+    native.at(time=350)
     native.leave("zram_slot_free_notify", arguments)
 
 
 @pytest.mark.parametrize(
-    ("entry", "entered", "size", "flags"),
+    ("entry", "dropped", "size", "flags"),
     [
         (Entry(800), True, 800, EventFlag.DROPPED),
         (Entry(same=True), True, 0, EventFlag.DROPPED | EventFlag.SAME),
         (Entry(4096, huge=True), True, 4096, EventFlag.DROPPED | EventFlag.HUGE),
-        (EMPTY, True, 0, 0),
+        (EMPTY, True, 0, EventFlag(0)),
         (Entry(800), False, 0, EventFlag.MISSED),
     ],
 )
-def test_notification(native: NativePrograms, entry: Entry, entered: bool, size: int, flags: EventFlag) -> None:
-    """One event, and none of the drop; if the entry was never freed, its lock was not to be had."""
+def test_free_that_zram_is_notified_of(
+    native: NativePrograms, entry: Entry, dropped: bool, size: int, flags: EventFlag
+) -> None:
+    """One event of the free, the notification and the drop; if the entry was not freed, its lock was not to be had."""
     zram = device(native)
     hold(native, zram, 6, entry)
-    notify(native, zram, 6, entered=entered, processor=2)
-    assert rows(native.events(), "kind", "slot", "size", "flags", "arg", "time", "device", "run", "tgid") == [
-        (EventKind.NOTIFY, 6, size, flags, 250, 350, MINOR, 1, 77)
+    native.at(time=42)
+    native.running(PF_EXITING)
+    free(native, 6, 1, area(native, zram))
+    assert not len(native.events())
+    notified(native, zram, 6, dropped=dropped)
+    timed = EventFlag.TIMED if dropped else 0
+    events = native.events()
+    assert rows(events, "kind", "slot", "size", "flags", "arg", "time", "device", "run", "tgid", "reason") == [
+        (EventKind.FREE, 6, size, flags | EventFlag.NOTIFIED | timed, 150 if dropped else 0, 42, AREA_TYPE, 1, 77,
+         FreeReason.EXIT + 1)
+    ]  # fmt: skip
+    notified(native, zram, 6, dropped=False)  # it is over
+    assert not len(native.events(EventKind.FREE)) and not native.under_way()
+
+
+def test_free_of_several_slots_that_zram_is_notified_of(native: NativePrograms) -> None:
+    """An event for each, with the time of their free; what was seen of one is not said of the next."""
+    zram = device(native)
+    for index, entry in ((20, Entry(800)), (21, Entry(700)), (22, EMPTY), (23, Entry(same=True))):
+        hold(native, zram, index, entry)
+    native.at(time=42)
+    free(native, 20, 4, area(native, zram))
+    for index in range(20, 24):
+        notified(native, zram, index, dropped=index != 21)
+    both, dropped = EventFlag.NOTIFIED, EventFlag.NOTIFIED | EventFlag.DROPPED | EventFlag.TIMED
+    assert rows(native.events(), "kind", "slot", "run", "time", "size", "flags", "arg") == [
+        (EventKind.FREE, 20, 1, 42, 800, dropped, 150),
+        (EventKind.FREE, 21, 1, 42, 0, both | EventFlag.MISSED, 0),
+        (EventKind.FREE, 22, 1, 42, 0, both | EventFlag.TIMED, 150),
+        (EventKind.FREE, 23, 1, 42, 0, dropped | EventFlag.SAME, 150),
     ]
+    assert not native.under_way()
+
+
+def test_notification_of_no_free(native: NativePrograms) -> None:
+    """Where its entry is seen, it has an event; else what it drops has, and the notification counts as lost."""
+    zram = device(native)
+    hold(native, zram, 6, Entry(800))
+    notified(native, zram, 6, dropped=True)
+    fields = ("kind", "device", "slot", "size", "flags", "arg", "time", "tgid", "reason")
+    if "notification_enter" in native.not_attached:
+        assert rows(native.events(), *fields[:4]) == [(EventKind.DROP, MINOR, 6, 800)]
+        assert native.lost() == {EventKind.NOTIFY: 1}
+    else:
+        flags = EventFlag.DROPPED | EventFlag.TIMED
+        assert rows(native.events(), *fields) == [(EventKind.NOTIFY, MINOR, 6, 800, flags, 150, 100, 77, 0)]
+    assert not native.under_way()
+
+
+@pytest.mark.parametrize("trampolines", [False, True])
+def test_one_of_many_notifications_is_timed(trampolines: bool, tmp_path: Path) -> None:
+    native = NativePrograms(tmp_path, fixture("6.12"), trampolines=trampolines, per_timed=16)
+    zram = device(native)
+    for time in (16, 5_000_000_000):
+        native.at(time=time)
+        free(native, 0, 64, area(native, zram))
+        for index in range(64):
+            notified(native, zram, index, dropped=True)
+        events = native.events()
+        timed = events["flags"] & EventFlag.TIMED > 0
+        assert np.flatnonzero(timed).tolist() == list(range(-(time >> 4) % 16, 64, 16))
+        assert (events["arg"] == np.where(timed, 150, 0)).all()
+
+
+def test_notified_free_that_is_lost(native: NativePrograms) -> None:
+    """It would have told of the notification, too."""
+    zram = device(native)
+    free(native, 6, 2, area(native, zram))  # and the task is told of
+    native.room(0)
+    notified(native, zram, 6, dropped=True)
+    notified(native, zram, 7, dropped=False)
+    assert native.lost() == {EventKind.FREE: 2, EventKind.NOTIFY: 2}
+
+
+def test_free_whose_notifications_do_not_come(native: NativePrograms) -> None:
+    """As if another driver was to be notified: the thread's next free shows it."""
+    zram = device(native)
+    free(native, 6, 3, area(native, zram))
+    notified(native, zram, 6, dropped=True)
+    free(native, 20, 1, area(native, zram))
+    notified(native, zram, 20, dropped=True)
+    lost = native.lost() if native.trampolines else native.under_way()
+    assert lost == {EventKind.FREE: 2, EventKind.NOTIFY: 2}
+    assert rows(native.events(), "kind", "slot") == [(EventKind.FREE, 6), (EventKind.FREE, 20)]
+
+
+def test_notified_free_whose_place_another_thread_takes(native: NativePrograms) -> None:
+    """Two threads whose numbers end alike: what the first one is at is lost, whether it shows in `lost` or as a call
+    that never returned."""
+    zram = device(native)
+    free(native, 6, 3, area(native, zram))
+    notified(native, zram, 6, dropped=True)
+    native.at(pid=77, thread=77 + (1 << 14))
+    free(native, 9, 1, area(native, zram))
+    native.at(pid=77)
+    native.leave("zram_slot_free_notify", (zram.block_device, 7))
+    lost = native.lost() if native.trampolines else native.under_way()
+    assert lost[EventKind.FREE] == 2 + (not native.trampolines)  # kprobes': the second thread's is under way
+    assert rows(native.events(), "kind", "slot") == [(EventKind.FREE, 6)]
 
 
 def test_drop_beside_a_notification(native: NativePrograms) -> None:
-    """Of another entry, or on another processor: it has an event of its own."""
+    """Of another entry, or by another thread: it has an event of its own."""
     zram = device(native)
     hold(native, zram, 6, Entry(800)), hold(native, zram, 9, Entry(90))
     native.at(time=100)
+    free(native, 6, 1, area(native, zram))
     native.enter("zram_slot_free_notify", zram.block_device, 6)
     drop(native, zram, 9)
     native.at(processor=1, pid=78)
     drop(native, zram, 6)
     native.at(time=101)
     native.leave("zram_slot_free_notify", (zram.block_device, 6))
-    native.leave("zram_slot_free_notify", (zram.block_device, 6))  # one whose start was not seen
     assert rows(native.events(), "kind", "slot", "tgid", "flags") == [
-        (EventKind.DROP, 9, 77, 0),
-        (EventKind.DROP, 6, 78, 0),
-        (EventKind.NOTIFY, 6, 77, EventFlag.MISSED),
+        (EventKind.DROP, 9, 77, unasked(native)),
+        (EventKind.DROP, 6, 78, unasked(native)),
+        (EventKind.FREE, 6, 77, EventFlag.MISSED | EventFlag.NOTIFIED),
     ]
 
 
@@ -453,24 +592,32 @@ def test_drop_beside_a_notification(native: NativePrograms) -> None:
 AREA_TYPE = 3
 
 
-def area(native: NativePrograms) -> int:
-    return native.new("swap_info_struct", {"type": AREA_TYPE})
+SWP_USED, SWP_WRITEOK, SWP_BLKDEV = 1, 2, 1 << 6  # include/linux/swap.h
 
 
-def free(native: NativePrograms, offset: int, count: int) -> None:
-    """Slots, by whatever function this kernel has for it."""
+def area(native: NativePrograms, on: Device | None = None) -> int:
+    """A swap area: on a zram device, or on a filesystem."""
+    flags = SWP_USED | SWP_WRITEOK
+    if on is None:
+        return native.new("swap_info_struct", {"type": AREA_TYPE, "flags": flags, "bdev": 0})
+    native.set(on.disk, "gendisk.fops", native.new("block_device_operations", {"swap_slot_free_notify": 1}))
+    return native.new("swap_info_struct", {"type": AREA_TYPE, "flags": flags | SWP_BLKDEV, "bdev": on.block_device})
+
+
+def free(native: NativePrograms, offset: int, count: int, owner: int | None = None) -> None:
+    """Slots, by whatever function this kernel has for it. owner: their area, if not one on a filesystem."""
+    owner = area(native) if owner is None else owner
     function = native.choices[0].chosen[0].function
     entry = AREA_TYPE << 58 | offset
     if function == "swap_range_free":
-        arguments: tuple[int, ...] = (area(native), offset, count)
+        arguments: tuple[int, ...] = (owner, offset, count)
     elif function == "swap_entry_range_free":
-        arguments = (area(native), entry, count)
+        arguments = (owner, entry, count)
     elif function == "swap_entries_free":
-        arguments = (area(native), 0, entry, count)
+        arguments = (owner, 0, entry, count)
     else:
         assert function == "__swap_cluster_free_entries"
         clusters = native.allocate(8 * native.size("swap_cluster_info"))
-        owner = native.new("swap_info_struct", {"type": AREA_TYPE})
         native.set(owner, "swap_info_struct.cluster_info", clusters | KERNEL if native.trampolines else clusters)
         cluster = clusters + offset // 512 * native.size("swap_cluster_info")
         arguments = (owner, cluster, offset % 512, count)
@@ -510,7 +657,7 @@ CALLS = {
 def test_why_a_slot_is_freed(native: NativePrograms, flags: int, call: str | None, reason: FreeReason) -> None:
     native.running(flags, -1 if call is None else CALLS[native.machine][call])
     free(native, 5, 1)
-    assert [FreeReason(flags >> REASON_SHIFT) for (flags,) in rows(native.events(), "flags")] == [reason]
+    assert rows(native.events(), "reason", "flags") == [(reason + 1, 0)]
 
 
 def test_allocated_slots(native: NativePrograms) -> None:
@@ -557,9 +704,8 @@ def test_swap_call_that_fails(native: NativePrograms, call: str, kind: EventKind
     registers = native.running(syscall=0, arguments=(path, 0))
     native.at(time=77, pid=12)
     native.call(f"__x64_sys_{call}", registers, result=-2)
-    assert rows(native.events(EventKind.SWAPON, EventKind.SWAPOFF), "kind", "arg", "tgid", "time") == [
-        (kind, 2, 12, 77)
-    ]
+    told = native.events(EventKind.SWAPON, EventKind.SWAPOFF)
+    assert rows(told, "kind", "size", "flags", "tgid", "time") == [(kind, 2, CALL_FAILED, 12, 77)]
 
 
 PATH = b"/dev/disk/by-label/swap"
@@ -577,9 +723,9 @@ def in_call(native: NativePrograms, call: str, *arguments: int) -> int:
 def path_told(native: NativePrograms, told: NDArray[np.void]) -> bytes:
     """From the pieces, in their order, up to its end."""
     pieces = told[told["kind"] == EventKind.PATH]
-    assert pieces["run"].tolist() == list(range(len(pieces)))
+    assert pieces["device"].tolist() == list(range(len(pieces)))
     assert set(pieces["tgid"].tolist()) == {13}
-    return b"".join(piece.tobytes()[8 : 8 + PATH_BYTES] for piece in pieces).partition(b"\0")[0]
+    return b"".join(piece.tobytes()[PATH_PLACE : PATH_PLACE + PATH_BYTES] for piece in pieces).partition(b"\0")[0]
 
 
 def function_for(native: NativePrograms, event: str) -> str:
@@ -603,9 +749,9 @@ def test_swapon(native: NativePrograms, discards: bool) -> None:
     assert path_told(native, told) == PATH
     calls = told[told["kind"] != EventKind.PATH]
     assert rows(calls, "kind", "device", "slot", "size", "run", "arg", "tgid", "time") == [
-        (EventKind.SWAPON, AREA_TYPE, 13, 4096, 0xFFFF - 4, 0, 12, 79)
+        (EventKind.SWAPON, AREA_TYPE, 13, 4096, 0xFFFF - 4, 0x48005, 12, 79)
     ]
-    assert calls["flags"].tolist() == [0x48005 | (AREA_DISCARDS if discards else 0)]
+    assert calls["flags"].tolist() == [AREA_DISCARDS if discards else 0]
 
 
 @pytest.mark.parametrize(("call", "event"), [("swapon", AREA_SET_UP), ("swapoff", AREA_GIVEN_UP)])
@@ -618,7 +764,7 @@ def test_call_of_which_the_type_is_not_told(native: NativePrograms, call: str, e
     native.events()
     native.call(f"__x64_sys_{call}", registers, result=0)
     kind = EventKind[call.upper()]
-    assert rows(native.events(kind), "kind", "device", "arg") == [(kind, 255, 0)]
+    assert rows(native.events(kind), "kind", "device", "flags") == [(kind, 255, 0)]
 
 
 def test_swapoff_is_told_of_before_its_type_is_free(native: NativePrograms) -> None:
@@ -627,7 +773,7 @@ def test_swapoff_is_told_of_before_its_type_is_free(native: NativePrograms) -> N
     native.call(function_for(native, AREA_GIVEN_UP), AREA_TYPE)
     told = native.events(EventKind.PATH, EventKind.SWAPOFF)
     assert path_told(native, told) == PATH
-    assert rows(told[told["kind"] == EventKind.SWAPOFF], "device", "slot", "arg", "tgid") == [(AREA_TYPE, 13, 0, 12)]
+    assert rows(told[told["kind"] == EventKind.SWAPOFF], "device", "slot", "flags", "tgid") == [(AREA_TYPE, 13, 0, 12)]
     native.leave("__x64_sys_swapoff", (registers,), 0)
     assert not len(native.events())
 
@@ -639,7 +785,7 @@ def test_swapon_that_fails_gives_up_what_it_has_set_up(native: NativePrograms) -
     native.call(function_for(native, AREA_GIVEN_UP), AREA_TYPE)
     native.leave("__x64_sys_swapon", (registers,), -22)
     told = native.events(EventKind.SWAPON, EventKind.SWAPOFF)
-    assert rows(told, "kind", "device", "arg") == [(EventKind.SWAPON, 255, 22)]
+    assert rows(told, "kind", "device", "size", "flags") == [(EventKind.SWAPON, 255, 22, CALL_FAILED)]
 
 
 class SeenArea(ctypes.Structure):
@@ -675,7 +821,7 @@ def test_path_that_cannot_be_read(native: NativePrograms) -> None:
     native.at(pid=12)
     native.call("__x64_sys_swapon", native.running(syscall=0, arguments=(1, 0)), result=-14)
     told = native.events(EventKind.PATH, EventKind.SWAPON)
-    assert rows(told, "kind", "device", "arg") == [(EventKind.SWAPON, 255, 14)]
+    assert rows(told, "kind", "device", "size", "flags") == [(EventKind.SWAPON, 255, 14, CALL_FAILED)]
 
 
 # -- what is lost

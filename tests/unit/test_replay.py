@@ -35,7 +35,7 @@ from reference import POLICIES, QUANTITIES, Area, Reference
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
 from swaptrace.engine import zsmalloc
-from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
+from swaptrace.events import EventFlag, EventKind, FreeReason
 from swaptrace.histogram import BUCKETS, bucket_of
 from swaptrace.results.results import AreaResult, Integral, TraceResult
 from swaptrace.trace.header import Trailer
@@ -177,7 +177,8 @@ class Kernel:
             self.emit(Event(self.time, EventKind.DROP, place[0], place[1], size=held[0], flags=held[1] | why))
         return held is not None
 
-    def _notify(self, place: tuple[int, int], missed: bool) -> None:
+    def _notify(self, place: tuple[int, int], missed: bool, free: Event | None = None) -> None:
+        """free: the event of the slot's free that tells of it, or else it has one of its own."""
         duration = 90 + 37 * len(self.events) % 5000
         if missed:
             self.cases["missed"] += 1
@@ -185,7 +186,11 @@ class Kernel:
         else:
             size, flags = self.held[place[0]].pop(place[1], (0, 0))
             flags |= EventFlag.DROPPED if size or flags else 0
-        self.emit(Event(self.time, EventKind.NOTIFY, *place, size=size, arg=duration, flags=flags))
+        told = Event(self.time, EventKind.NOTIFY, *place, size=size, arg=duration, flags=flags)
+        if free is not None:
+            flags |= EventFlag.NOTIFIED | (EventFlag.TIMED if duration % 2 else 0)
+            told = told._replace(kind=free.kind, device=free.device, reason=free.reason, flags=flags)
+        self.emit(told)
 
     def _write(self, place: tuple[int, int], how: int) -> None:
         before_it = EventFlag.ANY_POLICY if how % 2 else 0  # as frontswap does, or zswap itself
@@ -266,8 +271,13 @@ class Kernel:
         reason = FreeReason(how % len(FreeReason))
         if self.area(swap_type).store == ZSWAP.id and how % 3:
             self._tell_zswap(swap_type, range(slot, slot + run), "told before the free")
-        self.emit(free(self.time, swap_type, slot, run + excess, reason))
-        for number in range(slot, slot + run):
+        slots = range(slot, slot + run)
+        area = self.area(swap_type)
+        itself = area.store != ZSWAP.id and all(self._page(swap_type, slot) == (area.store, slot) for slot in slots)
+        told_of_both = itself and not excess and how % 2 and not area.path.startswith("/mnt")
+        if not told_of_both:
+            self.emit(free(self.time, swap_type, slot, run + excess, reason))
+        for number in slots:
             if (swap_type, number) not in self.in_use:
                 allocated = (swap_type, number) in self.allocated
                 self.cases["free of a slot never written" if allocated else "free of an unknown slot"] += 1
@@ -278,6 +288,9 @@ class Kernel:
                 self._tell_zswap(swap_type, range(number, number + 1), "told after the free")
             elif place is None or self.area(swap_type).path.startswith("/mnt"):
                 self.cases["not notified"] += 1
+            elif told_of_both:
+                self.cases["free and notification in one"] += 1
+                self._notify(place, missed=how % 7 == 0, free=Event(0, EventKind.FREE, swap_type, reason=reason + 1))
             else:
                 self._notify(place, missed=how % 7 == 0)
 
@@ -454,9 +467,10 @@ def garbage_event(
         return swap_call(time, kind.name.lower(), area, known)
     if kind == EventKind.RESET:
         slot = 0
-    if kind == EventKind.FREE:
-        flags = how % len(FreeReason) << REASON_SHIFT
-    return Event(time, kind, device, slot, run, size, how, flags)
+    if kind == EventKind.FREE and how % 3 == 0:
+        run, flags = 1, flags | EventFlag.NOTIFIED | (EventFlag.TIMED if how % 2 else 0)
+    reason = how % len(FreeReason) + 1 if kind == EventKind.FREE else 0
+    return Event(time, kind, device, slot, run, size, how, flags, reason=reason)
 
 
 garbage_events = st.lists(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from swaptrace.areas import Snapshot
 from swaptrace.events import EVENT, EventKind
+from swaptrace.machine.cgroups import Cgroups
 from swaptrace.running import Moment
 from swaptrace.tracing import programs, source
 from swaptrace.tracing.programs import Programs
@@ -79,6 +80,7 @@ def live(ring: Ring, under_way: int = 0) -> LiveSource:
     made._start, made._seen_until, made._tgid = Snapshot(START), START, 1
     made._ready, made._more, made._wait = [], False, 0.1
     made._calls = type("Calls", (), {"lost": {}})
+    made._lost_before, made._cgroups = {}, Cgroups(lambda: None)
     made._end_snapshot = lambda: trailer(START + 1000).end
     return made  # type: ignore[no-any-return]
 
@@ -97,6 +99,19 @@ def test_the_ring_is_drained_while_a_moment_is_looked_for(waits: list[float]) ->
     ring.happen()
     assert slots(one.poll, looks + 1) == [[number + 1] for number in range(looks + 1)]  # in order, the ring's last
     assert len(waits) == looks + 1  # only for what is in the ring
+
+
+def test_what_was_lost_before_the_start_does_not_count(waits: list[float]) -> None:
+    """Programs run as soon as they are attached: what that loses is of events that are not in the recording."""
+    one: Any = live(Ring(2))
+    counts = {"NOTIFY": 7, "STORE": 2}
+    one._programs.lost = lambda: dict(counts)
+    one._lost_before = dict(counts)
+    assert (one.lost(), one.moment().lost) == (0, {})
+    counts |= {"STORE": 5, "FREE": 1}
+    one._calls.lost = {"SWAPON": 4, "FREE": 2}
+    assert one.moment().lost == {"STORE": 3, "FREE": 3, "SWAPON": 4}
+    assert one.lost() == 10
 
 
 def test_what_was_drained_meanwhile_is_not_forgotten_at_the_end(waits: list[float]) -> None:

@@ -361,6 +361,20 @@ def test_heading(area: AreaResult) -> None:
     assert "1,000,000 slots on a disk; no slot-free notifications reach it." in said
 
 
+def test_the_table_of_notifications_says_how_many_were_timed(area: AreaResult) -> None:
+    """All together, they take what they would at the mean of those."""
+    title = "What notifications cost the tasks that free slots"
+    timed = area.notification
+    some = dataclasses.replace(area, notify_free=16 * timed.count, free_path=None)
+    (rows,) = in_text(text_of(result(some)), {title: {}}).values()
+    assert list(rows)[:3] == ["", "notifications", "of them timed"]
+    assert rows["notifications"] == [count(16 * timed.count)]
+    assert rows["of them timed"] == [count(timed.count)]
+    assert rows["longest"] == [duration(timed.largest)]
+    assert rows["all together, at the mean of those"] == [duration(16 * timed.total)]
+    assert rows["share of one CPU"] == [percent(16 * timed.total / (SECONDS * 1e9))]
+
+
 def test_the_table_of_notifications_has_what_was_timed(area: AreaResult) -> None:
     """Without the slot-free path if that was not, and none without notifications."""
     title = "What notifications cost the tasks that free slots"

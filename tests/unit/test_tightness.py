@@ -19,7 +19,7 @@ from reference import Area, Reference
 
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.areas import Snapshot, Store
-from swaptrace.events import REASON_SHIFT, EventFlag, EventKind, FreeReason
+from swaptrace.events import EventFlag, EventKind, FreeReason
 from swaptrace.results.bounds import with_bounds
 from swaptrace.results.catalogue import bounded_figures
 from swaptrace.trace.header import Trailer
@@ -104,7 +104,7 @@ def forms(kind: str, slot: int) -> list[Event]:
         told = [notified(slot, FLAGS.DROPPED | flags, size) for size, flags in (*sizes, (0, FLAGS.WRITTEN_BACK))]
         return [*told, notified(slot, FLAGS.MISSED), notified(slot, 0)]
     if kind == "FREE":
-        return [freed(slot)._replace(flags=reason << REASON_SHIFT) for reason in FreeReason]
+        return [freed(slot)._replace(reason=reason + 1) for reason in FreeReason]
     return [{"ALLOC": allocated, "LOAD": loaded, "MOVED": moved, "FAILED": refused}[kind](slot)]
 
 

@@ -7,16 +7,17 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from builders import START, Event, batch, header, store, swap_call, trailer, zram_area
+from builders import START, Event, batch, free, header, store, swap_call, trailer, zram_area
 
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.errors import BadInput, EnvironmentProblem, UsageProblem
-from swaptrace.events import EVENT, EventBatch, EventKind
+from swaptrace.events import EVENT, NAMES, EventBatch, EventKind, FreeReason, Mark
 from swaptrace.trace.header import FORMAT_VERSION, Header, to_json
 from swaptrace.trace.reader import TraceReader
 from swaptrace.trace.stream import HEADER_KEY, StreamMaker
@@ -106,6 +107,42 @@ def test_other_tools_open_it(tmp_path: Path) -> None:
     assert len(frame) == sum(map(len, BATCHES))
     assert frame["run"].max() == 65535
     assert frame["time"].dtype == np.uint64
+
+
+def test_other_tools_have_names(tmp_path: Path) -> None:
+    """Of kinds and reasons, as text; also of those that this trace has none of, and of a kind that is none."""
+    events = [free(START, 0, 3, reason=reason) for reason in FreeReason] + [
+        store(START, 0xFFFF, 1, 5),
+        free(START, 0, 1),
+    ]
+    written = batch(events)
+    written.events["kind"][-1], written.events["reason"][-1] = 0, 0
+    write(tmp_path / "trace", (written,))
+    with (tmp_path / "trace").open("rb") as file:
+        table = pa.ipc.open_stream(file).read_all()
+    assert table["kind"].to_pylist() == ["FREE"] * 6 + ["STORE", ""]
+    assert table["reason"].to_pylist() == ["other", "exit", "swapin", "unmap", "swapoff", "reclaim", "", ""]
+    assert table["device"].to_pylist()[-2] == 0xFFFF
+    frame = table.to_pandas()
+    assert (frame.kind == "FREE").sum() == 6 and frame.groupby("reason", observed=True).size()["exit"] == 1
+    (found,) = TraceReader(tmp_path / "trace")
+    assert (found.events == written.events).all()
+
+
+def test_paths_of_cgroups_and_marks_and_labels(tmp_path: Path) -> None:
+    labels = {"pool": "a", "image": "2026.11 \u2603"}
+    writer = TraceWriter(tmp_path / "trace", replace(HEADER, labels=labels))
+    marks = Mark(START + 5, "the job begins"), Mark(START + 9, "\u2603")
+    writer.feed(EventBatch(BATCHES[0].events, cgroups={77: "/kube.slice/pod1"}, marks=marks[:1]))
+    writer.feed(EventBatch(BATCHES[0].events[:0], cgroups={1: "/"}, marks=marks[1:]))
+    writer.flush()
+    writer.feed(EventBatch(BATCHES[0].events[:0], marks=marks[:1]))  # without an event
+    writer.close(TRAILER)
+    reader = TraceReader(tmp_path / "trace")
+    first, second = list(reader)
+    assert reader.header.labels == labels
+    assert (first.cgroups, first.marks) == ({77: "/kube.slice/pod1", 1: "/"}, marks)
+    assert (len(second), second.marks) == (0, marks[:1])
 
 
 # --------------------------------------------------------------------------------------------------------- the file
@@ -209,7 +246,7 @@ for limit in map(int, sys.argv[3:]):
 
 def test_full_disk(tmp_path: Path) -> None:
     """The limit of a file's size stands in for the disk's: a write fails somewhere in a batch."""
-    limits = [*range(3_000, 13_000, 250)]
+    limits = [*range(3_500, 13_500, 250)]
     done = subprocess.run(
         [sys.executable, "-c", _FILL, tmp_path, Path(__file__).parent, *map(str, limits)],
         capture_output=True, text=True, check=False,
@@ -241,7 +278,7 @@ def other_arrow_file(path: Path) -> None:
 
 
 def with_header(path: Path, text: str, columns: pa.Schema | None = None) -> None:
-    columns = columns if columns is not None else StreamMaker(HEADER, COLUMNS).schema
+    columns = columns if columns is not None else StreamMaker(HEADER, COLUMNS, NAMES).schema
     with pa.OSFile(str(path), "wb") as file:
         pa.ipc.new_stream(file, columns.with_metadata({HEADER_KEY: text.encode()})).close()
 
@@ -293,13 +330,13 @@ def test_damaged_header(tmp_path: Path, text: str) -> None:
     path = tmp_path / "trace"
     with pa.OSFile(str(path), "wb") as file:
         metadata = {HEADER_KEY: text.encode(errors="surrogateescape")}
-        pa.ipc.new_stream(file, StreamMaker(HEADER, COLUMNS).schema.with_metadata(metadata)).close()
+        pa.ipc.new_stream(file, StreamMaker(HEADER, COLUMNS, NAMES).schema.with_metadata(metadata)).close()
     with pytest.raises(BadInput, match=r"header of .* is damaged"):
         TraceReader(path)
 
 
 def test_columns_of_something_else(tmp_path: Path) -> None:
-    columns = list(StreamMaker(HEADER, COLUMNS).schema)
+    columns = list(StreamMaker(HEADER, COLUMNS, NAMES).schema)
     other_type = [pa.field(field.name, pa.string(), nullable=False) for field in columns]
     for number, fields in enumerate((columns[:-1], [*columns[1:], columns[0]], other_type)):
         path = tmp_path / str(number)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from swaptrace.analysis import analysis as analysis_module
 from swaptrace.analysis import underway
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.areas import Store
@@ -16,7 +17,19 @@ from swaptrace.report.as_json import as_json
 from swaptrace.results.results import TraceResult
 from swaptrace.trace.header import Header
 from swaptrace.trace.reader import TraceReader
-from tests.unit.builders import START, Event, batch, batches, free, header, store, swap_call, trailer, zram_area
+from tests.unit.builders import (
+    START,
+    Event,
+    batch,
+    batches,
+    free,
+    header,
+    notified_free,
+    store,
+    swap_call,
+    trailer,
+    zram_area,
+)
 from tests.unit.fixtures import DATA, KERNELS, TRACE
 
 AREA = zram_area("/dev/zram0", 0, 64, 0)
@@ -147,6 +160,32 @@ def test_an_area_that_is_told_of_nothing_leaks() -> None:
     assert [leak.slot for leak in area.leaks] == [4]
 
 
+def test_one_notification_tells_that_others_may_come() -> None:
+    """Of an area that seems to get none, a file's; at most so many leaks are told one by one."""
+    events = [
+        *(store(START + 10 + slot, 0, 8 + slot, 100) for slot in (4, 5, 6)),
+        free(START + 30, 0, 4),
+        notify(START + 31, 12, 100),
+        free(START + 40, 0, 8),
+        free(START + 41, 0, 5),
+    ]
+    (area,) = analysed(events, area=ON_A_FILE).results().areas
+    assert area.notify_free == 1 and area.under_way == 1 and area.leaks == []
+    without = [event for event in events if event.kind != EventKind.NOTIFY]
+    (area,) = analysed(without, area=ON_A_FILE).results().areas
+    assert area.notify_free == area.under_way == 0 and [leak.slot for leak in area.leaks] == [4, 5]
+
+
+def test_leaks_that_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first ones; 1000 as a rule."""
+    assert analysis_module.MOST_LEAKS == 1000
+    monkeypatch.setattr(analysis_module, "MOST_LEAKS", 2)
+    events = [store(START + slot, 0, 8 + slot, 100) for slot in (4, 5, 6)]
+    events += [free(START + 50 - slot, 0, slot) for slot in (4, 5, 6)]
+    (area,) = analysed(events, area=ON_A_FILE).finish(trailer(START + 60)).areas
+    assert [leak.slot for leak in area.leaks] == [6, 5]
+
+
 def test_leaks_are_dated_from_the_start_of_the_recording() -> None:
     """Those that are older than `since`, too: none was freed before the start."""
     events = [store(START + 10, 0, 12, 100), free(START + 30, 0, 4), store(START + 90, 0, 14, 100)]
@@ -181,3 +220,45 @@ def test_swapoff_frees_are_over() -> None:
     events = [*STORED, *(free(START + 30, 0, slot) for slot in (4, 8)), swap_call(START + 40, "swapoff", AREA)]
     (area,) = analysed(events).results().areas
     assert [leak.slot for leak in area.leaks] == [4, 8] and area.under_way == 0
+
+
+def completion(pages: dict[int, list[int]]) -> underway.Completion:
+    return underway.Completion(START + 100, {store: np.array(found, np.int64) for store, found in pages.items()})
+
+
+def test_notifications_of_other_stores_are_others() -> None:
+    """The same page of another store, and another page of the same store."""
+    looks = completion({1: [5], 2: [7]})
+    events = [
+        Event(START + 200, EventKind.NOTIFY, device, page, flags=EventFlag.DROPPED)
+        for device, page in ((1, 7), (2, 5), (1, 5), (2, 7))
+    ]
+    taken, left = looks.split(batch(events))
+    assert [(int(e["device"]), int(e["slot"])) for e in taken.events] == [(1, 5), (2, 7)]
+    assert taken.events["time"].tolist() == [START + 100] * 2
+    assert [(int(e["device"]), int(e["slot"])) for e in left.events] == [(1, 7), (2, 5)]
+    assert looks.over
+
+
+def test_how_long_a_notification_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(underway, "MOST_EVENTS", 3)
+    assert completion({}).over and completion({1: []}).over
+    looks = completion({0: [5]})
+    other, wanted = store(START + 200, 0, 9, 100), notify(START + 201, 5, 100)
+    assert not looks.over
+    assert len(looks.split(batch([other, other]))[0]) == 0 and not looks.over
+    assert len(looks.split(batch([other, wanted]))[0]) == 0  # the fourth
+    assert looks.over
+    late = completion({0: [5]})
+    assert len(late.split(batch([other, other, wanted]))[0]) == 1
+
+
+def test_free_that_tells_of_its_notification_is_cut_by_nothing() -> None:
+    """There is nothing to wait for: where it is, its notification is."""
+    events = [*STORED, *(notified_free(START + 30 + slot, 0, slot, 100 * slot) for slot in range(4, 12))]
+    whole = counted(analysed(events).finish(trailer(START + 60)))
+    for moment in range(START + 29, START + 43):
+        before = analysed(events, until=moment).finish(None)
+        after = analysed(events, since=moment).finish(trailer(START + 60))
+        assert before.areas[0].leaks == after.areas[0].leaks == [] and not before.areas[0].under_way
+        assert {name: counted(before)[name] + counted(after)[name] for name in whole} == whole

@@ -30,8 +30,8 @@ TAIL_LINES = 40
 PANIC_LINES = 80
 PANIC_SIGNS = re.compile(r"sysrq: Trigger a crash|BUG: |Oops|general protection|Kernel panic")
 PANIC = re.compile(r"Kernel panic - not syncing")
-# A processor that QEMU emulates may meet a breakpoint which another one has set while it patches the kernel's code: 7.3,
-# once in some hundred boots ("Oops: int3", in the first seconds). That says nothing of what is to be run there.
+# A processor that QEMU emulates may meet a breakpoint which another one has set while it patches the kernel's code: on
+# 7.3, once in some hundred boots ("Oops: int3", in the first seconds). That says nothing of what is to be run there.
 BOOTS = 3
 
 # Where the guest sees the harness's folders; /run is a tmpfs there.

@@ -7,14 +7,15 @@ from numpy.typing import NDArray
 
 class Event:
     time: int
+    tgid: int
+    device: int
+    kind: int
+    reason: int
     slot: int
     size: int
     arg: int
     flags: int
-    tgid: int
     run: int
-    kind: int
-    device: int
 
 class Page:
     size: int
@@ -57,6 +58,7 @@ SizeClasses: TypeAlias = _Records[SizeClass]
 Zspages: TypeAlias = _Records[Zspage]
 
 uint8_1d: TypeAlias = NDArray[np.uint8]
+uint16_1d: TypeAlias = NDArray[np.uint16]
 const_uint8_1d: TypeAlias = NDArray[np.uint8]
 const_int8_1d: TypeAlias = NDArray[np.int8]
 const_int8_3d: TypeAlias = NDArray[np.int8]
