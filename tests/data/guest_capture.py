@@ -56,7 +56,7 @@ def trace(folder: Path) -> None:
         swap_on(set_up(16))
         before = Process(101, "mixed", 9)
         before.page_out()
-        with recording(folder, trace=folder / "trace.swaptrace") as recorder:
+        with recording(folder, "--label", "made=golden", trace=folder / "trace.swaptrace") as recorder:
             session.check("start")
             small_pages(session)
             huge_page(session)

@@ -25,7 +25,7 @@ from swaptrace.report import html, style
 from swaptrace.report.charts import CHARTS
 from swaptrace.report.command import analyse
 from tests.data.looks import looks
-from tests.unit.fixtures import DATA, KERNELS, TRACE, Fixture, fixture
+from tests.unit.fixtures import DATA, FORMATS, KERNELS, TRACE, Fixture, recorded
 
 __all__ = ["OF_KERNELS", "OF_ONE_TRACE", "OF_TRACES"]
 
@@ -103,9 +103,10 @@ OF_ONE_TRACE = {"6.12": {"pictures.txt": pictures}}  # which takes its time, and
 
 
 def main() -> None:
-    for name in sys.argv[1:] or KERNELS:
-        for file, make in {**OF_KERNELS, **OF_TRACES, **OF_ONE_TRACE.get(name, {})}.items():
-            (DATA / name / file).write_text(make(fixture(name)))
+    for name in sys.argv[1:] or (*KERNELS, *FORMATS):
+        wanted = OF_TRACES if name in FORMATS else {**OF_KERNELS, **OF_TRACES, **OF_ONE_TRACE.get(name, {})}
+        for file, make in wanted.items():
+            (DATA / name / file).write_text(make(recorded(name)))
             print(f"{DATA / name / file}")
 
 

@@ -19,13 +19,15 @@ from swaptrace.kernel.arch import Architecture, architecture
 from swaptrace.kernel.btf import KernelTypes
 from swaptrace.kernel.probes import Choice, Symbols, choose
 
-__all__ = ["DATA", "KERNELS", "RENEW", "TRACE", "Fixture", "fixture"]
+__all__ = ["DATA", "FORMATS", "KERNELS", "RENEW", "TRACE", "Fixture", "fixture", "recorded"]
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 KERNELS = sorted(
     (path.parent.name for path in DATA.glob("*/kernel.tar.xz")), key=lambda name: [*map(int, name.split("."))]
 )
 TRACE = "trace.swaptrace"
+#: Folders with traces of later formats than the kernels': a trace and what is reported of it, and no more.
+FORMATS = ("format2",)
 RENEW = "if this is as it should be: .venv/bin/python -m tests.data.renew, and look at git diff tests/data"
 ZSWAP_OFF = {"zswap": "zswap is off"}
 
@@ -70,4 +72,13 @@ def fixture(name: str) -> Fixture:
             assert data is not None
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data.read())
+    return Fixture(name, Path(folder.name))
+
+
+def recorded(name: str) -> Fixture:
+    """A kernel, or what stands for one where there is nothing but a trace: it is not asked for types or symbols."""
+    if name in KERNELS:
+        return fixture(name)
+    folder = tempfile.TemporaryDirectory(prefix=f"swaptrace-{name}-")
+    atexit.register(folder.cleanup)
     return Fixture(name, Path(folder.name))

@@ -26,7 +26,7 @@ from swaptrace.trace.reader import TraceReader
 from swaptrace.tracing.trampolines import why_kprobes
 from tests.data.renew import OF_KERNELS, OF_ONE_TRACE, OF_TRACES
 from tests.data.trim import trim
-from tests.unit.fixtures import DATA, KERNELS, RENEW, TRACE, ZSWAP_OFF, Fixture, fixture
+from tests.unit.fixtures import DATA, FORMATS, KERNELS, RENEW, TRACE, ZSWAP_OFF, Fixture, fixture, recorded
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 from kernels import KERNELS as TABLE
@@ -53,8 +53,24 @@ def test_kernel_as_before(kernel: Fixture, file: str) -> None:
 
 
 @pytest.mark.parametrize("file", OF_TRACES)
-def test_trace_as_before(kernel: Fixture, file: str) -> None:
-    compare(kernel, file, OF_TRACES[file](kernel))
+@pytest.mark.parametrize("name", [*KERNELS, *FORMATS])
+def test_trace_as_before(name: str, file: str) -> None:
+    compare(recorded(name), file, OF_TRACES[file](recorded(name)))
+
+
+def test_what_format_2_has() -> None:
+    """Of all that it has more than format 1 had, something is in its trace."""
+    reader = TraceReader(DATA / "format2" / TRACE)
+    events = EventBatch.concatenate(list(reader)).events
+    assert reader.header.format_version == 2 and reader.header.labels == {"made": "golden"}
+    flags = events["flags"]
+    notified, timed = flags & EventFlag.NOTIFIED > 0, flags & EventFlag.TIMED > 0
+    assert (
+        0 < np.count_nonzero(timed) < np.count_nonzero(notified) and (events["kind"][notified] == EventKind.FREE).all()
+    )
+    assert not (events["kind"] == EventKind.NOTIFY).any()
+    reasons = set(events["reason"][events["kind"] == EventKind.FREE].tolist())
+    assert 0 not in reasons and len(reasons) > 2
 
 
 @pytest.mark.parametrize("name", OF_ONE_TRACE)
