@@ -210,9 +210,10 @@ def _vng_command(request: Request, control: Path) -> list[str]:
     command += ["--cpus", str(request.cpus), "--memory", request.memory]
     # -v: without it the console is lost, and with it the reason of a panic. On a busy machine an
     # emulated timer can be too late for the kernel's check at boot, which then panics. An emulated
-    # processor does not speculate, and what mitigates that costs it more than a real one.
+    # processor does not speculate, and what mitigates that costs it more than a real one. Nor is its time stamp
+    # counter ever wrong: on a busy machine the kernel would find that it is, and patch its clocks' code (see BOOTS).
     command += ["-v"]
-    for parameter in ("oops=panic", "panic=-1", "no_timer_check", "mitigations=off"):
+    for parameter in ("oops=panic", "panic=-1", "no_timer_check", "mitigations=off", "tsc=reliable"):
         command += ["--append", parameter]
     command += [f"--rwdir={GUEST_CONTROL}={control}", "--exec", f"bash {GUEST_CONTROL}/script"]
     options = [option for share in _shares(request) for option in share.qemu_options()]
