@@ -238,7 +238,7 @@ def recording_figures(folder: Path) -> list[Figure]:
             )
             for unit, number, most in (
                 ("event", len(events), 8),
-                ("page swapped", np.count_nonzero(events["kind"] == EventKind.STORE), 18),
+                ("page swapped", int(np.count_nonzero(events["kind"] == EventKind.STORE)), 18),
             )
         ),
     ]
