@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -85,6 +86,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[Finished, Path]:
     (out / "from-host").write_text("from the host\n")
     started = time.monotonic()
     environment = {"PATH": "/usr/bin:/bin", "LEAKED": "leaked", "SWAPTRACE_PASSED": "passed on"}
+    if "SWAPTRACE_CACHE" in os.environ:  # or the kernel would be fetched once more, and that be said
+        environment["SWAPTRACE_CACHE"] = os.environ["SWAPTRACE_CACHE"]
     with subprocess.Popen(
         command(out, "bash", "-c", SESSION, "--", str(out)),
         stdout=subprocess.PIPE,
