@@ -27,13 +27,11 @@ static inline u32 entry_flags(u64 table, u64 index)
 	return flags;
 }
 
-/*
- * What the flags of an entry of zram's table say of it, into event->size and event->flags; returns whether it holds
- * anything. One that has an object has a size, too.
- */
+/* In an entry's flags: its size, and all that say that it holds anything (one that has an object has a size, too). */
 #define ENTRY_SIZE ((1U << ZRAM_FLAG_SHIFT) - 1)
 #define HOLDS (ENTRY_SIZE | 1U << ZRAM_SAME | 1U << ZRAM_WB)
 
+/* What an entry's flags say of it, into event->size and event->flags; returns whether it holds anything. */
 static inline bool describe_entry(u32 flags, struct event *event)
 {
 	u32 same = flags >> ZRAM_SAME & 1, written_back = flags >> ZRAM_WB & 1;

@@ -103,9 +103,8 @@ def assemble(
     options: Options,
     *,
     recorder: int,
-    processors: int,
 ) -> Assembly:
-    """The programs for the chosen probes. recorder: the process id of the recorder. processors: how many there may be.
+    """The programs for the chosen probes. recorder: the process id of the recorder.
 
     Raises EnvironmentProblem if the kernel does not tell what the programs need.
     """
@@ -118,7 +117,6 @@ def assemble(
         **arch.definitions(),
         "RECORDER": recorder,
         "ZRAM_DEVICES": ZSWAP_STORES,
-        "PROCESSORS": processors,
         "RING_PAGES": options.ring_bytes // _PAGE_SIZE,
         "RING_RECORDS": records_in(options.ring_bytes),
         **({"TIME_FREES": 1} if options.time_frees else {}),

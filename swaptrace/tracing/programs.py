@@ -148,9 +148,7 @@ class Programs:
             notifications_per_timed=1 if time_frees else NOTIFICATIONS_PER_TIMED,
             zswap_in_zsmalloc=zswap_in_zsmalloc,
         )
-        self._assembly = assemble(
-            choices, types, symbols, arch, options, recorder=os.getpid(), processors=os.sysconf("SC_NPROCESSORS_CONF")
-        )
+        self._assembly = assemble(choices, types, symbols, arch, options, recorder=os.getpid())
         self._bpf = self._compile()
 
     def _compile(self) -> Any:

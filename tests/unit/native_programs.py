@@ -81,8 +81,9 @@ def assembly_of(kernel: Fixture, *, machine: str = "x86_64", zswap: bool = False
     """What the programs for a kernel are made of, but for what is only here. per_timed: see Options."""
     arch, choices = architecture(machine), kernel.choices(zswap=zswap)
     options = Options(_RING, notifications_per_timed=per_timed)
-    assembly = assemble(choices, kernel.types, kernel.symbols, arch, options, recorder=RECORDER, processors=PROCESSORS)
-    return replace(assembly, constants=assembly.constants | {"SWAP_INFO": "((u64)native_swap_info)"})
+    assembly = assemble(choices, kernel.types, kernel.symbols, arch, options, recorder=RECORDER)
+    native = {"SWAP_INFO": "((u64)native_swap_info)", "PROCESSORS": PROCESSORS}
+    return replace(assembly, constants=assembly.constants | native)
 
 
 class NativePrograms:
