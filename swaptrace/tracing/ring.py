@@ -19,73 +19,82 @@ _PER_PROCESSOR, _LEAST, _MOST = 16 << 20, 4 << 20, 32 << 20  # bytes, see defaul
 
 
 class Ring(ABC):
-    """The consumer's side. All records are events (see swaptrace.events), of 40 bytes with what is before each."""
+    """The consumer's side. All records are events (see swaptrace.events), of 40 bytes with what is before each.
+
+    Both sides have a position: how far they have got since the ring was made. Positions never start anew.
+    """
 
     _RECORD: np.dtype[np.void]
+    _STEP: int  # what a record adds to a position
 
-    @abstractmethod
+    def __init__(self, produced: NDArray[np.uint64], consumed: NDArray[np.uint64], size: int) -> None:
+        """produced, consumed: the positions, shape (1,), in shared memory. size: what once around adds to them."""
+        self._produced, self._consumed, self._size = produced, consumed, size
+
     def waiting(self) -> int:
         """Records that wait to be drained, finished or not."""
+        return int(self._produced[0] - self._consumed[0]) // self._STEP
 
-    @abstractmethod
     def pending(self) -> float:
         """The share of the ring that waits to be drained, 0 to 1."""
+        return float(self._produced[0] - self._consumed[0]) / self._size
 
-    @abstractmethod
     def drain(self, most: int | None = None) -> NDArray[np.void]:
         """Copy out and release all finished records, or the first `most`, in order: array of EVENT, shape (n,)."""
+        consumed = int(self._consumed[0])
+        waiting = self.waiting() if most is None else min(self.waiting(), most)
+        to_the_end = min(-(-(self._size - consumed % self._size) // self._STEP), waiting)
+        words = self._finished(consumed, to_the_end)
+        if len(words) == to_the_end < waiting:
+            again = consumed + to_the_end * self._STEP
+            words = np.concatenate([words, self._finished(again, waiting - to_the_end)])
+        self._consumed[0] = consumed + len(words) * self._STEP
+        return words.view(EVENT)[:, 0]
 
-    def _copied(self, records: NDArray[np.void]) -> NDArray[np.uint64]:
-        """The events of some records: uint64 (n, 4).
+    def _finished(self, position: int, count: int) -> NDArray[np.uint64]:
+        """The events of `count` records from a position on, up to the first that is not there yet: uint64 (n, 4).
 
         Word by word: NumPy copies structures four times as slowly; and a copy even of one record, which is contiguous.
         """
+        records = self._records_at(position, count)
+        absent = self._absent(records, position)
+        records = records[: absent.argmax()] if absent.any() else records
         return records.view(np.uint64).reshape(-1, self._RECORD.itemsize // 8)[:, 1:].copy()
+
+    @abstractmethod
+    def _records_at(self, position: int, count: int) -> NDArray[np.void]:
+        """`count` records from a position on, none of which begins beyond the ring's end: array of _RECORD."""
+
+    @abstractmethod
+    def _absent(self, records: NDArray[np.void], position: int) -> NDArray[np.bool_]:
+        """Which of some records are not there yet. position: of the first."""
 
 
 class RecordRing(Ring):
     """Two arrays that programs write to: records, a power of two of them, and how far both sides have got.
 
-    A record has a number, counted from 1 on, which is written last. Positions count records, and never start anew.
+    A record has a number, counted from 1 on, which is written last. Positions count records.
     """
 
     _RECORD = np.dtype([("number", np.uint64), ("event", EVENT)])
+    _STEP = 1
 
     def __init__(self, records_fd: int, ends_fd: int, records: int) -> None:
-        size = records * self._RECORD.itemsize
+        pages = -(-records * self._RECORD.itemsize // mmap.PAGESIZE)
         self._ends_map = mmap.mmap(ends_fd, mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-        self._records_map = mmap.mmap(
-            records_fd, -(-size // mmap.PAGESIZE) * mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ
-        )
-        ends = np.frombuffer(self._ends_map, np.uint64, 16)
-        self._produced, self._consumed = ends[:1], ends[8:9]
+        self._records_map = mmap.mmap(records_fd, pages * mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ)
         self._records = np.frombuffer(self._records_map, self._RECORD, records)
+        ends = np.frombuffer(self._ends_map, np.uint64, 16)
+        super().__init__(ends[:1], ends[8:9], records)
 
-    def waiting(self) -> int:
-        return int(self._produced[0] - self._consumed[0])
+    def _records_at(self, position: int, count: int) -> NDArray[np.void]:
+        place = position % self._size
+        return self._records[place : place + count]
 
-    def pending(self) -> float:
-        return self.waiting() / len(self._records)
-
-    def drain(self, most: int | None = None) -> NDArray[np.void]:
-        consumed = int(self._consumed[0])
-        waiting = self.waiting() if most is None else min(self.waiting(), most)
-        start = consumed % len(self._records)
-        to_the_end = min(len(self._records) - start, waiting)
-        words = self._finished(start, to_the_end, consumed)
-        if len(words) == to_the_end < waiting:
-            words = np.concatenate([words, self._finished(0, waiting - to_the_end, consumed + to_the_end)])
-        self._consumed[0] = consumed + len(words)
-        return words.view(EVENT)[:, 0]
-
-    def _finished(self, place: int, count: int, before: int) -> NDArray[np.uint64]:
-        """The events of `count` records from a place on, up to the first that is not there yet.
-
-        before: how many records came before them.
-        """
-        records = self._records[place : place + count]
-        absent = records["number"] != np.arange(before + 1, before + 1 + count, dtype=np.uint64)
-        return self._copied(records[: absent.argmax()] if absent.any() else records)
+    def _absent(self, records: NDArray[np.void], position: int) -> NDArray[np.bool_]:
+        there = np.arange(position + 1, position + 1 + len(records), dtype=np.uint64)
+        absent: NDArray[np.bool_] = records["number"] != there
+        return absent
 
 
 class KernelRing(Ring):
@@ -94,44 +103,28 @@ class KernelRing(Ring):
     The layout is the kernel's (kernel/bpf/ringbuf.c): a page with the consumer's position, one with the producer's, and
     the data, twice in a row, so that a record never wraps. All that is mapped counts as this process's memory, so of
     the second copy no more is mapped than the rest of a record that begins at the end of the first. Each record has a
-    header of 8 bytes whose first word holds the length, a busy bit (still being written) and a discard bit.
+    header of 8 bytes whose first word holds the length, a busy bit (still being written) and a discard bit. Positions
+    count bytes.
     """
 
     _RECORD = np.dtype([("length", np.uint32), ("page", np.uint32), ("event", EVENT)])
+    _STEP = _RECORD.itemsize
 
     def __init__(self, map_fd: int, data_bytes: int) -> None:
         page = mmap.PAGESIZE
-        self._size = data_bytes
         self._consumer_map = mmap.mmap(map_fd, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         self._data_map = mmap.mmap(map_fd, 2 * page + data_bytes, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
-        self._consumer = np.frombuffer(self._consumer_map, np.uint64, 1)
-        self._producer = np.frombuffer(self._data_map, np.uint64, 1)
         self._data_offset = page
+        super().__init__(
+            np.frombuffer(self._data_map, np.uint64, 1), np.frombuffer(self._consumer_map, np.uint64, 1), data_bytes
+        )
 
-    def waiting(self) -> int:
-        return int(self._producer[0] - self._consumer[0]) // self._RECORD.itemsize
+    def _records_at(self, position: int, count: int) -> NDArray[np.void]:
+        place = position % self._size
+        return np.frombuffer(self._data_map, self._RECORD, count, self._data_offset + place)
 
-    def pending(self) -> float:
-        return float(self._producer[0] - self._consumer[0]) / self._size
-
-    def drain(self, most: int | None = None) -> NDArray[np.void]:
-        size = self._RECORD.itemsize
-        consumer = int(self._consumer[0])
-        waiting = self.waiting() if most is None else min(self.waiting(), most)
-        start = consumer % self._size
-        to_the_end = min(-(-(self._size - start) // size), waiting)
-        words = self._finished(start, to_the_end)
-        if len(words) == to_the_end < waiting:
-            again = start + to_the_end * size - self._size
-            words = np.concatenate([words, self._finished(again, waiting - to_the_end)])
-        self._consumer[0] = consumer + len(words) * size
-        return words.view(EVENT)[:, 0]
-
-    def _finished(self, place: int, count: int) -> NDArray[np.uint64]:
-        """The events of `count` records from a place (bytes) on, up to the first busy one."""
-        records = np.frombuffer(self._data_map, self._RECORD, count, self._data_offset + place)
-        busy = records["length"] >= _BUSY
-        return self._copied(records[: busy.argmax()] if busy.any() else records)
+    def _absent(self, records: NDArray[np.void], position: int) -> NDArray[np.bool_]:
+        return records["length"] >= _BUSY
 
 
 def default_ring_bytes() -> int:
