@@ -113,7 +113,6 @@ static inline void slots_freed(u64 area, u8 type, u64 offset, u32 count)
 	if (is_notified(area)) {
 		here = begin(thread, SLOT_FREE, LOSS_NOTIFIED_FREE, count);
 		if (here) {
-			here->slot_free.start = 0;
 			next_slot_free(&here->slot_free);
 			here->slot_free.event.run = 1;
 			fill_in_free(&here->slot_free.event, thread, here, type, offset);
@@ -276,14 +275,11 @@ static inline void single_slots_allocated(u64 entries, u32 number)
 /* Returns how many entries it got. Nobody has used them yet. */
 int slots_handed_out(void *ctx)
 {
-	struct thread *here = at_work(bpf_get_current_pid_tgid(), SLOT_REQUEST);
+	struct thread *here = end(bpf_get_current_pid_tgid(), SLOT_REQUEST);
 	s32 count = RETURN_VALUE(ctx, 3);
 	u64 entry = 0;
 
-	if (!here)
-		return 0;
-	end(here, SLOT_REQUEST);
-	if (count <= 0)
+	if (!here || count <= 0)
 		return 0;
 	if (here->slot_request.size == 1) {
 		single_slots_allocated(here->slot_request.place, count);
@@ -304,14 +300,11 @@ int slot_search_enter(void *ctx)
 
 int slot_search_return(void *ctx)
 {
-	struct thread *here = at_work(bpf_get_current_pid_tgid(), SLOT_REQUEST);
+	struct thread *here = end(bpf_get_current_pid_tgid(), SLOT_REQUEST);
 	u32 offset = RETURN_VALUE(ctx, 5);
 	u8 type = 0;
 
-	if (!here)
-		return 0;
-	end(here, SLOT_REQUEST);
-	if (!offset)
+	if (!here || !offset)
 		return 0;
 	READ(type, here->slot_request.place + OFF_SWAP_TYPE);
 	slots_allocated(type, offset, here->slot_request.size);

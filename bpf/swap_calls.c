@@ -177,9 +177,9 @@ int swapoff_enter(void *ctx)
 static inline int swap_call_return(void *ctx, u8 kind)
 {
 	u64 thread = bpf_get_current_pid_tgid();
-	struct thread *here = at_work(thread, SWAP_CALL);
 	s32 result = RETURN_VALUE(ctx, 1);
 	u32 type = NO_TYPE, slots = 0;
+	struct thread *here;
 
 	call_returned(kind, 1);
 	if (thread >> 32 == RECORDER) {
@@ -187,14 +187,12 @@ static inline int swap_call_return(void *ctx, u8 kind)
 		look_at_pools();
 		return 0;
 	}
-	if (here) {
-		end(here, SWAP_CALL);
-		if (!result && kind == EVENT_SWAPOFF)
+	here = end(thread, SWAP_CALL);
+	if (here && !result) {
+		if (kind == EVENT_SWAPOFF)
 			return 0; /* it was told of already */
-		if (!result) {
-			type = here->swap_call.type;
-			slots = here->swap_call.slots;
-		}
+		type = here->swap_call.type;
+		slots = here->swap_call.slots;
 	}
 	emit_call(thread, kind, type, slots, result);
 	return 0;

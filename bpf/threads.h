@@ -159,14 +159,20 @@ static inline void pages_done(struct thread *here, enum operation operation, u32
 	call_returned(here->under_way[operation].kind, pages);
 }
 
-static inline void end(struct thread *here, enum operation operation)
+/* A thread is done with an operation: what it has kept of it; 0 if it was not seen to begin. */
+static inline struct thread *end(u64 thread, enum operation operation)
 {
-	pages_done(here, operation, here->under_way[operation].pages);
+	struct thread *here = at_work(thread, operation);
+
+	if (here)
+		pages_done(here, operation, here->under_way[operation].pages);
+	return here;
 }
 
 /* The event of a free is to tell of its next slot: nothing is known of what its store does with it. */
 static inline void next_slot_free(struct slot_free *free)
 {
+	free->start = 0;
 	free->event.size = 0;
 	free->event.arg = 0;
 	free->event.flags = FLAG_NOTIFIED | FLAG_MISSED; /* until the entry is looked at */

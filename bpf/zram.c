@@ -59,8 +59,8 @@ static inline bool has_room(u32 minor)
 	return false;
 }
 
-/* Emit what has happened to an entry, or to all of them. kind: a constant, and set last, see emit(). */
-static inline int emit_of(u64 zram, struct event *event, u32 kind)
+/* Emit what has happened to an entry, or to all of them. */
+static inline void emit_of(u64 zram, struct event *event, u32 kind)
 {
 	u64 disk = 0;
 	u32 minor = 0;
@@ -68,13 +68,12 @@ static inline int emit_of(u64 zram, struct event *event, u32 kind)
 	LOAD(disk, zram + OFF_ZRAM_DISK);
 	LOAD(minor, disk + OFF_DISK_MINOR);
 	if (!has_room(minor))
-		return 0;
+		return;
 	event->tgid = current_task();
 	event->time = bpf_ktime_get_ns();
 	event->device = minor;
 	event->kind = kind;
 	emit(event, 1);
-	return 0;
 }
 
 /* If it is the recorder that reads a page, to see what the programs make of its device. */
@@ -95,6 +94,7 @@ static inline void recorder_reads(struct zram_io *io, u64 thread, u64 disk, u64 
 /* A request to a device begins: whether events can tell of that. `pages` of the store, from `index` on. */
 static inline struct thread *zram_io_enter(u64 disk, u32 operation, u64 index, u32 pages)
 {
+	u32 kind = operation == OP_WRITE ? EVENT_STORE : operation == OP_READ ? EVENT_LOAD : EVENT_DISCARD;
 	u64 thread = bpf_get_current_pid_tgid(), zram = 0;
 	struct thread *here;
 	u32 minor = 0;
@@ -103,12 +103,7 @@ static inline struct thread *zram_io_enter(u64 disk, u32 operation, u64 index, u
 	LOAD(minor, disk + OFF_DISK_MINOR);
 	if (!has_room(minor))
 		return 0;
-	if (operation == OP_WRITE)
-		here = begin(thread, ZRAM_IO, EVENT_STORE, pages);
-	else if (operation == OP_READ)
-		here = begin(thread, ZRAM_IO, EVENT_LOAD, pages);
-	else
-		here = begin(thread, ZRAM_IO, EVENT_DISCARD, 1);
+	here = begin(thread, ZRAM_IO, kind, kind == EVENT_DISCARD ? 1 : pages);
 	if (!here)
 		return 0;
 	here->zram_io.operation = operation;
@@ -205,7 +200,7 @@ static inline void zram_page_stored(struct zram_io *io, u32 tgid, u64 time, u32 
 	event.device = io->store;
 	gone = !describe_entry(entry_flags(io->table, io->index + page), &event);
 	event.flags |= gone * FLAG_GONE;
-	event.kind = EVENT_STORE; /* last: see emit() */
+	event.kind = EVENT_STORE;
 	emit(&event, 1);
 }
 
@@ -301,12 +296,10 @@ static inline void tell_of_request(struct zram_io *io, u64 thread, struct thread
 int zram_bio_return(void *ctx)
 {
 	u64 thread = bpf_get_current_pid_tgid();
-	struct thread *here = at_work(thread, ZRAM_IO);
+	struct thread *here = end(thread, ZRAM_IO);
 
-	if (!here)
-		return 0;
-	end(here, ZRAM_IO);
-	tell_of_request(&here->zram_io, thread, here);
+	if (here)
+		tell_of_request(&here->zram_io, thread, here);
 	return 0;
 }
 
@@ -351,11 +344,6 @@ int zram_page_return(void *ctx)
 	tell_of_request(&io, thread, here);
 	return 0;
 }
-
-int zram_page_enter(void *ctx)
-{
-	return 0;
-}
 #else
 int zram_page_enter(void *ctx)
 {
@@ -373,12 +361,9 @@ int zram_page_enter(void *ctx)
 int zram_page_return(void *ctx)
 {
 	u64 thread = bpf_get_current_pid_tgid();
-	struct thread *here = at_work(thread, ZRAM_IO);
+	struct thread *here = end(thread, ZRAM_IO);
 
-	if (!here)
-		return 0;
-	end(here, ZRAM_IO);
-	if (has_tried(RETURN_VALUE(ctx, 4), here->zram_io.operation))
+	if (here && has_tried(RETURN_VALUE(ctx, 4), here->zram_io.operation))
 		tell_of_request(&here->zram_io, thread, here);
 	return 0;
 }
@@ -405,7 +390,6 @@ static inline void notified_alone(void *ctx, u64 thread)
 	here = begin(thread, SLOT_FREE, EVENT_NOTIFY, 1);
 	if (!here)
 		return;
-	here->slot_free.start = 0;
 	next_slot_free(&here->slot_free);
 	here->slot_free.event.flags = FLAG_MISSED;
 	here->slot_free.event.tgid = process_of(thread, here);
@@ -446,7 +430,6 @@ int notification_return(void *ctx)
 	if (free->start) {
 		free->event.arg = bpf_ktime_get_ns() - free->start;
 		free->event.flags |= FLAG_TIMED;
-		free->start = 0;
 	}
 	pages_done(here, SLOT_FREE, 1);
 	emit_or_lose(&free->event, here->under_way[SLOT_FREE].kind, 1);
@@ -524,10 +507,9 @@ int entry_dropped(void *ctx)
 	}
 	event.slot = index;
 	event.run = 1;
-	if (moved)
-		return emit_of(zram, &event, EVENT_MOVED);
-	event.flags |= writing * FLAG_REPLACED;
-	return emit_of(zram, &event, EVENT_DROP);
+	event.flags |= !moved && writing ? FLAG_REPLACED : 0;
+	emit_of(zram, &event, moved ? EVENT_MOVED : EVENT_DROP);
+	return 0;
 }
 
 #ifdef OFF_PP_SLOT_INDEX
@@ -555,14 +537,12 @@ int store_reset(void *ctx)
 	struct event event = {};
 
 	begin(bpf_get_current_pid_tgid(), ZRAM_RESET, 0, 1);
-	return emit_of(ARG(ctx, 0), &event, EVENT_RESET);
+	emit_of(ARG(ctx, 0), &event, EVENT_RESET);
+	return 0;
 }
 
 int store_reset_return(void *ctx)
 {
-	struct thread *here = at_work(bpf_get_current_pid_tgid(), ZRAM_RESET);
-
-	if (here)
-		end(here, ZRAM_RESET);
+	end(bpf_get_current_pid_tgid(), ZRAM_RESET);
 	return 0;
 }

@@ -112,15 +112,12 @@ int zswap_allocation_return_handle(void *ctx)
 
 static inline int zswap_store_return(bool stored)
 {
-	struct thread *here = at_work(bpf_get_current_pid_tgid(), ZSWAP_STORE);
+	struct thread *here = end(bpf_get_current_pid_tgid(), ZSWAP_STORE);
 	struct zswap_store *store;
 
-	if (!here)
+	if (!here || !stored)
 		return 0;
-	end(here, ZSWAP_STORE);
 	store = &here->zswap_store;
-	if (!stored)
-		return 0;
 	if (store->next)
 		page_stored(store);
 	else /* nothing was allocated: a same-filled page */
@@ -152,12 +149,9 @@ int zswap_load_enter(void *ctx)
 
 static inline int zswap_load_return(bool loaded)
 {
-	struct thread *here = at_work(bpf_get_current_pid_tgid(), ZSWAP_LOAD);
+	struct thread *here = end(bpf_get_current_pid_tgid(), ZSWAP_LOAD);
 
-	if (!here)
-		return 0;
-	end(here, ZSWAP_LOAD);
-	if (loaded)
+	if (here && loaded)
 		emit_zswap(EVENT_LOAD, here->zswap_load, 0, 0, 0);
 	return 0;
 }
@@ -203,12 +197,11 @@ int zswap_notice_enter_entry(void *ctx)
 int zswap_notice_return(void *ctx)
 {
 	u64 now = bpf_ktime_get_ns();
-	struct thread *here = at_work(bpf_get_current_pid_tgid(), ZSWAP_NOTICE);
+	struct thread *here = end(bpf_get_current_pid_tgid(), ZSWAP_NOTICE);
 	struct zswap_notice *notice;
 
 	if (!here)
 		return 0;
-	end(here, ZSWAP_NOTICE);
 	notice = &here->zswap_notice;
 	if (notice->flags)
 		emit_zswap(EVENT_NOTIFY, notice->entry, notice->size, now - notice->start, notice->flags | FLAG_TIMED);
@@ -257,10 +250,7 @@ int zswap_eviction_entry(void *ctx)
 
 int zswap_eviction_return(void *ctx)
 {
-	struct thread *here = at_work(bpf_get_current_pid_tgid(), ZSWAP_EVICTION);
-
-	if (here)
-		end(here, ZSWAP_EVICTION);
+	end(bpf_get_current_pid_tgid(), ZSWAP_EVICTION);
 	return 0;
 }
 
