@@ -69,12 +69,28 @@ class EventKind(IntEnum):
     PATH = 15
 
 
-#: Kinds that are about pages of a store, and about slots of an area.
-OF_STORES = (
-    EventKind.STORE, EventKind.LOAD, EventKind.DROP, EventKind.NOTIFY, EventKind.PRESENT, EventKind.MOVED,
-    EventKind.FAILED,
-)  # fmt: skip
-OF_AREAS = (EventKind.ALLOC, EventKind.FREE)
+class Subject(IntEnum):
+    """What an event's `device` and `slot` are of: slots of an area, by swap type, or pages of a store."""
+
+    NOTHING = 0
+    AREA = 1
+    STORE = 2
+
+
+def _subjects() -> NDArray[np.uint8]:
+    found = np.full(256, Subject.NOTHING, np.uint8)
+    found[[EventKind.ALLOC, EventKind.FREE]] = Subject.AREA
+    found[
+        [
+            EventKind.STORE, EventKind.LOAD, EventKind.DROP, EventKind.NOTIFY, EventKind.PRESENT, EventKind.MOVED,
+            EventKind.FAILED, EventKind.RESET,
+        ]
+    ] = Subject.STORE  # fmt: skip
+    return found
+
+
+#: The Subject of each kind, by its number: uint8, shape (256,).
+SUBJECTS = _subjects()
 
 
 class EventFlag(IntFlag):

@@ -79,8 +79,9 @@ cdef enum:
     REASONS = 6
     MAX_TYPES = 32
     NO_AREA = -1
-    OF_STORE = 1
-    OF_AREA = 2
+    OF_NOTHING = 0
+    OF_AREA = 1
+    OF_STORE = 2
     HEADER = 254
     NOBODY = 255
     BINS = 1024

@@ -21,7 +21,7 @@ from swaptrace.engine.policies import (
     WAS_SAME,
     masks,
 )
-from swaptrace.events import EventFlag, EventKind, FreeReason
+from swaptrace.events import EventFlag, EventKind, FreeReason, Subject
 from swaptrace.policies import Drops
 
 NO_AREA = -1
@@ -56,9 +56,7 @@ CONSTANTS: dict[str, int] = {
     "REASONS": len(FreeReason),
     "MAX_TYPES": MAX_TYPES,
     "NO_AREA": NO_AREA,
-    # what an event is about
-    "OF_STORE": 1,
-    "OF_AREA": 2,
+    **{f"OF_{subject.name}": int(subject) for subject in Subject},
     "HEADER": HEADER,
     "NOBODY": NOBODY,
     "BINS": BINS,

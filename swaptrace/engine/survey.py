@@ -20,9 +20,8 @@ from cython.cimports.swaptrace.engine.arrays import (
 from cython.cimports.swaptrace.engine.records import EventRecords
 from numpy.typing import NDArray
 
-from swaptrace.engine.constants import OF_AREA, OF_STORE
 from swaptrace.engine.records import events_of
-from swaptrace.events import EVENT, OF_AREAS, OF_STORES, EventKind
+from swaptrace.events import EVENT, SUBJECTS, Subject
 
 DEVICES = 1 << 16  # an event's `device` has 16 bits
 TYPES = 256  # more than there are swap types
@@ -39,16 +38,6 @@ class Survey(NamedTuple):
     slot_ends: NDArray[np.int64]
     slots: int
     last: int
-
-
-def _subjects() -> NDArray[np.uint8]:
-    """By kind, what `device` and `slot` are of: uint8, shape (256,)."""
-    found = np.zeros(256, np.uint8)
-    found[[*OF_STORES, EventKind.RESET]], found[list(OF_AREAS)] = OF_STORE, OF_AREA
-    return found
-
-
-_SUBJECTS = _subjects()
 
 
 @cython.final
@@ -81,7 +70,7 @@ class Surveyor:
 
     @cython.cfunc
     def _look(self, records: Events, slot_ends: int64_1d) -> tuple[cython.longlong, cython.longlong]:
-        subjects: const_uint8_1d = _SUBJECTS
+        subjects: const_uint8_1d = SUBJECTS
         slots: cython.longlong = 0
         last: cython.longlong = 0
         row: cython.Py_ssize_t
@@ -113,12 +102,12 @@ class Surveyor:
 
 
 def routes(by_store: dict[int, int], by_type: dict[int, int]) -> NDArray[np.int32]:
-    """Which part an event belongs to, by what it is about and its device: int32 (3, DEVICES); NO_PART if to none.
+    """Which part an event belongs to, by its Subject and its device: int32 (3, DEVICES); NO_PART if to none.
 
     by_store, by_type: the parts of stores and of swap types that belong to one.
     """
-    table = np.full((3, DEVICES), NO_PART, np.int32)
-    for subject, parts in ((OF_STORE, by_store), (OF_AREA, by_type)):
+    table = np.full((len(Subject), DEVICES), NO_PART, np.int32)
+    for subject, parts in ((Subject.STORE, by_store), (Subject.AREA, by_type)):
         table[subject, list(parts)] = list(parts.values())
     return table
 
@@ -131,7 +120,7 @@ def partition(events: EventRecords, table: NDArray[np.int32], parts: int) -> lis
     """
     records: Events = events.records
     part_of: const_int32_2d = table
-    subjects: const_uint8_1d = _SUBJECTS
+    subjects: const_uint8_1d = SUBJECTS
     begins: int64_1d = np.zeros(parts + 2, np.int64)  # of each part, and of what is in none, which comes first
     row: cython.Py_ssize_t
     part: cython.Py_ssize_t

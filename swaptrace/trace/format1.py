@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
-from swaptrace.events import EVENT, OF_STORES, EventFlag, EventKind, SwapCall
+from swaptrace.events import EVENT, SUBJECTS, EventFlag, EventKind, Subject, SwapCall
 from swaptrace.trace.header import Header, Notes, Trailer
 
 #: Columns of a trace.
@@ -39,8 +39,7 @@ T = TypeVar("T", Header, Trailer, Notes)
 def columns_of_today(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """The columns of a batch of format 1 as those of an EVENT, by name."""
     kind, device, flags = columns["kind"], columns["device"].astype(np.uint16), columns["flags"]
-    of_stores = np.isin(kind, [*OF_STORES, EventKind.RESET])
-    device[of_stores & (device >= _ZSWAP_STORES)] += ZSWAP_STORES - _ZSWAP_STORES
+    device[(SUBJECTS[kind] == Subject.STORE) & (device >= _ZSWAP_STORES)] += ZSWAP_STORES - _ZSWAP_STORES
     today = (flags & _LOW_FLAGS).astype(np.uint16)
     today[flags & _ANY_POLICY != 0] |= np.uint16(EventFlag.ANY_POLICY)
     today[kind == EventKind.NOTIFY] |= np.uint16(EventFlag.TIMED)

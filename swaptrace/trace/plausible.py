@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.areas import MAX_PAGES, MAX_TIME, MAX_TYPES, Store, SwapArea
-from swaptrace.events import OF_AREAS, OF_STORES, EventFlag, EventKind, SwapCall
+from swaptrace.events import SUBJECTS, EventFlag, EventKind, Subject, SwapCall
 from swaptrace.trace.header import Header
 
 #: A store that was set up, or got another size, while recording may have so many pages (64 GiB of 4 KiB) though nothing
@@ -21,16 +21,8 @@ MAX_RUN = 8192
 #: Stores of a trace: each takes some memory, and no machine has so many.
 MOST_STORES = 1024
 
-_NOTHING, _AREA, _STORE = range(3)
-_FIRST = (0, 1, 1 + MAX_TYPES)  # of what is about nothing, about an area or a store, in the table of ends
+_FIRST = np.array([0, 1, 1 + MAX_TYPES])  # by Subject, where it begins in the table of ends
 _DEVICES = 1 << 16
-
-
-def _subjects() -> NDArray[np.uint8]:
-    """By kind, what `device` and `slot` are of. uint8, shape (256,)."""
-    found = np.full(256, _NOTHING, np.uint8)
-    found[list(OF_STORES)], found[list(OF_AREAS)] = _STORE, _AREA
-    return found
 
 
 class Implausible(ValueError):
@@ -41,12 +33,10 @@ class Plausible:
     """Knows how large stores and areas can be at each moment of a trace."""
 
     def __init__(self, header: Header) -> None:
-        self._subject = _subjects()
-        self._first = np.array(_FIRST, np.int64)
         # The end of what nothing in particular has, of each area by swap type, and of each store.
-        self._most = np.full(_FIRST[_STORE] + _DEVICES, UNTOLD_PAGES, np.int64)
-        self._most[0] = np.iinfo(np.int64).max
-        self._areas, self._stores = self._most[1 : _FIRST[_STORE]], self._most[_FIRST[_STORE] :]
+        self._most = np.full(_FIRST[Subject.STORE] + _DEVICES, UNTOLD_PAGES, np.int64)
+        nothing, self._areas, self._stores = np.split(self._most, _FIRST[1:])
+        nothing[:] = np.iinfo(np.int64).max
         self._areas[:] = MAX_PAGES + MAX_RUN
         self._seen = np.zeros(_DEVICES, np.bool_)  # stores that something has happened to
         self._present = np.zeros(_DEVICES, np.int64)
@@ -86,22 +76,22 @@ class Plausible:
 
     def _check_values(self, events: Mapping[str, NDArray[Any]]) -> None:
         kind, run, device, flags = events["kind"], events["run"], events["device"], events["flags"]
-        subject = self._subject[kind]
-        of_area = subject == _AREA
+        subject = SUBJECTS[kind]
+        of_area = subject == Subject.AREA
         if int(events["time"].max()) > MAX_TIME:
             raise Implausible("an event of the far future")
         if (device[of_area] >= MAX_TYPES).any():
             raise Implausible("an event of a swap type that there is not")
         end = events["slot"] + np.where(kind == EventKind.FAILED, 1, run).astype(np.int64)  # others' runs are pages
-        if (end > self._most[self._first[subject] + device * (subject != _NOTHING)]).any():
+        if (end > self._most[_FIRST[subject] + device * (subject != Subject.NOTHING)]).any():
             raise Implausible("an event of a page beyond its store or area")
         if int(run.max()) > MAX_RUN and (run[of_area] > MAX_RUN).any():
             raise Implausible("an event of more slots than are allocated or freed at once")
         if int(events["size"].max()) > self._page_size:
             raise Implausible("an entry larger than a page")
-        if (flags & EventFlag.NOTIFIED != 0).any() and (run[flags & EventFlag.NOTIFIED != 0] > 1).any():
+        if (run[flags & EventFlag.NOTIFIED != 0] > 1).any():
             raise Implausible("one notification of several slots")
-        self._seen[device[subject == _STORE]] = True
+        self._seen[device[subject == Subject.STORE]] = True
         if np.count_nonzero(self._seen) > MOST_STORES:
             raise Implausible(f"events of more than {MOST_STORES} stores")
 

@@ -15,22 +15,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from builders import START, Event, batch, free, header, store, swap_call, trailer, zram_area
+from builders import PAGE_SIZE, START, Event, batch, free, header, store, swap_call, trailer, zram_area
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rich.console import Console
 
-from swaptrace.areas import Store, SwapArea
+from swaptrace.areas import MAX_TIME, MAX_TYPES, Store, SwapArea
 from swaptrace.engine import zsmalloc
 from swaptrace.errors import BadInput
-from swaptrace.events import EVENT, NAMES, EventBatch, EventKind
+from swaptrace.events import EVENT, NAMES, EventBatch, EventFlag, EventKind, empty
 from swaptrace.report.as_json import as_json
 from swaptrace.report.command import Selection, analyse, report
 from swaptrace.report.text import print_text
 from swaptrace.trace.header import Notes, to_json
 from swaptrace.trace.messages import END, is_dictionary, messages
-from swaptrace.trace.plausible import UNTOLD_PAGES
+from swaptrace.trace.plausible import MAX_RUN, MOST_STORES, UNTOLD_PAGES
 from swaptrace.trace.reader import TraceReader
 from swaptrace.trace.stream import HEADER_KEY, StreamMaker
 from swaptrace.trace.writer import COLUMNS, NOTES_KEY, TRAILER_KEY, TraceWriter
@@ -419,6 +419,45 @@ def test_a_hostile_trace_with_right_checksums(tmp_path: Path, whole: Path) -> No
     with within_limits():
         result = analyse(tmp_path / "trace")
     assert "beyond its store or area" in result.trace["damage"]
+
+
+def damage_of(path: Path) -> str | None:
+    """What the reader finds in a whole file."""
+    reader = TraceReader(path)
+    for _ in reader:
+        pass
+    return reader.damage
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"time": MAX_TIME + 1}, "an event of the far future"),
+        ({"kind": EventKind.FREE, "device": MAX_TYPES}, "a swap type that there is not"),
+        ({"kind": EventKind.ALLOC, "device": 3, "run": MAX_RUN + 1}, "more slots than are allocated or freed at once"),
+        ({"kind": EventKind.STORE, "size": PAGE_SIZE + 1}, "an entry larger than a page"),
+        ({"kind": EventKind.FREE, "flags": EventFlag.NOTIFIED, "run": 2}, "one notification of several slots"),
+    ],
+)
+def test_events_that_no_kernel_tells_of(tmp_path: Path, values: dict[str, int], why: str) -> None:
+    """Where each value is one less, they may."""
+    for less in (0, 1):
+        events = EVENTS.events.copy()
+        for field, value in values.items():
+            events[field][5] = value if field in ("kind", "flags") else value - less
+        write(tmp_path / "trace", PARTS, events)
+        damage = damage_of(tmp_path / "trace")
+        assert damage is None if less else why in str(damage)
+
+
+@pytest.mark.parametrize("kind", [EventKind.STORE, EventKind.RESET])
+def test_no_machine_has_so_many_stores(tmp_path: Path, kind: EventKind) -> None:
+    """Each takes some memory, and some time in every batch."""
+    for stores, why in ((MOST_STORES, None), (MOST_STORES + 1, f"more than {MOST_STORES} stores")):
+        events = empty(stores)
+        events["time"], events["kind"], events["device"] = START + 1, kind, np.arange(stores)
+        write(tmp_path / "trace", {**PARTS, "notes": {}}, events)
+        assert (why or "None") in str(damage_of(tmp_path / "trace"))
 
 
 def test_a_page_far_away_takes_no_memory_for_those_before_it(tmp_path: Path) -> None:

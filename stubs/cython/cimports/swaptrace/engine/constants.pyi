@@ -78,8 +78,9 @@ MISSED: int
 REASONS: int
 MAX_TYPES: int
 NO_AREA: int
-OF_STORE: int
+OF_NOTHING: int
 OF_AREA: int
+OF_STORE: int
 HEADER: int
 NOBODY: int
 BINS: int
