@@ -39,7 +39,7 @@ known); the recorder takes the rest of what the kernel says of a call out of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
 from typing import Annotated, Any
@@ -133,6 +133,12 @@ LOSSES: dict[int, tuple[EventKind, ...]] = {
     **{int(kind): (kind,) for kind in EventKind},
     NOTIFIED_FREE: (EventKind.FREE, EventKind.NOTIFY),
 }
+
+
+def lost_by_kind(counts: Mapping[int, int]) -> dict[EventKind, int]:
+    """How many of each kind are lost. counts: by the numbers of LOSSES, of all of them."""
+    return {kind: sum(counts[loss] for loss, kinds in LOSSES.items() if kind in kinds) for kind in EventKind}
+
 
 _FIELDS: tuple[tuple[str, type[np.unsignedinteger[Any]], str], ...] = (
     ("time", np.uint64, "CLOCK_MONOTONIC, ns"),

@@ -228,23 +228,25 @@ def notification_table(area: AreaResult, duration_s: float | None) -> Table | No
         return None
     told = max(area.notify_free or 0, times.count)
     total = times.total * told / times.count  # by their mean, where some were timed
-    share = shares.share(total, None if duration_s is None else duration_s * 1e9)
-    cells = [times.quantile(0.5), times.quantile(0.99), times.largest, total]
-    column = [units.count(told), *map(units.duration, cells), units.percent(share)]
-    names = ["notifications", "p50", "p99", "longest", "all together", "share of one CPU"]
-    if times.count < told:
-        names[1:1], column[1:1] = ["  of them timed"], [units.count(times.count)]
-        names[names.index("all together")] = "all together, at the mean of those"
+    some = times.count < told
+    cells = {
+        "notifications": units.count(told),
+        **({"  of them timed": units.count(times.count)} if some else {}),
+        "p50": units.duration(times.quantile(0.5)),
+        "p99": units.duration(times.quantile(0.99)),
+        "longest": units.duration(times.largest),
+        "all together, at the mean of those" if some else "all together": units.duration(total),
+        "share of one CPU": units.percent(shares.share(total, None if duration_s is None else duration_s * 1e9)),
+    }
     if area.free_path:
         path = area.free_path
-        column += [
-            units.duration(path["ns"]),
-            units.duration(shares.share(path["ns"], path["slots"])),
-            units.duration(shares.share(total, path["slots"])),
-            units.percent(shares.share(total, path["ns"])),
-        ]
-        names += ["slot-free path, all together", "  per slot", "  of it notifications", "  their share"]
-    rows = {name: [cell] for name, cell in zip(names, column, strict=True)}
+        cells |= {
+            "slot-free path, all together": units.duration(path["ns"]),
+            "  per slot": units.duration(shares.share(path["ns"], path["slots"])),
+            "  of it notifications": units.duration(shares.share(total, path["slots"])),
+            "  their share": units.percent(shares.share(total, path["ns"])),
+        }
+    rows = {name: [cell] for name, cell in cells.items()}
     return Table("notifications", "What notifications cost the tasks that free slots", rows, ["value"])
 
 

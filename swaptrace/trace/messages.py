@@ -136,18 +136,29 @@ def dictionary_fits(raw: bytes) -> None:
     try:
         metadata = _metadata(raw)
         batch = Table(metadata, Table(metadata, _root(metadata).follow(2)).follow(1))
-        vector, body = batch.follow(2), _PREFIX.size + len(metadata)
         if not 0 <= batch.number(0, "<q") <= MOST_OF_DICTIONARIES:
             raise Bad("it claims to have too many names")
-        for number in range(min(struct.unpack_from("<I", metadata, vector)[0], 4)):
-            offset, length = struct.unpack_from("<qq", metadata, vector + 4 + 16 * number)
-            if offset < 0 or length < 0 or body + offset + length > len(raw):
-                raise Bad("names lie outside of it")
+        for number in range(min(_buffers(batch), 4)):
+            place, length = _buffer(raw, batch, number, "names lie")
             compressed = batch.field(3) is not None and length >= 8
-            if compressed and struct.unpack_from("<q", raw, body + offset)[0] > MOST_OF_DICTIONARIES:
+            if compressed and struct.unpack_from("<q", raw, place)[0] > MOST_OF_DICTIONARIES:
                 raise Bad("its names are to become too long")
     except struct.error:
         raise Bad("its metadata are damaged") from None
+
+
+def _buffers(batch: Table) -> int:
+    """How many buffers a batch has."""
+    return int(struct.unpack_from("<I", batch.data, batch.follow(2))[0])
+
+
+def _buffer(raw: bytes, batch: Table, number: int, what: str) -> tuple[int, int]:
+    """Where a buffer of a batch begins in its message, and how long it is there (bytes). what: is to be there."""
+    offset, length = struct.unpack_from("<qq", batch.data, batch.follow(2) + 4 + 16 * number)
+    place = _PREFIX.size + len(batch.data) + offset
+    if offset < 0 or length < 0 or place + length > len(raw):
+        raise Bad(f"{what} outside of it")
+    return place, length
 
 
 def batch_fits(raw: bytes, widths: list[int]) -> None:
@@ -170,16 +181,13 @@ def _batch_fits(raw: bytes, widths: list[int]) -> None:
     rows = batch.number(0, "<q")
     if not 0 <= rows * sum(widths) <= max(_FEW_BYTES, _EXPANSION * len(raw)):
         raise Bad(f"it claims to hold {rows:,} events")
-    vector, body = batch.follow(2), _PREFIX.size + len(metadata)
-    if struct.unpack_from("<I", metadata, vector)[0] != 2 * len(widths):
+    if _buffers(batch) != 2 * len(widths):
         raise Bad("it has other columns")
     for number, width in enumerate(widths):  # each of them has a buffer for nulls, which is empty, and one of values
-        offset, length = struct.unpack_from("<qq", metadata, vector + 4 + 16 * (2 * number + 1))
-        if offset < 0 or length < 0 or body + offset + length > len(raw):
-            raise Bad("a column lies outside of it")
+        place, length = _buffer(raw, batch, 2 * number + 1, "a column lies")
         wanted = rows * width
         if length and batch.field(3) is not None:
-            length = struct.unpack_from("<q", raw, body + offset)[0] if length >= 8 else 0
+            length = struct.unpack_from("<q", raw, place)[0] if length >= 8 else 0
             if length == -1:  # it would not have become shorter
                 continue
         if not wanted <= length <= wanted + 64:  # padding

@@ -35,10 +35,8 @@ class TraceReader:
     def __init__(self, file: Path | StreamFile) -> None:
         self._file = file if isinstance(file, StreamFile) else StreamFile(file)
         self._of_format1 = self.header.format_version == 1
-        if self._of_format1:
-            self._file.expect(Kind.TRACE, format1.COLUMNS)
-        else:
-            self._file.expect(Kind.TRACE, COLUMNS, NAMES)
+        self._columns, names = (format1.COLUMNS, {}) if self._of_format1 else (COLUMNS, NAMES)
+        self._file.expect(Kind.TRACE, self._columns, names)
         self.path = self._file.path
         self.bytes = self._file.bytes  # the file's size
         self.trailer: Trailer | None = None
@@ -75,8 +73,7 @@ class TraceReader:
             self.trailer = self._decoded(Trailer, metadata[TRAILER_KEY], "trailer")
         elif record.num_rows or NOTES_KEY in metadata:  # the first one, which came with the header, has neither
             notes = self._decoded(Notes, metadata.get(NOTES_KEY, b"{}"), "notes")
-            kinds = format1.COLUMNS if self._of_format1 else COLUMNS
-            columns = {name: values_of(record.column(name), dtype) for name, dtype in kinds.items()}
+            columns = {name: values_of(record.column(name), dtype) for name, dtype in self._columns.items()}
             if self._of_format1:
                 columns = format1.columns_of_today(columns)
             self._plausible.check(columns, notes.calls)

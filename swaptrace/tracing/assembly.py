@@ -28,21 +28,21 @@ _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 # gone since "zram: refactor highlevel read and write handling" (6.4).
 _EACH_PAGE = "zram_bvec_rw"
 
-#: To time a notification takes two clock readings, which cost as much as all else that a program does there.
-NOTIFICATIONS_PER_TIMED = 16
+# Of how many notifications one is timed, a power of two: that takes two clock readings, which cost as much as all else
+# that a program does there.
+_NOTIFICATIONS_PER_TIMED = 16
 
 
 @dataclass(frozen=True)
 class Options:
     """What a recording asks of the programs.
 
-    time_frees: time the slot-free function, too. notifications_per_timed: one of how many notifications is timed, a
-    power of two. zswap_in_zsmalloc: zswap's pools are zsmalloc's, and are looked at.
+    time_frees: time the slot-free function, too, and every notification. zswap_in_zsmalloc: zswap's pools are
+    zsmalloc's, and are looked at.
     """
 
     ring_bytes: int
     time_frees: bool = False
-    notifications_per_timed: int = NOTIFICATIONS_PER_TIMED
     zswap_in_zsmalloc: bool = False
 
 
@@ -121,7 +121,7 @@ def assemble(
         "RING_RECORDS": records_in(options.ring_bytes),
         **({"TIME_FREES": 1} if options.time_frees else {}),
         **({"ZRAM_TRIES_ALL_PAGES": 1} if symbols.alike({_EACH_PAGE}) else {}),
-        "NOTIFICATIONS_PER_TIMED": options.notifications_per_timed,
+        "NOTIFICATIONS_PER_TIMED": 1 if options.time_frees else _NOTIFICATIONS_PER_TIMED,
         "SWAP_INFO": f"{swap_info(symbols):#x}ULL",
     }
     if "MEMORY_SUBSYSTEM" not in constants:

@@ -17,14 +17,14 @@ from typing import Any
 
 from swaptrace.degradation import NOTIFICATION, SLOT_FREED
 from swaptrace.errors import EnvironmentProblem
-from swaptrace.events import LOSSES, NOTIFIED_FREE, EventFlag, EventKind
+from swaptrace.events import LOSSES, NOTIFIED_FREE, EventFlag, EventKind, lost_by_kind
 from swaptrace.kernel.arch import Architecture
 from swaptrace.kernel.btf import KernelTypes, libbpf
 from swaptrace.kernel.layout import MAX_SWAP_TYPES
 from swaptrace.kernel.probes import Candidate, Choice, Symbols
 from swaptrace.machine.snapshot import KernelArea, kernel_area
 from swaptrace.trace.header import FreePath, Probe
-from swaptrace.tracing.assembly import NOTIFICATIONS_PER_TIMED, Options, assemble
+from swaptrace.tracing.assembly import Options, assemble
 from swaptrace.tracing.footprint import give_back
 from swaptrace.tracing.ring import KernelRing, RecordRing, Ring, records_in
 from swaptrace.tracing.trampolines import Attachment, Trampolines, why_kprobes
@@ -134,20 +134,14 @@ class Programs:
         kprobes: bool = False,
         zswap_in_zsmalloc: bool = False,
     ) -> None:
-        """time_frees: time the slot-free function, too, and every notification. kprobes: use them even where
-        trampolines would do."""
+        """time_frees: see Options. kprobes: use them even where trampolines would do."""
         self._ring_bytes = ring_bytes
         self._time_frees = time_frees
         self._choices = choices
         self._types = types
         self._attachments: dict[str, Attachment] = {}  # trampolines, by program
         self._trampolines = None if kprobes or why_kprobes(choices, types, symbols) else Trampolines(libbpf())
-        options = Options(
-            ring_bytes,
-            time_frees=time_frees,
-            notifications_per_timed=1 if time_frees else NOTIFICATIONS_PER_TIMED,
-            zswap_in_zsmalloc=zswap_in_zsmalloc,
-        )
+        options = Options(ring_bytes, time_frees, zswap_in_zsmalloc)
         self._assembly = assemble(choices, types, symbols, arch, options, recorder=os.getpid())
         self._bpf = self._compile()
 
@@ -243,7 +237,7 @@ class Programs:
     def lost(self) -> dict[str, int]:
         """Events that found no room in the ring, in slots, by kind."""
         table = self._bpf["lost"]
-        counts = _by_kind({loss: sum(table[table.Key(loss)]) for loss in LOSSES})
+        counts = lost_by_kind({loss: sum(table[table.Key(loss)]) for loss in LOSSES})
         return {kind.name: count for kind, count in counts.items() if count}
 
     def left_out(self) -> int:
@@ -278,7 +272,7 @@ class Programs:
         table = self._bpf["calls"]
         returned = {loss: sum(int(cpu.returned) for cpu in table[table.Key(loss)]) for loss in LOSSES}
         entered = {loss: sum(int(cpu.entered) for cpu in table[table.Key(loss)]) for loss in LOSSES}
-        return _by_kind({loss: max(entered[loss] - returned[loss], 0) for loss in LOSSES})
+        return lost_by_kind({loss: max(entered[loss] - returned[loss], 0) for loss in LOSSES})
 
     def _skipped(self) -> dict[EventKind, int]:
         """Runs that the kernel skipped of programs; kprobes' on returns count as not returned, see _running."""
@@ -350,11 +344,6 @@ class Programs:
 
     def close(self) -> None:
         self._let_go()
-
-
-def _by_kind(counts: dict[int, int]) -> dict[EventKind, int]:
-    """What is lost of each kind. counts: by the numbers of LOSSES."""
-    return {kind: sum(counts[loss] for loss, kinds in LOSSES.items() if kind in kinds) for kind in EventKind}
 
 
 def _recursion_misses(program: int | None) -> int:

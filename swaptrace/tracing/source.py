@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -217,9 +218,7 @@ class LiveSource:
 
     def _lost(self) -> dict[str, int]:
         """In slots, by event kind: what the ring had no room for, and calls that could not be understood."""
-        lost = {kind: count - self._lost_before.get(kind, 0) for kind, count in self._programs.lost().items()}
-        found = {kind: lost.get(kind, 0) + self._calls.lost.get(kind, 0) for kind in {**lost, **self._calls.lost}}
-        return {kind: count for kind, count in found.items() if count}
+        return dict(Counter(self._programs.lost()) - Counter(self._lost_before) + Counter(self._calls.lost))
 
     def _store_of(self, area: SwapArea) -> Store | None:
         return store_of(area, self._programs.zswap_pools(), zram_entry_size(self._types))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.events import EVENT, LOSSES, EventKind
+from swaptrace.events import EVENT, LOSSES, EventKind, lost_by_kind
 from swaptrace.kernel.arch import architecture
 from swaptrace.kernel.btf import Btf
 from swaptrace.kernel.probes import resolve_syscalls
@@ -78,11 +78,17 @@ _ARM_ARGUMENTS, _ARM_RESULT = tuple(8 * n for n in range(8)), 0
 
 
 def assembly_of(kernel: Fixture, *, machine: str = "x86_64", zswap: bool = False, per_timed: int = 1) -> Assembly:
-    """What the programs for a kernel are made of, but for what is only here. per_timed: see Options."""
+    """What the programs for a kernel are made of, but for what is only here.
+
+    per_timed: one of how many notifications is timed.
+    """
     arch, choices = architecture(machine), kernel.choices(zswap=zswap)
-    options = Options(_RING, notifications_per_timed=per_timed)
-    assembly = assemble(choices, kernel.types, kernel.symbols, arch, options, recorder=RECORDER)
-    native = {"SWAP_INFO": "((u64)native_swap_info)", "PROCESSORS": PROCESSORS}
+    assembly = assemble(choices, kernel.types, kernel.symbols, arch, Options(_RING), recorder=RECORDER)
+    native = {
+        "SWAP_INFO": "((u64)native_swap_info)",
+        "PROCESSORS": PROCESSORS,
+        "NOTIFICATIONS_PER_TIMED": per_timed,
+    }
     return replace(assembly, constants=assembly.constants | native)
 
 
@@ -310,8 +316,7 @@ class NativePrograms:
 
 def _by_kind(counts: NDArray[Any]) -> dict[EventKind, int]:
     """Those that are not 0. counts: by the numbers of LOSSES."""
-    found = {kind: sum(int(counts[loss]) for loss, kinds in LOSSES.items() if kind in kinds) for kind in EventKind}
-    return {kind: count for kind, count in found.items() if count}
+    return {kind: count for kind, count in lost_by_kind(dict(enumerate(counts.tolist()))).items() if count}
 
 
 if __name__ == "__main__":  # what an editor needs to read bpf/: see compile_flags.txt there
