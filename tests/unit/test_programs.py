@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from swaptrace.areas import ZSWAP_STORES
 from swaptrace.degradation import AREA_GIVEN_UP, AREA_SET_UP
 from swaptrace.events import AREA_DISCARDS, CALL_FAILED, PATH_BYTES, PATH_PLACE, EventFlag, EventKind, FreeReason
+from swaptrace.kernel.arch import architecture
 from swaptrace.machine.snapshot import KernelArea, kernel_area
+from swaptrace.tracing.assembly import Options, assemble
 from tests.unit.fixtures import KERNELS, fixture
 from tests.unit.native_programs import KERNEL, RECORDER, RECORDS, NativePrograms
 
@@ -529,6 +531,18 @@ def test_one_of_many_notifications_is_timed(trampolines: bool, tmp_path: Path) -
         timed = events["flags"] & EventFlag.TIMED > 0
         assert np.flatnonzero(timed).tolist() == list(range(-(time >> 4) % 16, 64, 16))
         assert (events["arg"] == np.where(timed, 150, 0)).all()
+
+
+def test_all_notifications_are_timed_where_the_path_is() -> None:
+    """One in 16 otherwise."""
+    kernel = fixture("6.12")
+    for time_frees, expected in ((False, 16), (True, 1)):
+        options = Options(1 << 16, time_frees=time_frees)
+        made = assemble(
+            kernel.choices(), kernel.types, kernel.symbols, architecture("x86_64"), options, recorder=RECORDER
+        )
+        assert made.constants["NOTIFICATIONS_PER_TIMED"] == expected
+        assert ("TIME_FREES" in made.constants) == time_frees
 
 
 def test_notified_free_that_is_lost(native: NativePrograms) -> None:
