@@ -85,3 +85,9 @@ class Snapshot:
     time: Time
     areas: tuple[SwapArea, ...] = ()
     stores: tuple[Store, ...] = ()
+
+
+def title_of(path: str, swap_type: int, generation: int) -> str:
+    """What tells a swap area from others, and from earlier ones on the same device."""
+    again = f", activation {generation + 1}" if generation else ""
+    return f"{path} (swap type {swap_type}{again})"

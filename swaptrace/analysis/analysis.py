@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace import units
+from swaptrace.analysis.attribution import Attribution
 from swaptrace.analysis.doubts import Doubts, doubtful, doubts_of
 from swaptrace.analysis.underway import Completion, under_way
-from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea
+from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea, title_of
 from swaptrace.degradation import BLIND, STORED, why_not_modelled
+from swaptrace.dimensions import Dimension
 from swaptrace.engine import mapping, zsmalloc
 from swaptrace.engine.counters import Total
+from swaptrace.engine.groups import NOBODYS
 from swaptrace.engine.lazy import check_memory
 from swaptrace.engine.lifetimes import Lifetimes
 from swaptrace.engine.policies import DUPLICATE, LEAKED, LIVE, RECOVERED, STALE
@@ -45,9 +48,11 @@ from swaptrace.results.derived import (
     store_in,
     trace_result,
 )
+from swaptrace.results.groups import groups_of_area, with_pool
 from swaptrace.results.results import (
     MOST_LEAKS,
     AreaResult,
+    Attributed,
     Content,
     Integral,
     Leak,
@@ -76,6 +81,7 @@ class _StoreModel:
         now: int,
         notifiers: SwapEventNotifiers,
         worker: Worker,
+        attribution: Attribution | None,
     ) -> None:
         self.store = store
         self._size = pages
@@ -84,7 +90,9 @@ class _StoreModel:
         self._places = mapping.Places(self.map)
         self.lifetimes = Lifetimes(0, machine.page_size)
         geometry = _pool_geometry(store, machine)
-        self.replay = Replay(pages, now, geometry, machine.cluster_slots, worker)
+        self._attribution = attribution
+        groups = attribution.groups() if attribution is not None else None
+        self.replay = Replay(pages, now, geometry, machine.cluster_slots, worker, groups)
         self._notifiers = notifiers
         self._told = np.zeros(TYPES, np.bool_)  # by swap type, where the slot frees of a batch are delivered
         self.swap_types: dict[int, int] = {}  # the areas that are on: their numbers, by swap type
@@ -134,6 +142,8 @@ class _StoreModel:
 
     def advance(self, events: EventRecords, slots: int) -> None:
         """Take in those events of a batch that are about this store. slots: in all the batch's runs together."""
+        if self._attribution is not None:
+            self.replay.groups.expect(*self._attribution.numbers(events.array), self.swap_types.values())
         self.lifetimes.advance(events, self._places)
         self.replay.advance(events, self._told, self._places, slots)
 
@@ -191,7 +201,8 @@ class Analysis(Sink):
 
     since and until: CLOCK_MONOTONIC, ns; events before `since` change states, but are not counted. A slot's free is cut
     in two by neither: its notifications belong to the part in which it began. machine: another one than that of the
-    trace, for a what-if. threads: 2 follows the pools in a thread of its own, for the same result.
+    trace, for a what-if. threads: 2 follows the pools in a thread of its own, for the same result. by: what to tell
+    pages apart by, if whose they are is wanted.
     """
 
     def __init__(
@@ -202,7 +213,9 @@ class Analysis(Sink):
         until: int | None = None,
         machine: Machine | None = None,
         threads: int = 1,
+        by: Dimension | None = None,
     ) -> None:
+        self._attribution = Attribution(by) if by is not None else None
         self._blind = bool(BLIND & set(header.missing))
         self.header = header = replace(header, start=modelled(header.start, header.missing))
         self._machine = machine or machine_of(header)
@@ -218,6 +231,7 @@ class Analysis(Sink):
         self._where: list[tuple[_StoreModel, int]] = []  # (model, number of the area in it), in order of appearance
         self._events, self._last = 0, header.start.time  # over all batches: how many, and when the last one was
         self._tasks: dict[int, str] = {}
+        self._cgroups: dict[int, str] = {}  # paths of memory cgroups, by inode number
         self._since, self._until = since, until
         self._part = since is not None or until is not None
         self._free_path: FreePath | None = None
@@ -257,7 +271,7 @@ class Analysis(Sink):
 
     def _new_model(self, store: Store | None, pages: int) -> _StoreModel:
         self._table = None
-        return _StoreModel(store, pages, self._machine, self._start, self.notifiers, self._worker)
+        return _StoreModel(store, pages, self._machine, self._start, self.notifiers, self._worker, self._attribution)
 
     def _model_of(self, store: Store) -> _StoreModel:
         key = ("store", store.id, 0)
@@ -274,6 +288,7 @@ class Analysis(Sink):
     def feed(self, batch: EventBatch) -> None:
         """Take in the next batch."""
         self._tasks |= batch.tasks
+        self._cgroups |= batch.cgroups
         if self._until is None:
             self._feed_since(batch)
             return
@@ -479,7 +494,7 @@ class Analysis(Sink):
         # of frees that are under way then, nothing shows that their notifications will come
         cut = trailer is None and (self._after_until is None or not self._after_until.over)
         areas = [doubtful(self._area(model, n, end, kernel, cut), doubts[id(model)]) for model, n in self._where]
-        return trace_result(
+        found = trace_result(
             self.header,
             areas,
             dict(self._tasks),
@@ -492,6 +507,19 @@ class Analysis(Sink):
             events=self._events,
             **trace,
         )
+        return replace(found, attributed=self._attributed(self._attribution)) if self._attribution else found
+
+    def _attributed(self, attribution: Attribution) -> Attributed:
+        """Whose the pages of each area are."""
+        names, of = attribution.names(self._tasks, self._cgroups), attribution.dimension
+        areas = []
+        for model, number in self._where:
+            area = model.areas[number]
+            own = names if of.field else {NOBODYS: title_of(area.path, area.swap_type, area.generation)}
+            groups, content = groups_of_area(model.replay.groups, number, own), self._content(model)
+            pool = 0 if area.backing == "disk" else content.mem_used_total  # a disk holds no memory
+            areas.append(with_pool(groups, pool, content.compr_data_size or 0))
+        return Attributed(of.name, of.words, tuple(areas))
 
     def _area(self, model: _StoreModel, number: int, end: int, kernel: Snapshot | None, cut: bool) -> AreaResult:
         """cut: the end may be in the middle of slots' frees."""
@@ -530,6 +558,8 @@ class Analysis(Sink):
             leaked={} if waiting else _both(replay, number, LEAKED, "observed"),
             under_way=waiting,
             absent=self._absent(model, area),
+            refaults=replay.refaults(number),
+            unread=replay.unread(number),
             duplicate_slots_end=replay.slots(number, DUPLICATE)[0],
             duplicate_compr_bytes=replay.integral(number, DUPLICATE),
             pool=replay.pools.held(_POOL["observed"]) if replay.pools else None,

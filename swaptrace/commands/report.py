@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from swaptrace.commands.seconds import Seconds
+from swaptrace.dimensions import DIMENSIONS
 from swaptrace.policies import POLICIES
 
 
@@ -38,6 +39,9 @@ from swaptrace.policies import POLICIES
     metavar="KEY=VALUE[,...]",
     help="Replay with another pool: chain=4..16, rule=least_waste|used_percent, fullness=tenths|quarters; repeatable.",
 )
+@click.option("--by", type=click.Choice(list(DIMENSIONS)), help="Whose it is: tables of what each of them has.")
+@click.option("--sort", metavar="COLUMN", help="Of --by: the column that comes first (live, stale, refaults, ...).")
+@click.option("--top", type=click.IntRange(min=0), help="Of --by: so many of them, 0 for all.  [default: 20]")
 def command(
     trace: Path,
     form: str,
@@ -47,9 +51,12 @@ def command(
     devices: tuple[str, ...],
     policies: tuple[str, ...],
     what_ifs: tuple[str, ...],
+    by: str | None,
+    sort: str | None,
+    top: int | None,
 ) -> int:
     """Report what a trace says."""
     from swaptrace.report.command import Selection, report
 
-    report(trace, form, output, Selection(since, until, devices, policies, what_ifs))
+    report(trace, form, output, Selection(since, until, devices, policies, what_ifs, by or "", sort, top))
     return 0

@@ -14,7 +14,20 @@ from pathlib import Path
 from swaptrace.errors import EnvironmentProblem
 
 #: The modules that are compiled.
-LOOPS = ("clock", "delays", "levels", "lifetimes", "mapping", "pools", "records", "replay", "survey", "zsmalloc")
+LOOPS = (
+    "classes",
+    "clock",
+    "delays",
+    "groups",
+    "levels",
+    "lifetimes",
+    "mapping",
+    "pools",
+    "records",
+    "replay",
+    "survey",
+    "zsmalloc",
+)
 _REMEDY = "compile them: make setup in a working copy, else reinstall swaptrace (it needs gcc and Python's headers)"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from swaptrace.areas import MAX_TYPES
-from swaptrace.engine.counters import COUNTS, Total
+from swaptrace.engine.counters import COUNTS, GroupCount, Total
 from swaptrace.engine.policies import (
     ALL_POOLS,
     HELD,
@@ -40,6 +40,7 @@ CONSTANTS: dict[str, int] = {
     **{f"REASON_{reason.name}": int(reason) for reason in FreeReason},
     **{f"COUNT_{name.upper()}": number for number, name in enumerate(COUNTS)},
     **{f"TOTAL_{total.name}": int(total) for total in Total},
+    **{f"GROUP_{count.name}": int(count) for count in GroupCount},
     **{f"HELD_{drops.name}": masks(drops)[0] for drops in Drops},
     **{f"POOLS_{drops.name}": masks(drops)[1] for drops in Drops},
     # the others: a free that the driver was told of may be gone before its store is seen, and not for them

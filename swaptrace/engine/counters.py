@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from enum import IntEnum
 
+from swaptrace.events import FreeReason
+
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
@@ -46,3 +48,15 @@ class Total(IntEnum):
     FAILED = 8  # writes that the store refused: failed_writes in io_stat
     UNTOLD = 9  # stores that look like writes which failed, in traces and on kernels that do not tell of those
     RESETS = 10
+
+
+class GroupCount(IntEnum):
+    """What is counted of a group of an area's pages, in slots; and what the store holds of them now, as observed."""
+
+    STORES = 0
+    LOADS = 1
+    REFAULTS = 2  # pages that are read for the first time since they were stored
+    FREES = 3
+    FREED_FOR = 4  # and so on: of these, by FreeReason
+    HELD_SLOTS = FREED_FOR + len(FreeReason)
+    HELD_BYTES = HELD_SLOTS + 1

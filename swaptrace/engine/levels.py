@@ -1,8 +1,7 @@
 """What the pages of a store add up to at every moment, per area and quantity: now, at peak, and over time.
 
-All pages that count towards the same quantities are a class (see swaptrace.engine.policies), and an event moves pages
-from class to class. What the pages of each class add up to is kept; sums of that give every quantity. Only for the
-peaks, the sums themselves are kept as well.
+An event moves pages from class to class (see swaptrace.engine.classes). What the pages of each class add up to is kept;
+sums of that give every quantity. Only for the peaks, the sums themselves are kept as well.
 """
 
 from __future__ import annotations
@@ -10,10 +9,12 @@ from __future__ import annotations
 import cython
 import numpy as np
 from cython.cimports.swaptrace.engine import constants
-from cython.cimports.swaptrace.engine.clock import Clock, add_integral
+from cython.cimports.swaptrace.engine.classes import Classes
+from cython.cimports.swaptrace.engine.clock import Clock
+from cython.cimports.swaptrace.engine.groups import Groups
 from numpy.typing import NDArray
 
-from swaptrace.engine.clock import fold, integral_of
+from swaptrace.engine.clock import fold
 from swaptrace.engine.constants import BINS, MAP_ROWS
 from swaptrace.engine.figures import Integral, SlotMap
 from swaptrace.engine.policies import COUNTS, LIVE, QUANTITIES, STALE
@@ -42,37 +43,38 @@ class Levels:
     (classes, classes, 3), where in `which` each of these ends. on_map: int32 (classes, 2), 1 where the class is live,
     and stale under the policy none. member: int64 (classes, quantities), 1 where the class counts towards the quantity.
 
-    Per area: classes, int64 (areas, classes, 3): slots, bytes, and the moment of bytes (see swaptrace.engine.clock).
-    integral: int64 (areas, classes, 2), byte-nanoseconds up to the last settlement, in two words. sums: int64 (areas,
-    PEAKS, 4), slots and bytes, now and at peak. series: int64 (areas, BINS, quantities, 2), slots and bytes at the end
+    classes: a row per area. groups: whose the pages are. Per area: sums, int64 (areas, PEAKS, 4), slots and bytes, now
+    and at peak. series: int64 (areas, BINS, quantities, 2), slots and bytes at the end
     of each bin. row: int32 (areas, MAP_ROWS, 2), live and stale slots per row of the map, now; map: int32 (areas, BINS,
     MAP_ROWS, 2), at the end of each bin. per_row: int64 (areas,), slots per row of the map.
     """
 
-    def __init__(self, origin: int) -> None:
+    def __init__(self, origin: int, groups: Groups) -> None:
         """Begins at `origin` (ns), without areas."""
         self.clock = Clock(origin)
+        self.classes, self.groups = Classes(), groups
         self.which, self.ends, self.on_map, self.member = _WHICH, _ENDS, _ON_MAP, COUNTS
         self._set_areas(_no_areas(0))
 
     def _set_areas(self, arrays: list[NDArray[np.int64]]) -> None:
-        self.classes, self.integral, self.sums, self.series = arrays[:4]
-        self.row, self.map, self.per_row = arrays[4:]
+        self.sums, self.series, self.row, self.map, self.per_row = arrays
 
     def _areas(self) -> list[NDArray[np.int64]]:
         """All that is per area."""
-        views: list[object] = [self.classes, self.integral, self.sums, self.series, self.row, self.map, self.per_row]
+        views: list[object] = [self.sums, self.series, self.row, self.map, self.per_row]
         return [np.asarray(view) for view in views]
 
     def add_area(self, slots: int) -> None:
         """One more area, of that many slots."""
         self._set_areas([np.concatenate(both) for both in zip(self._areas(), _no_areas(1), strict=True)])
+        self.classes.grow(len(self.per_row))
+        self.groups.add_area()
         self.per_row[len(self.per_row) - 1] = max(-(-slots // MAP_ROWS), 1)
 
     def copy(self) -> Levels:
         """The same, in memory of its own."""
-        copy = Levels(0)
-        copy.clock = self.clock.copy()
+        copy = Levels(0, self.groups.copy())
+        copy.clock, copy.classes = self.clock.copy(), self.classes.copy()
         copy._set_areas([array.copy() for array in self._areas()])
         return copy
 
@@ -84,7 +86,8 @@ class Levels:
     def reset_statistics(self, now: int) -> None:
         """Forget peaks, integrals and series, but not what there is: what follows is measured from `now` (ns)."""
         self.finish(now)
-        np.asarray(self.integral)[:] = 0
+        self.classes.forget_integrals()
+        self.groups.reset_statistics()
         sums = np.asarray(self.sums)
         sums[:, :, [constants.PEAK_SLOTS, constants.PEAK_BYTES]] = sums[:, :, [constants.SLOTS, constants.BYTES]]
         self.clock = Clock(self.clock.now)
@@ -102,12 +105,8 @@ class Levels:
     ) -> None:
         """A page of an area, in that row of the map, goes over to another class, with another size perhaps (bytes)."""
         since: cython.longlong = self.clock.now - self.clock.since
-        self.classes[area, old_class, constants.SLOTS] -= 1
-        self.classes[area, old_class, constants.BYTES] -= old_size
-        self.classes[area, old_class, constants.MOMENT] -= old_size * since
-        self.classes[area, new_class, constants.SLOTS] += 1
-        self.classes[area, new_class, constants.BYTES] += new_size
-        self.classes[area, new_class, constants.MOMENT] += new_size * since
+        self.classes.leave(area, old_class, old_size, since)
+        self.classes.enter(area, new_class, new_size, since)
         self.row[area, row, 0] += self.on_map[new_class, 0] - self.on_map[old_class, 0]
         self.row[area, row, 1] += self.on_map[new_class, 1] - self.on_map[old_class, 1]
         entered: cython.longlong = self.ends[old_class, new_class, 0]
@@ -155,25 +154,15 @@ class Levels:
     def _settle(self, now: cython.longlong) -> None:
         """Add up all integrals until now."""
         since: cython.longlong = now - self.clock.since
-        area: cython.Py_ssize_t
-        number: cython.Py_ssize_t
-        for area in range(self.classes.shape[0]):
-            for number in range(1, self.classes.shape[1]):
-                held: cython.longlong = self.classes[area, number, constants.BYTES]
-                moment: cython.longlong = self.classes[area, number, constants.MOMENT]
-                if held or moment:
-                    total: tuple[cython.longlong, cython.longlong] = add_integral(
-                        self.integral[area, number, 0], self.integral[area, number, 1], held, since, moment
-                    )
-                    self.integral[area, number, 0] = total[0]
-                    self.integral[area, number, 1] = total[1]
-                    self.classes[area, number, constants.MOMENT] = 0
+        self.classes.settle(since)
+        if self.groups.wanted:
+            self.groups.classes.settle(since)
         self.clock.settled(now)
 
     def _close_bin(self) -> None:
         """Note all values at the end of the running bin."""
         area: cython.Py_ssize_t
-        for area in range(self.classes.shape[0]):
+        for area in range(self.per_row.shape[0]):
             self._note_sums(area, self.clock.bin)
             self.map[area, self.clock.bin, :, :] = self.row[area]
         if self.clock.close_bin():
@@ -181,7 +170,7 @@ class Levels:
                 self._fold()
 
     def _fold(self) -> None:
-        for area in range(len(self.classes)):
+        for area in range(len(np.asarray(self.per_row))):
             fold(np.asarray(self.series)[area])
             fold(np.asarray(self.map)[area])
 
@@ -193,35 +182,28 @@ class Levels:
             self.series[area, bin, quantity, constants.SLOTS] = 0
             self.series[area, bin, quantity, constants.BYTES] = 0
         for number in range(1, self.member.shape[0]):  # no page of class 0 counts towards anything
-            slots: cython.longlong = self.classes[area, number, constants.SLOTS]
+            slots: cython.longlong = self.classes.now[area, number, constants.SLOTS]
             if slots:
-                held: cython.longlong = self.classes[area, number, constants.BYTES]
+                held: cython.longlong = self.classes.now[area, number, constants.BYTES]
                 for quantity in range(self.series.shape[2]):
                     if self.member[number, quantity]:
                         self.series[area, bin, quantity, constants.SLOTS] += slots
                         self.series[area, bin, quantity, constants.BYTES] += held
 
-    def _sum(self, area: cython.longlong, quantity: cython.longlong, what: cython.longlong) -> cython.longlong:
-        """constants.SLOTS or constants.BYTES of a quantity now."""
-        total: cython.longlong = 0
-        number: cython.Py_ssize_t
-        for number in range(self.member.shape[0]):
-            total += self.member[number, quantity] * self.classes[area, number, what]
-        return total
-
     # -- results of one area
 
     def slots(self, area: int, quantity: int) -> tuple[int, int]:
         """(now, at peak); the peak of LIVE is not known, and 0."""
-        return self._sum(area, quantity, constants.SLOTS), self._peak(area, quantity, constants.PEAK_SLOTS)
+        return self.classes.total(area, quantity, constants.SLOTS), self._peak(area, quantity, constants.PEAK_SLOTS)
 
     def integral_of(self, area: int, quantity: int) -> Integral:
         """Compressed bytes: now, at peak (as in slots()), mean over time, and byte-seconds."""
-        held = self._sum(area, quantity, constants.BYTES)
         span = self.clock.now - self.clock.origin
-        parts = np.asarray(self.integral)[area, COUNTS[:, quantity] != 0]
-        area_under = sum(integral_of(part) for part in parts)
-        return Integral(held, self._peak(area, quantity, constants.PEAK_BYTES), area_under, span)
+        held, peak = (
+            self.classes.total(area, quantity, constants.BYTES),
+            self._peak(area, quantity, constants.PEAK_BYTES),
+        )
+        return Integral(held, peak, self.classes.byte_ns(area, quantity), span)
 
     def _peak(self, area: int, quantity: int, which: int) -> int:
         return int(np.asarray(self.sums)[area, PEAKS.index(quantity), which]) if quantity in PEAKS else 0
@@ -235,7 +217,7 @@ class Levels:
     def series_of(self, area: int) -> NDArray[np.int64]:
         """Slots and bytes of each quantity at the end of each of bins(): int64 (bins, quantities, 2)."""
         whole = np.asarray(self.series)[area, : self.clock.bin]
-        now = COUNTS.T @ np.asarray(self.classes)[area, :, :2]
+        now = COUNTS.T @ np.asarray(self.classes.now)[area, :, :2]
         return np.concatenate([whole, now[None]])
 
     def slot_map(self, area: int, slots: int) -> SlotMap:
@@ -248,10 +230,8 @@ class Levels:
 
 def _no_areas(count: int) -> list[NDArray[np.int64]]:
     """What Levels._areas() gives, for that many areas: all zeros."""
-    classes, quantities = COUNTS.shape
+    quantities = len(QUANTITIES)
     shapes: list[tuple[type, tuple[int, ...]]] = [
-        (np.int64, (classes, 3)),
-        (np.int64, (classes, 2)),
         (np.int64, (len(PEAKS), 4)),
         (np.int64, (BINS, quantities, 2)),
         (np.int32, (MAP_ROWS, 2)),

@@ -25,6 +25,7 @@ from cython.cimports.swaptrace.engine.arrays import (
     uint8_1d,
 )
 from cython.cimports.swaptrace.engine.delays import Delays
+from cython.cimports.swaptrace.engine.groups import Groups
 from cython.cimports.swaptrace.engine.levels import Levels
 from cython.cimports.swaptrace.engine.mapping import Places
 from cython.cimports.swaptrace.engine.records import EventRecords
@@ -40,6 +41,7 @@ from swaptrace.engine.policies import CLASS_OF, COUNTS, DELAYS, LEAKED, OPERATIO
 from swaptrace.engine.pools import Pools
 from swaptrace.engine.records import operations_of, pages_of
 from swaptrace.engine.worker import Worker
+from swaptrace.events import FreeReason
 
 
 @cython.final
@@ -69,6 +71,14 @@ class _Clusters:
         clusters = -(-slots // self.slots)
         self.used = extended(np.asarray(self.used), clusters)
         self.allocated = extended(np.asarray(self.allocated), clusters * self.slots)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def slots_of(self, area: cython.longlong) -> cython.longlong:
+        """How many slots an area has."""
+        slots: cython.longlong = self.areas[area, 2]
+        return slots
 
     @cython.cfunc
     @cython.nogil
@@ -103,6 +113,8 @@ class _Clusters:
 class Replay:
     """One store. Feed it events with advance(), in order; finish() before reading results.
 
+    _reads: int64 (areas, 1 + FreeReason): pages that were read for the first time since they were stored; and slots
+    that were freed without that, by reason.
     _page: PAGE (pages,). _totals: int64 (Total,). _operations: OPERATION, as many as a batch can cause;
     _operation_count: those of the last batch.
     """
@@ -110,6 +122,9 @@ class Replay:
     _areas: cython.longlong
     _clusters: _Clusters
     _levels: Levels
+    _groups: Groups  # those of _levels
+    _grouped: cython.bint  # whether they are wanted
+    _reads: int64_2d
     _places: Places
     _class_of: const_uint8_1d
     _page: Pages
@@ -128,16 +143,21 @@ class Replay:
         geometry: zsmalloc.Geometry | None,
         cluster_slots: int,
         worker: Worker,
+        groups: Groups | None = None,
     ) -> None:
         """A store of that many pages, which begins at `origin` (ns). Without a geometry, pools are not modelled.
 
-        State is kept of the pages that grow() or an area's map makes room for only.
+        groups: whose the pages are, if that is wanted. State is kept of the pages that grow() or an area's map makes
+        room for only.
 
         The pools follow in the worker, a batch behind.
         """
         self._areas = 0
         self._clusters = _Clusters(cluster_slots)
-        self._levels = Levels(origin)
+        self._groups = groups if groups is not None else Groups(wanted=False)
+        self._grouped = self._groups.wanted
+        self._levels = Levels(origin, self._groups)
+        self._reads = _no_reads(0)
         self._class_of = CLASS_OF
         self._page = pages_of(lazy_zeros(0, PAGE))
         self._delays = Delays()
@@ -157,6 +177,7 @@ class Replay:
         self._areas += 1
         self._clusters.add_area(slots)
         self._levels.add_area(slots)
+        self._reads = np.concatenate([np.asarray(self._reads), _no_reads(1)])
         self._places = Places(pages)
         self._discard_area(self._areas - 1)
         self._work_pools()
@@ -167,6 +188,7 @@ class Replay:
         if pages > len(before):
             self._page = pages_of(extended(before, pages - len(before)))
             self._delays.grow(pages)
+            self._groups.grow(pages)
 
     def _pages(self) -> NDArray[np.void]:
         """Of dtype PAGE."""
@@ -212,6 +234,8 @@ class Replay:
         with cython.nogil:
             for number in range(events.shape[0]):
                 event: Event = events[number]
+                if self._grouped:
+                    self._groups.group = self._groups.numbers[number]
                 if event.kind in (constants.FREE, constants.ALLOC):
                     self._of_area(event, told[event.device])
                 else:
@@ -227,20 +251,24 @@ class Replay:
             return
         self._go_on(event.time)
         first: cython.longlong = event.slot
+        reason: cython.longlong = min(max(event.reason, 1), constants.REASONS) - 1
         slot: cython.longlong
         for slot in range(first, first + event.run):
             if event.kind == constants.ALLOC:
                 self._clusters.allocate(area, slot)
                 continue
             page: cython.longlong = self._places.index_of(area, slot)[0]
-            if 0 <= page < self._page.shape[0]:
-                self._slot_free(page, told)
+            exists: cython.bint = 0 <= page < self._page.shape[0]
+            if self._grouped:
+                self._groups.freed(area, page, exists and self._is_used(area, page), reason)
+            if exists:
+                self._slot_free(area, page, told, reason)
             cluster: cython.longlong = self._clusters.release(area, slot)
             # swapoff clears SWP_WRITEOK first, without which free_cluster() schedules no discard
             if cluster and event.reason != constants.REASON_SWAPOFF + 1:
                 self._discard(area, cluster)
         # the driver is notified of a slot of the block device, whose first page is its first
-        if event.flags & constants.FLAG_NOTIFIED and first < self._page.shape[0]:
+        if event.flags & constants.FLAG_NOTIFIED and first < min(self._page.shape[0], self._clusters.slots_of(area)):
             self._notified(first, event)
 
     @cython.cfunc
@@ -312,6 +340,13 @@ class Replay:
         row: cython.longlong = self._page[page].row
         old_class: cython.longlong = self._class_of[old_bits]
         new_class: cython.longlong = self._class_of[bits]
+        if self._grouped:
+            if holder >= self._areas:
+                self._groups.later = 0
+            self._groups.move(
+                page, old_class, old_size, old_bits & constants.HELD_AS_SEEN != 0,
+                new_class, size, bits & constants.HELD_AS_SEEN != 0, self._levels.clock.now - self._levels.clock.since,
+            )  # fmt: skip
         self._page[page].bits = bits
         self._page[page].size = size
         if holder == old_holder:
@@ -372,6 +407,8 @@ class Replay:
     def _store(self, page: cython.longlong, event: Event) -> cython.void:
         """zram_write_page(): the new entry replaces whatever was there, under every policy."""
         area: cython.longlong = self._places.owner_of(page)
+        if self._grouped and area < self._areas:
+            self._groups.stored(area)
         flags: cython.longlong = event.flags
         bits: cython.longlong = self._page[page].bits
         old_size: cython.longlong = self._page[page].size
@@ -420,11 +457,15 @@ class Replay:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _slot_free(self, page: cython.longlong, told: cython.bint) -> cython.void:
+    def _slot_free(
+        self, area: cython.longlong, page: cython.longlong, told: cython.bint, reason: cython.longlong
+    ) -> cython.void:
         """The swap map's side of a free, and, if the store was told, zram_slot_free_notify() where a policy has it."""
         bits: cython.longlong = self._page[page].bits
         if not bits & constants.IN_USE:
             return
+        if not bits & constants.LOADED and self._holder(page) == area:
+            self._reads[area, 1 + reason] += 1
         bits &= ~(constants.IN_USE | constants.LOADED)
         if told:
             self._tell_late(page, bits)
@@ -531,7 +572,10 @@ class Replay:
             self._totals[constants.TOTAL_PRESENT] += 1
             self._totals[constants.TOTAL_UNSIZED] += unsized
             self._operate(constants.ALL_POOLS, page, size)
-            self._hold(page, self._places.owner_of(page), size, bits)
+            area: cython.longlong = self._places.owner_of(page)
+            if self._grouped and area < self._areas:
+                self._groups.found(area)
+            self._hold(page, area, size, bits)
 
     @cython.cfunc
     @cython.nogil
@@ -554,8 +598,23 @@ class Replay:
         """The pages of slots in use were read back into memory, where they now are as well."""
         page: cython.longlong
         for page in range(first, min(first + run, self._page.shape[0])):
-            if self._page[page].bits & constants.IN_USE:
-                self._change_bits(page, self._page[page].bits | constants.LOADED)
+            area: cython.longlong = self._places.owner_of(page)
+            bits: cython.longlong = self._page[page].bits
+            if area < self._areas:
+                used: cython.bint = self._is_used(area, page)
+                if used and not bits & constants.LOADED:
+                    self._reads[area, 0] += 1
+                if self._grouped:
+                    self._groups.loaded(area, page, used, bits & constants.LOADED != 0)
+            if bits & constants.IN_USE:
+                self._change_bits(page, bits | constants.LOADED)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _is_used(self, area: cython.longlong, page: cython.longlong) -> cython.bint:
+        """Whether a page is that of a slot of the area which is in use and was stored."""
+        return self._page[page].bits & constants.IN_USE != 0 and self._holder(page) == area
 
     # -- moments
 
@@ -563,6 +622,7 @@ class Replay:
         """Forget peaks, integrals and series, but not the contents: what follows is measured from `now` (ns)."""
         self._catch_up(now)
         self._levels.reset_statistics(now)
+        np.asarray(self._reads)[:] = 0
         if self._pools is not None:
             self._worker.wait()
             self._pools.reset_statistics(self._levels.clock.now)
@@ -590,7 +650,8 @@ class Replay:
         self._worker.wait()
         copy = Replay(0, 0, None, self._clusters.slots, self._worker)
         copy._areas, copy._page, copy._totals = self._areas, self._page, self._totals
-        copy._levels = self._levels.copy()
+        copy._levels, copy._reads = self._levels.copy(), np.array(self._reads)
+        copy._groups, copy._grouped = copy._levels.groups, self._grouped
         copy._pools = self._pools.copy(apart=bool(constants.HELD_AFTER_FREE)) if self._pools is not None else None
         if constants.HELD_AFTER_FREE:
             copy._page, copy._delays = pages_of(extended(self._pages(), 0)), self._delays.copy()
@@ -608,6 +669,19 @@ class Replay:
     def integral(self, area: int, quantity: int) -> Integral:
         """Compressed bytes: now, at peak (as in slots()), mean over time, and byte-seconds."""
         return self._levels.integral_of(area, quantity)
+
+    def refaults(self, area: int) -> int:
+        """Pages that were read for the first time since they were stored."""
+        return int(np.asarray(self._reads)[area, 0])
+
+    def unread(self, area: int) -> dict[str, int]:
+        """By reason, slots that were freed without having been read since they were stored."""
+        counts = np.asarray(self._reads)[area, 1:].tolist()
+        return {reason.name.lower(): counts[reason] for reason in FreeReason}
+
+    @property
+    def groups(self) -> Groups:
+        return self._groups
 
     def forget_pools(self) -> None:
         """The store's pool holds what is not its own: there is no telling its size."""
@@ -659,6 +733,10 @@ class Replay:
 
     def slot_map(self, area: int, slots: int) -> SlotMap:
         return self._levels.slot_map(area, slots)
+
+
+def _no_reads(areas: int) -> NDArray[np.int64]:
+    return np.zeros((areas, 1 + len(FreeReason)), np.int64)
 
 
 @cython.cfunc

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from swaptrace.report import by
 from swaptrace.results.catalogue import unknown_figures, values
 from swaptrace.results.results import AreaResult, TraceResult
 
@@ -27,8 +28,8 @@ _TRACE = (
 )
 
 
-def as_json(result: TraceResult) -> dict[str, Any]:
-    """The whole report, ready for json.dumps(..., allow_nan=False)."""
+def as_json(result: TraceResult, groups: by.Breakdown | None = None) -> dict[str, Any]:
+    """The whole report, ready for json.dumps(..., allow_nan=False). groups: whose the pages are, if that is wanted."""
     not_told = {
         name: f"the kernel does not tell of: {event}"
         for event in reversed(result.header.get("missing", ()))
@@ -42,6 +43,8 @@ def as_json(result: TraceResult) -> dict[str, Any]:
         "not_told": list(result.header.get("missing", ())),
         "areas": [_area(area, not_told) for area in result.areas],
     }
+    if groups is not None:
+        report["by"] = by.as_json(groups)
     plain: dict[str, Any] = _plain(report)
     return plain
 

@@ -8,10 +8,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from swaptrace import units
 from swaptrace.analysis.analysis import Analysis, Machine, machine_of
 from swaptrace.console import Console
+from swaptrace.dimensions import DIMENSIONS
 from swaptrace.engine import zsmalloc
 from swaptrace.engine.worker import ahead, cores
 from swaptrace.errors import EnvironmentProblem, UsageProblem
@@ -22,12 +24,16 @@ from swaptrace.trace.header import Header, Kind
 from swaptrace.trace.reader import TraceReader
 from swaptrace.trace.stream import StreamFile
 
+if TYPE_CHECKING:
+    from swaptrace.report.by import Breakdown
+
 
 @dataclass(frozen=True)
 class Selection:
     """What of a trace to report. since and until: seconds after its start. what_ifs: KEY=VALUE[,KEY=VALUE...] each.
 
-    devices and policies: all if empty.
+    devices and policies: all if empty. by: one of DIMENSIONS; sort: one of the columns of its tables, top: how many
+    groups they show.
     """
 
     since: float | None = None
@@ -35,6 +41,9 @@ class Selection:
     devices: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
     what_ifs: tuple[str, ...] = ()
+    by: str = ""
+    sort: str | None = None
+    top: int | None = None
 
 
 _EVERYTHING = Selection()
@@ -46,6 +55,8 @@ def analyse(path: Path, selection: Selection = _EVERYTHING) -> TraceResult:
     Raises BadInput, or UsageProblem for a selection that does not fit.
     """
     since, until = selection.since, selection.until
+    if not selection.by and (selection.sort or selection.top is not None):
+        raise UsageProblem("--sort and --top are of the tables that --by makes", "give --by, too")
     if since is not None and until is not None and since >= until:
         raise UsageProblem(
             f"--since {since:g} is not before --until {until:g}: nothing lies between them",
@@ -62,11 +73,13 @@ def _trace(file: StreamFile, selection: Selection) -> TraceResult:
         None if value is None else start + round(value * 1e9) for value in (selection.since, selection.until)
     )
 
-    def analysis_of(machine: Machine) -> Analysis:
-        return Analysis(reader.header, since=since, until=until, machine=machine, threads=cores())
-
-    analysis = analysis_of(machine_of(reader.header))
-    others = {text: analysis_of(_other(reader.header, text)) for text in selection.what_ifs}
+    by = DIMENSIONS.get(selection.by)
+    machine = machine_of(reader.header)
+    analysis = Analysis(reader.header, since=since, until=until, machine=machine, threads=cores(), by=by)
+    others = {
+        text: Analysis(reader.header, since=since, until=until, machine=_other(reader.header, text), threads=cores())
+        for text in selection.what_ifs
+    }
     for batch in _with_progress(reader):
         for one in (analysis, *others.values()):
             one.feed(batch)
@@ -111,9 +124,9 @@ def _with_progress(reader: TraceReader) -> Iterator[EventBatch]:
 
 def _results(file: StreamFile, selection: Selection) -> TraceResult:
     """Of a file of results, which has no events: it cannot be cut, or replayed with another pool."""
-    if selection.since is not None or selection.until is not None or selection.what_ifs:
+    if selection.since is not None or selection.until is not None or selection.what_ifs or selection.by:
         raise UsageProblem(
-            f"{file.path} holds results, without events: --since, --until and --what-if need those",
+            f"{file.path} holds results, without events: --since, --until, --what-if and --by need those",
             "record with -o as well as --summary",
         )
     return read_results(file)
@@ -125,11 +138,14 @@ def _select(result: TraceResult, selection: Selection) -> TraceResult:
         if not any(device in (area.device, area.store) for area in result.areas):
             known = ", ".join(dict.fromkeys(area.device for area in result.areas)) or "none"
             raise UsageProblem(f"the recording has no swap area {device}", f"its swap areas: {known}")
-    areas = [
-        replace(area, shown=selection.policies)
-        for area in result.areas
+    chosen = [
+        number
+        for number, area in enumerate(result.areas)
         if not selection.devices or area.device in selection.devices or area.store in selection.devices
     ]
+    areas = [replace(result.areas[number], shown=selection.policies) for number in chosen]
+    if (whose := result.attributed) is not None:
+        result = replace(result, attributed=replace(whose, areas=tuple(whose.areas[number] for number in chosen)))
     for policy in selection.policies:
         if areas and not any(policy in area.policies or policy in area.not_predicted for area in areas):
             known = ", ".join(dict.fromkeys(name for area in areas for name in area.policies)) or "none"
@@ -186,26 +202,28 @@ def report(trace: Path, form: str, output: Path | None, selection: Selection) ->
     """Analyse and render: text, JSON or CSV to stdout or a file, HTML and PNG files to a folder."""
     output = _place(trace, form, output)
     result = analyse(trace, selection)
+    groups = _groups(result, selection)
     page = None
     try:
         if form == "html":
             from swaptrace.report.html import write_html
 
             assert output is not None
-            page = write_html(result, output)
+            page = write_html(result, output, groups)
         elif form == "json":
             from swaptrace.report.as_json import as_json
 
-            _write(json.dumps(as_json(result), indent=1, allow_nan=False) + "\n", output)
+            _write(json.dumps(as_json(result, groups), indent=1, allow_nan=False) + "\n", output)
         elif form == "csv":
+            from swaptrace.report import by
             from swaptrace.report.as_csv import as_csv
             from swaptrace.report.words import warnings
 
-            _write(as_csv(result), output)
+            _write(as_csv(result) if groups is None else by.as_csv(groups), output)
             for warning in warnings(result):  # for which the table has no place
                 print(warning, file=sys.stderr)
         else:
-            _text(result, output)
+            _text(result, groups, output)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -232,14 +250,23 @@ def _place(trace: Path, form: str, output: Path | None) -> Path | None:
     return output
 
 
-def _text(result: TraceResult, output: Path | None) -> None:
+def _groups(result: TraceResult, selection: Selection) -> Breakdown | None:
+    """Whose the pages are, if that was asked for."""
+    if result.attributed is None:
+        return None
+    from swaptrace.report.by import breakdown
+
+    return breakdown(result, selection.sort, selection.top)
+
+
+def _text(result: TraceResult, groups: Breakdown | None, output: Path | None) -> None:
     from swaptrace.report.text import print_text
 
     if output is None:
-        print_text(result, Console())
+        print_text(result, Console(), groups)
         return
     with output.open("w", encoding="utf-8") as file:
-        print_text(result, Console(file=file, width=100))
+        print_text(result, Console(file=file, width=100), groups)
 
 
 def _write(text: str, output: Path | None) -> None:

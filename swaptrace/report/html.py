@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from swaptrace.report import bounded, style, tables, words
+from swaptrace.report import bounded, by, style, tables, words
 from swaptrace.report.charts import CHARTS
 from swaptrace.results.results import AreaResult, TraceResult
 
@@ -34,8 +34,11 @@ class _Section:
     pictures: list[_Picture]
 
 
-def write_html(result: TraceResult, folder: Path) -> Path:
-    """Write folder/report.html and folder/<area>-<chart>.png; makes the folder. Returns the page's path."""
+def write_html(result: TraceResult, folder: Path, groups: by.Breakdown | None = None) -> Path:
+    """Write folder/report.html and folder/<area>-<chart>.png; makes the folder. Returns the page's path.
+
+    groups: whose the pages are, if that is wanted.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     duration = result.trace.get("duration_s")
     sections = [
@@ -50,7 +53,7 @@ def write_html(result: TraceResult, folder: Path) -> Path:
         for name, area in zip(area_names(result.areas), result.areas, strict=True)
     ]
     page = folder / "report.html"
-    page.write_text(_render(result, sections), encoding="utf-8")
+    page.write_text(_render(result, sections, groups), encoding="utf-8")
     return page
 
 
@@ -81,7 +84,7 @@ def _pictures(area: AreaResult, name: str, folder: Path) -> list[_Picture]:
     return pictures
 
 
-def _render(result: TraceResult, sections: list[_Section]) -> str:
+def _render(result: TraceResult, sections: list[_Section], groups: by.Breakdown | None) -> str:
     loader = PackageLoader("swaptrace.report", "templates")
     # autoescape=True, not by file name: what is traced names devices and hosts, and the template ends in .j2
     environment = Environment(
@@ -92,6 +95,8 @@ def _render(result: TraceResult, sections: list[_Section]) -> str:
         headline=words.trace_headline(result),
         warnings=words.warnings(result),
         sections=sections,
+        whose=[] if groups is None else by.sentences(groups),
+        whose_tables=[] if groups is None else by.tables_of(groups),
         glossary=words.GLOSSARY,
         equal=tables.EQUAL,
         outside=bounded.OUTSIDE,

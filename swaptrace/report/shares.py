@@ -30,6 +30,12 @@ def stale_share(area: AreaResult, policy: str) -> float | None:
     return share(stale, stale + area.live_compr_bytes_end)
 
 
+def unread(area: AreaResult, reason: str) -> float | None:
+    """The share of the slots freed for a reason whose page was stored and never read since: kept for nothing."""
+    known = area.unread is not None and "unread" not in area.not_told and area.stores
+    return share(area.unread[reason], area.free_reasons[reason]) if known and area.unread else None
+
+
 def still_running(survival: Survival) -> int:
     """How many durations had not ended when the recording did."""
     return int(survival.censored.sum())

@@ -210,15 +210,16 @@ def times_table(area: AreaResult, duration_s: float | None) -> Table | None:
 
 
 def reasons_table(area: AreaResult, duration_s: float | None) -> Table | None:
-    """Why slots were freed, and the median lifetime for each reason."""
+    """Why slots were freed, the median lifetime for each reason, and how many pages were kept for nothing."""
     rows, meaning = {}, {row.name.rpartition(".")[2]: row.words for row in REASONS}
     for reason, number in sorted(area.free_reasons.items(), key=lambda item: -item[1]):
         if number:
             times = area.lifetime_by_reason.get(reason)
             median = units.duration(times.quantile(0.5) if times else None)
             part = units.percent(shares.share(number, area.frees))
-            rows[reason] = [units.count(number), part, median, meaning.get(reason, "")]
-    return Table("reasons", "Why slots were freed", rows, ["frees", "share", "median life", WORDS])
+            unread = units.percent(shares.unread(area, reason))
+            rows[reason] = [units.count(number), part, median, unread, meaning.get(reason, "")]
+    return Table("reasons", "Why slots were freed", rows, ["frees", "share", "median life", "never read", WORDS])
 
 
 def notification_table(area: AreaResult, duration_s: float | None) -> Table | None:

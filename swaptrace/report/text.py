@@ -9,13 +9,16 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from swaptrace.console import WIDTH, plain, say
-from swaptrace.report import bounded, tables, words
+from swaptrace.report import bounded, by, tables, words
 from swaptrace.results.results import AreaResult, TraceResult
 from swaptrace.units import DASH
 
 
-def print_text(result: TraceResult, console: Console) -> None:
-    """Print the whole report. Nothing of it is read as rich's markup, for names come from the traced machine."""
+def print_text(result: TraceResult, console: Console, groups: by.Breakdown | None = None) -> None:
+    """Print the whole report; in place of its areas, whose the pages are, if that is wanted.
+
+    Nothing of it is read as rich's markup, for names come from the traced machine.
+    """
     say(console, "swaptrace report", "bold")
     pairs = words.heading(result.trace)
     say(console, "\n".join(f"  {name:<9} {value}" for name, value in pairs))
@@ -24,8 +27,19 @@ def print_text(result: TraceResult, console: Console) -> None:
         say(console, f"WARNING  {warning}", "bold red")
     console.print()
     say(console, words.trace_headline(result), "bold")
+    if groups is not None:
+        _print_groups(groups, console)
+        return
     for area in result.areas:
         _print_area(area, result, console)
+
+
+def _print_groups(groups: by.Breakdown, console: Console) -> None:
+    console.print()
+    for sentence in by.sentences(groups):
+        say(console, sentence)
+    for table in by.tables_of(groups):
+        _print_table(table, console)
 
 
 def _print_area(area: AreaResult, result: TraceResult, console: Console) -> None:
@@ -36,16 +50,22 @@ def _print_area(area: AreaResult, result: TraceResult, console: Console) -> None
     if area is not words.lead(result):
         say(console, words.headline(area))
     for table in bounded.area_tables(area, result.trace.get("duration_s")):
-        console.print()
-        say(console, table.title, "bold")
-        console.print(_rich(table, console), highlight=False)
-        if table.note:
-            say(console, table.note)
+        _print_table(table, console)
+
+
+def _print_table(table: tables.Table, console: Console) -> None:
+    console.print()
+    say(console, table.title, "bold")
+    console.print(_rich(table, console), highlight=False)
+    if table.note:
+        say(console, table.note)
 
 
 def _rich(table: tables.Table, console: Console) -> RichTable:
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="", show_edge=False)
-    rich.add_column("", no_wrap=True)
+    # where there is no column of words, names give way to figures
+    wordy_one = any(wordy for _, wordy in table.columns)
+    rich.add_column("", no_wrap=wordy_one, min_width=min(12, max(map(len, table.rows), default=0)))
     for name, wordy in table.columns:
         rich.add_column(Text(name), justify="left" if wordy else "right", no_wrap=not wordy)
     for name, cells in table.rows.items():

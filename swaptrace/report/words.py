@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from swaptrace import units
+from swaptrace.areas import title_of
 from swaptrace.degradation import WITHOUT
 from swaptrace.policies import POLICIES
 from swaptrace.report import shares
@@ -41,8 +42,7 @@ GLOSSARY = {
 
 def area_title(area: AreaResult) -> str:
     """The device, and what tells this area from an earlier one on it."""
-    again = f", activation {area.generation + 1}" if area.generation else ""
-    return f"{area.device} (swap type {area.swap_type}{again})"
+    return title_of(area.device, area.swap_type, area.generation)
 
 
 def area_line(area: AreaResult) -> str:

@@ -35,6 +35,7 @@ class Unit(StrEnum):
     EVENTS = "events"
     NS = "ns"
     SECONDS = "s"
+    BYTE_SECONDS = "bytes * s"
     PERCENT = "%"
     NUMBER = "number"
 
@@ -161,6 +162,12 @@ _ACTIVITY = (
     _row(
         "loads", Kind.COUNT, Unit.PAGES, "pages read from the store", _AREA, words="pages read back from it",
         rule=more("LOAD"), needs=_STORES,
+    ),
+    _row(
+        "refaults", Kind.COUNT, Unit.PAGES,
+        "pages read from the store for the first time since they were stored: reading one twice counts once",
+        _AREA, words="of these, the first since stored",
+        rule=Rule(frozenset({"FREE"}), frozenset({"LOAD", "STORE"})), needs=_STORES,
     ),
     _row("frees", Kind.COUNT, Unit.SLOTS, "slots freed", _AREA, words="slots freed", rule=more("FREE")),
     _row(
@@ -554,6 +561,19 @@ _FREES = (
             rule=more("FREE"),
         )
         for reason, (sentence, words) in _REASONS.items()
+    ),
+    _row(
+        "unread", Kind.GROUP, Unit.NO,
+        "by the same reasons, slots freed whose page was never read since it was stored (or since the recording "
+        "began, if it is older): kept for nothing",
+        "reasons", needs=_STORES,
+    ),
+    *(
+        Figure(
+            f"unread.{reason.name.lower()}", Kind.COUNT, Unit.SLOTS, sentence,
+            rule=Rule(frozenset({"FREE", "LOAD"}), frozenset({"FREE", "STORE"})), better=_LESS,
+        )
+        for reason, (sentence, _) in _REASONS.items()
     ),
     _durations(
         "notification_ns",

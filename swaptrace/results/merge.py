@@ -218,7 +218,7 @@ _FIELDS: dict[str, _How] = {
     "table_bytes": _PROPERTY,
     "notified": _How(or_, or_),
     "off": _How(or_, and_),
-    **dict.fromkeys((*COUNTS, "sizes"), _COUNT),
+    **dict.fromkeys((*COUNTS, "sizes", "refaults"), _COUNT),
     **dict.fromkeys(("live_slots_end", "live_compr_bytes_end", "duplicate_slots_end", "used_slots"), _STATE),
     "ramzswap": _DERIVED,
     "swap_header": _named(_STATE),
@@ -234,6 +234,7 @@ _FIELDS: dict[str, _How] = {
     "lifetime_by_reason": _named(_DURATIONS),
     "time_to_reuse": _LIVES,
     "free_reasons": _named(_COUNT),
+    "unread": _named(_COUNT),
     "notification": _DURATIONS,
     "series": _How(_later, _nothing),  # in time: see _joined()
     "slot_map": _How(_later, _nothing),

@@ -94,6 +94,8 @@ class AreaResult(Counts):
     policies: dict[str, PolicyResult]
     recovered: dict[str, Integral | None]  # compr_bytes, pool_bytes: stale under none minus stale under notify
     leaked: dict[str, Integral | None]  # stale under observed minus stale under notify
+    refaults: int | None = None  # pages read for the first time since they were stored; None in older files
+    unread: dict[str, int] | None = None  # slots freed without that, by reason
     duplicate_slots_end: int  # live, and read back into memory as well
     duplicate_compr_bytes: Integral
     pool: Integral | None  # the whole store's pool, as observed (mem_used_total)
@@ -177,12 +179,40 @@ class AreaResult(Counts):
         return not self.ranges and not self.unknown
 
 
+#: Figures of a group of pages by name (see swaptrace.results.groups): whole numbers, and byte-ns for byte-seconds.
+Values = dict[str, int]
+
+
+def added(one: Values, other: Values) -> Values:
+    """Figures of two groups together: what is known of both."""
+    return {name: value + other[name] for name, value in one.items() if name in other}
+
+
+@dataclass(frozen=True)
+class Attributed:
+    """Whose the pages are. by: what they are told apart by; words: what that means. areas: figures by group, of each of
+    the result's areas.
+    """
+
+    by: str
+    words: str
+    areas: tuple[dict[str, Values], ...]
+
+    def groups(self) -> dict[str, Values]:
+        """By group, its figures in all areas together."""
+        found: dict[str, Values] = {}
+        for area in self.areas:
+            for name, values in area.items():
+                found[name] = added(found[name], values) if name in found else values
+        return found
+
+
 @dataclass(frozen=True)
 class TraceResult:
     """A whole trace. `trace` is the JSON report's object of that name.
 
     lost: events lost, by kind; missed: those of them whose probe did not run. begin: of what was counted, ns since the
-    recording began.
+    recording began. attributed: whose the pages are, if that was asked for.
     """
 
     trace: dict[str, Any]
@@ -192,3 +222,4 @@ class TraceResult:
     tasks: dict[int, str]
     missed: dict[str, int] = field(default_factory=dict)
     begin: int = 0
+    attributed: Attributed | None = None

@@ -12,22 +12,25 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from swaptrace.dimensions import DIMENSIONS
 from swaptrace.report.as_json import SCHEMA_VERSION
 from swaptrace.results.catalogue import FIGURES, INTEGRAL_PARTS, Better, Figure, Kind, Unit, children, inside
+from swaptrace.results.groups import GROUP_FIGURES, POOL_FIGURE
 
+ALL_OF_GROUPS = (*GROUP_FIGURES, POOL_FIGURE)
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 DOCUMENT, SCHEMA = DOCS / "report-json.md", DOCS / "report.schema.json"
 
 _TABLE = re.compile(r"(<!-- figures of (?P<of>[^>]*) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SECTION = "section "
-_INTEGRAL = "an integral"
+_INTEGRAL, _GROUP = "an integral", "a group"
 
 
 def written(text: str) -> str:
     """The document with its tables as the catalogue has them now.
 
     Each is between `<!-- figures of X -->` and `<!-- end -->`, where X is `section NAME` (fields of an area),
-    `an integral`, or names of groups that are alike (`lifetime_ns, time_to_reuse_ns`).
+    `an integral`, `a group` (of `by`), or names of groups that are alike (`lifetime_ns, time_to_reuse_ns`).
     """
     return _TABLE.sub(lambda found: found[1] + "\n".join(_table(found["of"])) + "\n" + found[3], text)
 
@@ -36,6 +39,10 @@ def _table(of: str) -> list[str]:
     if of == _INTEGRAL:
         rows = [f"| `{part}` | {Unit.BYTES} | {sentence} |" for part, sentence in INTEGRAL_PARTS.items()]
         return ["| field of an integral | unit | what |", "|---|---|---|", *rows]
+    if of == _GROUP:
+        rows = [f"| `{row.name}` | {row.unit} | {row.sentence} |" for row in ALL_OF_GROUPS]
+        where = [f"`by.{place}`" for place in ("groups[]", "groups[].tree", "others", "total")]
+        return [f"| field of {', '.join(where)} | unit | what |", "|---|---|---|", *rows]
     if of.startswith(_SECTION):
         where, figures = ["areas[]"], [row for row in children() if row.section == of.removeprefix(_SECTION)]
     else:
@@ -86,6 +93,7 @@ def schema(version: int) -> dict[str, Any]:
             "missed": told,
             "not_told": {"type": "array", "items": {"type": "string"}},
             "areas": {"type": "array", "items": area},
+            "by": _by(),
         },
         "$defs": {
             "integral": {
@@ -98,6 +106,28 @@ def schema(version: int) -> dict[str, Any]:
             }
         },
     }
+
+
+def _by() -> dict[str, Any]:
+    """What --by adds."""
+    figures = {
+        row.name: {"type": ["number", "null"], "description": row.sentence, "x-unit": str(row.unit)}
+        for row in ALL_OF_GROUPS
+    }
+    values = {"type": ["object", "null"], "properties": figures, "required": list(figures)}
+    text = {"type": ["string", "null"]}
+    named = {"type": "object", "properties": {"name": {"type": "string"}, "label": text, **figures, "tree": values}}
+    group = {**named, "required": ["name", "label", *figures]}
+    fields = {
+        "dimension": {"enum": list(DIMENSIONS)},
+        "sentence": {"type": "string"},
+        "sort": {"enum": list(figures)},
+        "groups": {"type": ["array", "null"], "items": group},
+        "others": values,
+        "total": values,
+        "unknown": {"type": "object", "additionalProperties": {"type": "string"}},
+    }
+    return {"type": "object", "properties": fields, "required": list(fields)}
 
 
 def _object(group: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ import pytest
 from numpy.typing import NDArray
 
 from swaptrace.analysis.analysis import Analysis
+from swaptrace.dimensions import DIMENSIONS
 from swaptrace.events import EventBatch
 from swaptrace.machine.sysfs import read_block_state
 from swaptrace.results.results import AreaResult, TraceResult
@@ -80,6 +81,13 @@ class Scenario:
     @cached_property
     def result(self) -> TraceResult:
         return self.analysis.finish(self.reader.trailer)
+
+    def by(self, dimension: str) -> TraceResult:
+        """The same, with whose the pages are."""
+        analysis = Analysis(self.reader.header, by=DIMENSIONS[dimension])
+        for batch in self.batches:
+            analysis.feed(batch)
+        return analysis.finish(self.reader.trailer)
 
     @property
     def area(self) -> AreaResult:

@@ -47,6 +47,7 @@ PAIRS = 47  # of swapon and swapoff
 HUGE_PAGES, HUGE_BYTES = 11, 2 << 20
 HARD_PAGES, HARD_SECONDS = 8192, 12.0
 CGROUPS = Path("/sys/fs/cgroup")
+CHARGED = ("hungry", "outer", "outer/one", "outer/two")  # cgroups of which the kernel says what they have in swap
 WORKLOAD = [sys.executable, __file__]
 
 
@@ -120,9 +121,12 @@ def in_cgroup(name: str, pages: int, content: str, seed: int) -> Process:
 def new_cgroup(name: str) -> Path:
     if not (CGROUPS / "cgroup.procs").exists():
         run("mount", "-t", "cgroup2", "none", str(CGROUPS))
-    (CGROUPS / "cgroup.subtree_control").write_text("+memory")
-    (CGROUPS / name).mkdir()
-    return CGROUPS / name
+    folder = CGROUPS
+    for part in Path(name).parts:
+        (folder / "cgroup.subtree_control").write_text("+memory")
+        folder = folder / part
+        folder.mkdir(exist_ok=True)
+    return folder
 
 
 @contextlib.contextmanager
@@ -134,6 +138,36 @@ def in_group(group: Path) -> Iterator[None]:
         yield
     finally:
         own.write_text(str(os.getpid()))
+
+
+def groups(folder: Path) -> None:
+    """Three memory cgroups, two of them in another one: pages come back, pages go, a process ends, the others stay."""
+    with zram_swap(megabytes=64) as device:
+        before = kernel_facts(device)
+        with recording(folder, results=folder / "results"):
+            in_a_process(partial(groups_workload, folder))
+        left = json.loads((folder / "workload.json").read_text())
+        charged = {f"/{name}": int((CGROUPS / name / "memory.swap.current").read_text()) for name in CHARGED}
+        save(folder, device, before=before, swap_current=charged, **left)
+        for pid in left["pids"]:
+            os.kill(pid, signal.SIGTERM)
+
+
+def groups_workload(folder: Path) -> None:
+    """No page is the same all over: the swap map of newer kernels keeps zeros without the store."""
+    hungry, ends = (in_cgroup("hungry", pages, "compressible", pages) for pages in (3000, 500))
+    one, two = (in_cgroup(f"outer/{name}", 900, "random", seed) for seed, name in enumerate(("one", "two"), 11))
+    for process in (hungry, ends, one, two):
+        process.page_out()
+    out = hungry.swapped()
+    hungry.page_in(step=2)
+    came_back = out - hungry.swapped()
+    one.give_back(250)
+    ended = ends.pid
+    ends.exit()
+    facts = {"came_back": came_back, "hungry": hungry.pid, "ended": ended}
+    facts["pids"] = [process.leave() for process in (hungry, one, two)]
+    (folder / "workload.json").write_text(json.dumps(facts))
 
 
 def exact(folder: Path) -> None:
@@ -545,6 +579,7 @@ SCENARIOS = {
     "mixed": mixed,
     "exact": exact,
     "huge": huge,
+    "groups": groups,
     "earlier": earlier,
     "killed": killed,
     "full-disk": full_disk,

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from swaptrace.record.workload import Process, Region, stay_on_one_processor
 
 PARAMETERS = Path("/sys/module/zswap/parameters")
 COUNTERS = Path("/sys/kernel/debug/zswap")
+GROUPS = ("hungry", "outer/one", "outer/two", "outer")  # cgroups below that of the workloads
 MANY = 300  # pages, of some thousands
 
 
@@ -34,7 +35,7 @@ def figures() -> dict[str, object]:
     memory = {line.split()[0].rstrip(":"): int(line.split()[1]) for line in lines}
     swaps = [line.split() for line in Path("/proc/swaps").read_text().splitlines()[1:]]
     used = {words[0]: int(words[3]) for words in swaps}
-    charged = cgroup() / "memory.zswap.current"
+    charged = {name: cgroup() / name / "memory.zswap.current" for name in ("", *GROUPS)}
     return {
         "zswap": counters,
         "Zswap": memory.get("Zswap"),
@@ -42,7 +43,8 @@ def figures() -> dict[str, object]:
         "used_kib": used,
         "shrinker": (PARAMETERS / "shrinker_enabled").exists(),
         "cgroup": cgroup().stat().st_ino,
-        "cgroup_zswap": int(charged.read_text()) if charged.exists() else None,
+        "cgroup_zswap": int(charged[""].read_text()) if charged[""].exists() else None,
+        "groups_zswap": {name: int(file.read_text()) for name, file in charged.items() if file.exists()},
     }
 
 
@@ -200,6 +202,38 @@ def shrink() -> None:
     switch.write_text(before)
 
 
+def groups() -> list[Process]:
+    """Three memory cgroups, two of them in another one: pages come back, pages go, a process ends, two stay.
+
+    The cgroup of the workloads itself has no process then: one that has may share no memory out.
+    """
+    (cgroup().parent / "cgroup.procs").write_text(str(os.getpid()))
+    hungry, ends = (in_group("hungry", Process, pages, "compressible", pages) for pages in (1500, 400))
+    one, two = (in_group(f"outer/{name}", Process, 600, "mixed", seed) for seed, name in enumerate(("one", "two"), 11))
+    for process in (hungry, ends, one, two):
+        process.page_out()
+    hungry.page_in(step=2)
+    one.give_back(150)
+    ends.exit()
+    two.page_out()
+    one.exit()
+    return [hungry, two]
+
+
+def in_group(name: str, start: Callable[..., Process], *arguments: object) -> Process:
+    """A process that is started in a cgroup below that of the workloads, and stays there."""
+    folder = cgroup()
+    for part in Path(name).parts:
+        (folder / "cgroup.subtree_control").write_text("+memory")
+        folder = folder / part
+        folder.mkdir(exist_ok=True)
+    (folder / "cgroup.procs").write_text(str(os.getpid()))
+    try:
+        return start(*arguments)
+    finally:
+        (cgroup().parent / "cgroup.procs").write_text(str(os.getpid()))
+
+
 def write_back(percent: str = "0") -> list[Process]:
     """The pool's limit is set to nothing: what comes now is refused, and what is there goes to the disk.
 
@@ -248,7 +282,7 @@ def give_way() -> list[Process]:
     return write_back("20")
 
 
-WORKLOADS = {"mixed": mixed, "write-back": write_back, "give-way": give_way, "refused": refused}
+WORKLOADS = {"mixed": mixed, "groups": groups, "write-back": write_back, "give-way": give_way, "refused": refused}
 
 # -- scenarios
 
@@ -256,6 +290,11 @@ WORKLOADS = {"mixed": mixed, "write-back": write_back, "give-way": give_way, "re
 def pool(folder: Path) -> None:
     with zswap("zsmalloc"), loop_swap("pool", 96):
         record(folder, "mixed")
+
+
+def in_groups(folder: Path) -> None:
+    with zswap("zsmalloc"), loop_swap("groups", 64):
+        record(folder, "groups")
 
 
 def ram_disk(folder: Path) -> None:
@@ -303,6 +342,7 @@ SCENARIOS = {
     "held-before": held_before,
     "off": off,
     "ram-disk": ram_disk,
+    "groups": in_groups,
     "writes-back": writes_back,  # the last one: on 6.1, a pool that was full once stays in zswap's list for ever
 }
 

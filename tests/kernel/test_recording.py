@@ -13,21 +13,26 @@ import pytest
 from rich.console import Console
 
 from swaptrace.analysis.analysis import Analysis
+from swaptrace.dimensions import DIMENSIONS
 from swaptrace.events import EventFlag, EventKind, FreeReason, SwapCall
 from swaptrace.kernel.probes import PROBES, ZSWAP
 from swaptrace.report.as_json import as_json
+from swaptrace.report.by import breakdown
 from swaptrace.report.command import Selection, analyse
 from swaptrace.report.tables import EQUAL
 from swaptrace.report.text import print_text
+from swaptrace.results.groups import POOL
 from swaptrace.trace.header import Trailer
 from tests.kernel.conftest import CHECKOUT, KERNELS, Feature, Guest, Part, Scenario, kernels_for, run_in_guest
 from tests.kernel.guest import HARD_PAGES, HUGE_BYTES, HUGE_PAGES, PAIRS, PRIME
 from tests.kernel.told import notifications
 from tests.same import same, same_results
+from tests.sums import check_sums
 
 WHOLE_KERNELS, DEGRADED_KERNELS = kernels_for(Part.WHOLE), kernels_for(Part.DEGRADED)
-FIGURES = ("mixed", "exact", "huge", "earlier")  # the scenarios of every kernel
+FIGURES = ("mixed", "exact", "huge", "groups", "earlier")  # the scenarios of every kernel
 TIMEOUT = 2400  # seconds, for all scenarios of one kernel
+PAGE = 4096
 ZERO_PAGES_OF_MIXED = 2500 // 8  # kept by the swap map alone where the kernel does that
 
 
@@ -63,6 +68,11 @@ def degraded_guest(request: pytest.FixtureRequest, boots: dict[tuple[str, str], 
 @pytest.fixture(scope="module")
 def mixed(guest: Guest) -> Scenario:
     return guest.scenario("mixed")
+
+
+@pytest.fixture(scope="module")
+def groups(guest: Guest) -> Scenario:
+    return guest.scenario("groups")
 
 
 @pytest.fixture(scope="module")
@@ -450,6 +460,48 @@ class TestAttribution:
         prime = int(exits["run"][exits["tgid"] == mixed.facts["prime"]].sum())
         assert PRIME - 2 * 64 <= prime <= PRIME + 2 * 64
         assert set(exits["tgid"].tolist()) <= {*map(int, mixed.facts["groups"]), mixed.facts["prime"]}
+
+
+@pytest.mark.parametrize("dimension", DIMENSIONS)
+def test_sums_of_groups_are_the_totals(scenario: Scenario, dimension: str) -> None:
+    check_sums(scenario.by(dimension))
+
+
+class TestGroups:
+    """Of three memory cgroups, two of them in another one."""
+
+    def test_cgroups_hold_what_the_kernel_charges(self, groups: Scenario) -> None:
+        """memory.swap.current counts a cgroup's slots, with those of all below it."""
+        found = {group.name: group for group in breakdown(groups.by("cgroup"), None, 0).groups}
+        charged = groups.facts["swap_current"]
+        assert {name: PAGE * found[name].tree["live_slots_end"] for name in charged} == charged
+        assert found["/outer"].own["stores"] == 0 < found["/outer/one"].own["live_slots_end"]
+
+    def test_groups_hold_what_the_store_does(self, groups: Scenario) -> None:
+        """All but mkswap's page."""
+        held = sum(values["held_compr_bytes_end"] for values in groups.by("cgroup").attributed.groups().values())
+        assert held + groups.area.swap_header["compr_bytes"] == groups.mm_stat("compr_data_size")
+
+    def test_the_pool_is_charged_whole(self, groups: Scenario) -> None:
+        """But for what is mkswap's page's share of the compressed bytes."""
+        whole = breakdown(groups.by("cgroup"), None, 0).total
+        used, compressed = groups.mm_stat("mem_used_total"), groups.mm_stat("compr_data_size")
+        assert whole[POOL] == used * whole["held_compr_bytes_end"] // compressed
+
+    def test_what_came_back_is_the_hungry_ones(self, groups: Scenario) -> None:
+        """By the cgroup whose pages they are, and by the process that read them."""
+        by_cgroup, by_process = (groups.by(name).attributed.groups() for name in ("cgroup", "process"))
+        reader = next(name for name in by_process if name.endswith(f"({groups.facts['hungry']})"))
+        came_back = groups.facts["came_back"]
+        assert came_back > 1000
+        assert by_cgroup["/hungry"]["refaults"] == by_process[reader]["refaults"] == came_back
+
+    def test_who_ended_has_what_is_stale(self, groups: Scenario) -> None:
+        """As far as it freed itself: up to 64 slots a processor are freed later, by others, up to 6.12."""
+        found = groups.by("process").attributed.groups()
+        ended = next(values for name, values in found.items() if name.endswith(f"({groups.facts['ended']})"))
+        assert ended["frees"] == ended["frees_exit"] > 0
+        assert groups.by("reason").attributed.groups()["exit"]["frees"] == groups.area.free_reasons["exit"]
 
 
 class TestAllocations:

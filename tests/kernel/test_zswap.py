@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 
 from swaptrace.areas import ZSWAP_STORES
+from swaptrace.dimensions import DIMENSIONS
 from swaptrace.events import EventFlag, EventKind
 from swaptrace.kernel.probes import PROBES, ZSWAP
 from swaptrace.report.as_json import as_json
+from swaptrace.report.by import breakdown
 from swaptrace.report.words import area_line
 from swaptrace.results.results import AreaResult
 from tests.kernel.conftest import CHECKOUT, Feature, Guest, Part, Scenario, kernels_for, run_in_guest
+from tests.sums import check_sums
 
 ZSWAP_KERNELS = kernels_for(Part.ZSWAP)
 PAGE = 4096
@@ -101,6 +104,24 @@ def test_compressed_bytes(recorded: Scenario) -> None:
     if charged is not None:
         assert recorded.facts["before"]["cgroup_zswap"] == 0
         assert compressed == charged
+
+
+def test_cgroups_hold_what_the_kernel_charges(zswap: Guest) -> None:
+    """memory.zswap.current of three cgroups, and of those above them, with all below."""
+    scenario = zswap.scenario("groups")
+    charged = {
+        f"/zswap-workload/{name}".rstrip("/"): held for name, held in scenario.facts["after"]["groups_zswap"].items()
+    }
+    assert bool(charged) == scenario.has(Feature.ZSWAP_FIGURES)
+    found = {group.name: group for group in breakdown(scenario.by("cgroup"), None, 0).groups}
+    assert {name: found[name].tree["held_compr_bytes_end"] for name in charged} == charged
+    assert sum(map(bool, charged.values())) == (4 if charged else 0)  # one of the five has ended
+
+
+@pytest.mark.parametrize("dimension", DIMENSIONS)
+def test_sums_of_groups_are_the_totals(zswap: Guest, dimension: str) -> None:
+    for name in (*RECORDED, "groups"):
+        check_sums(zswap.scenario(name).by(dimension))
 
 
 def test_same_filled(recorded: Scenario) -> None:

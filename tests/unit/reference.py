@@ -11,6 +11,9 @@ A page of a store (or of a disk, which has no store: its pages are its slots) ha
 
 It is live if it is in use and some policy holds the entry, stale under a policy that holds the entry of a free slot.
 
+It belongs to a memory cgroup (that of its last store), and once its slot is free, to the process and the reason that
+freed it; until then, to nobody.
+
 With a geometry, each policy of a store has a pool of its own (tests.unit.pool, which has tests of its own), too.
 """
 
@@ -30,6 +33,8 @@ from swaptrace.events import EventFlag, EventKind, FreeReason
 POLICIES = ("none", "discard", "discard_once", "notify", "observed")
 Values = dict[int, tuple[dict[str, int], dict[str, int]]]  # slots and bytes by quantity, by area's id
 QUANTITIES = ("live", *POLICIES, "recovered", "leaked", "duplicate")
+DIMENSIONS = ("cgroup", "process", "reason")
+Group = tuple[str, int]  # a dimension, and what events have in its field; 0 is nobody
 DELAYS: dict[str, int] = {}  # by policy, how long after the free of its slot an entry goes (ns); see late_policies.py
 
 
@@ -55,6 +60,10 @@ class Area:
     stale_slots: set[int] = field(default_factory=set)  # under the policy none
     live_slots: set[int] = field(default_factory=set)
     allocated: set[int] = field(default_factory=set)  # slots that the swap map has given out
+    unread: Counter[str] = field(default_factory=Counter)  # slots freed, by reason
+    group_counts: dict[Group, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    group_now: dict[Group, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # "live slots", ...
+    group_byte_ns: dict[Group, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     given_out: int = 0  # slots: allocations minus frees, from the start
 
     def index_of(self, slot: int) -> int | None:
@@ -67,7 +76,9 @@ class Area:
 
     def forget(self) -> None:
         """Count from here on; what the store holds stays as it is."""
-        for counted in (self.counts, self.reasons, self.sizes, self.lifetimes):
+        for counted in (self.counts, self.reasons, self.sizes, self.lifetimes, self.unread):
+            counted.clear()
+        for counted in (self.group_counts, self.group_byte_ns):
             counted.clear()
         for durations in (self.censored, self.reuses, self.reuses_censored, self.notifications):
             durations.clear()
@@ -82,6 +93,7 @@ class Entry:
     area: Area | None
     size: int = 0
     flags: int = 0
+    whose: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DIMENSIONS, 0))
 
 
 @dataclass(eq=False)
@@ -138,6 +150,8 @@ class Pages:
         for area in self.areas:
             for quantity in QUANTITIES:
                 area.byte_ns[quantity] += area.bytes[quantity] * passed
+                for group, now in area.group_now.items():
+                    area.group_byte_ns[group][quantity] += now[f"{quantity} bytes"] * passed
         self.clock += passed
 
     def put(self, policies: Collection[str], page: int, size: int) -> None:
@@ -193,9 +207,15 @@ class Pages:
         for area in self.areas:
             area.slots, area.bytes = dict.fromkeys(QUANTITIES, 0), dict.fromkeys(QUANTITIES, 0)
             area.live_slots, area.stale_slots = set(), set()
+            area.group_now.clear()
         for page, entry in self.entry.items():
             if entry.area is None:
                 continue
+            held = {"held"} if page in self.holds["observed"] else set()
+            for dimension, key in entry.whose.items():
+                for what in self.quantities(page) | held:
+                    entry.area.group_now[dimension, key][f"{what} slots"] += 1
+                    entry.area.group_now[dimension, key][f"{what} bytes"] += entry.size
             for quantity in self.quantities(page):
                 entry.area.slots[quantity] += 1
                 entry.area.bytes[quantity] += entry.size
@@ -322,7 +342,10 @@ class Reference:
                     area.given_out -= event.run
                     self._free(area, event)
                     if event.flags & EventFlag.NOTIFIED:
-                        self._notified(area.pages, area, event, timed=bool(event.flags & EventFlag.TIMED))
+                        exists = event.slot < area.area.slots
+                        self._notified(
+                            area.pages, area, event, timed=bool(event.flags & EventFlag.TIMED), exists=exists
+                        )
                 else:
                     area.given_out += event.run
                     self._allocated(area, event)
@@ -368,8 +391,14 @@ class Reference:
         area.reasons[reason] += event.run
         for slot in range(event.slot, event.slot + event.run):
             page = area.index_of(slot)
+            used = page is not None and page in pages.in_use and pages.at(page).area is area
+            for dimension, key in self._whose(pages, page if used else None, event).items():
+                area.group_counts[dimension, key].update(["frees", f"frees_{reason}"])
+                if used and dimension != "cgroup":
+                    pages.at(page).whose[dimension] = key
             if page is None:
                 continue
+            area.unread[reason] += used and page not in pages.loaded
             if page in pages.in_use:
                 pages.in_use.discard(page)
                 pages.loaded.discard(page)
@@ -388,6 +417,12 @@ class Reference:
                 area.counts["frees_unwritten"] += 1
                 continue
             pages.phase[page] = "free", event.time
+
+    @staticmethod
+    def _whose(pages: Pages, page: int | None, event: Event) -> dict[str, int]:
+        """Who reads a page, or frees its slot. page: None if it is not in use, and so no cgroup's."""
+        cgroup = 0 if page is None else pages.at(page).whose["cgroup"]
+        return {"cgroup": cgroup, "process": event.tgid, "reason": event.reason}
 
     def _discard_cluster(self, area: Area, slot: int) -> None:
         """Under the policy discard, all that the pages of a cluster hold goes when all its slots are free.
@@ -409,6 +444,7 @@ class Reference:
             # free came first; without the notification the entry would have stayed.
             pages.count(1, last.size, last.flags & ~EventFlag.WRITTEN_BACK)
             pages.entry[page] = Entry(area, last.size, last.flags)
+            pages.entry[page].whose["cgroup"] = event.arg
             for policy in POLICIES:
                 if policy in ("notify", "observed"):
                     pages.holds[policy].discard(page)
@@ -421,12 +457,16 @@ class Reference:
                 pages.count(-1, last.size, last.flags & ~EventFlag.WRITTEN_BACK)
             pages.count(1, event.size, event.flags)
             pages.entry[page] = Entry(area, event.size, event.flags)
+            pages.entry[page].whose["cgroup"] = event.arg
             pages.put(POLICIES, page, event.size)
             for policy in POLICIES:
                 pages.holds[policy].add(page)
             if area is not None:
                 pages.in_use.add(page)
                 self._allocate(area, page)
+        if area is not None:
+            for dimension, key in pages.entry[page].whose.items():
+                area.group_counts[dimension, key]["stores"] += 1
         if area is None:
             return
         area.counts["stores"] += 1
@@ -448,10 +488,15 @@ class Reference:
 
     def _loaded(self, pages: Pages, event: Event) -> None:
         for page in range(event.slot, event.slot + event.run):
+            if (area := pages.owner.get(page)) is not None:
+                area.counts["loads"] += 1
+                used = page in pages.in_use and pages.at(page).area is area
+                first = used and page not in pages.loaded
+                area.counts["refaults"] += first
+                for dimension, key in self._whose(pages, page if used else None, event).items():
+                    area.group_counts[dimension, key].update(["loads", "refaults"] if first else ["loads"])
             if page in pages.in_use:
                 pages.loaded.add(page)
-            if page in pages.owner:
-                pages.owner[page].counts["loads"] += 1
 
     def _drop(self, pages: Pages, event: Event) -> None:
         """The driver dropped an entry, and so told its true size. Without an area, there is no policy about it.
@@ -492,12 +537,13 @@ class Reference:
     def _notified_alone(self, pages: Pages, event: Event) -> None:
         self._notified(pages, pages.owner.get(event.slot), event, timed=True)
 
-    def _notified(self, pages: Pages, area: Area | None, event: Event, *, timed: bool) -> None:
+    def _notified(self, pages: Pages, area: Area | None, event: Event, *, timed: bool, exists: bool = True) -> None:
+        """exists: whether the area has such a slot."""
         if area is not None:
             area.counts["notify_free"] += 1
             area.counts["miss_free"] += bool(event.flags & EventFlag.MISSED)
             area.notifications += [event.arg] if timed else []
-        if event.flags & EventFlag.DROPPED:
+        if event.flags & EventFlag.DROPPED and exists:
             self._drop(pages, event)
             if event.slot in pages.in_use:  # told before the slot's free: so it would be under the policy notify
                 pages.tell(event.slot)

@@ -15,7 +15,9 @@ from test_report import zram_area as made_up
 
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.areas import Store
+from swaptrace.dimensions import DIMENSIONS
 from swaptrace.report.as_json import as_json
+from swaptrace.report.by import breakdown
 from swaptrace.results.results import Range
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +67,7 @@ BY = {
     "areas[].lifetime_by_reason_ns": "REASON",
     "areas[].bounds": "FIGURE",
     "areas[].unknown": "FIGURE",
+    "by.unknown": "FIGURE",
 }
 INTEGRAL = {"end", "peak", "mean", "byte_seconds"}
 
@@ -107,7 +110,13 @@ def reports() -> list[dict[str, Any]]:
     lossy = dataclasses.replace(whole, ranges={"frees": Range(1, 2)}, unknown={"stores": "lost"})
     analysis = Analysis(header([zram_area("/dev/zram0", 0, 64, 0)], [Store(0, "zram0", 64)]))
     analysis.feed(batch([store(START + 1, 0, 1, 100), free(START + 2, 0, 1)]))
-    return [as_json(result(whole)), as_json(result(lossy, lost=3)), as_json(analysis.finish(trailer(START + 9)))]
+    whose = Analysis(header([zram_area("/dev/zram0", 0, 64, 0)], [Store(0, "zram0", 64)]), by=DIMENSIONS["cgroup"])
+    whose.feed(batch([store(START + 1, 0, 1, 100), store(START + 2, 0, 2, 100)._replace(arg=7)]))
+    groups = whose.finish(trailer(START + 9))
+    return [
+        as_json(result(whole)), as_json(result(lossy, lost=3)), as_json(analysis.finish(trailer(START + 9))),
+        as_json(groups, breakdown(groups, None, 1)),
+    ]  # fmt: skip
 
 
 def test_every_json_field_has_a_row() -> None:

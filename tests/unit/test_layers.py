@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "swaptrace"
 #: From the ground up. Two in one row may know each other: a trace's writer is a sink of the loop, whose end is a
 #: trailer.
 LAYERS = [
-    {"errors", "units", "policies", "__init__"},
+    {"errors", "units", "policies", "dimensions", "__init__"},
     {"areas", "histogram", "stopping", "console"},
     {"events", "degradation"},
     {"notifiers", "trace", "running"},

@@ -114,6 +114,14 @@ def what_ifs(report: Any) -> object:
     return [list(area["what_if"]) for area in report["areas"]]
 
 
+def groups(report: Any) -> object:
+    return [group["name"] for group in report["by"]["groups"]]
+
+
+def others(report: Any) -> object:
+    return report["by"]["others"] and report["by"]["others"]["frees"]
+
+
 NOT_BEFORE = "is not before --until"
 NOTHING_AFTER = "nothing was recorded after --since"
 REPORT = [
@@ -188,6 +196,26 @@ REPORT = [
     Row("what_ifs", "swap.trace --what-if chain=4,chain=8", 2, "chain is there twice"),
     Row("what_ifs", "disk.trace --what-if chain=8", 2, "no swap area here has a pool that can be replayed"),
     Row("what_ifs", "swap.trace --device /dev/sda2 --what-if chain=8", 2, "no swap area here has a pool"),
+    Row("by", "swap.trace", got=lambda report: "by" in report, value=False),
+    Row("by", "swap.trace --by area", got=groups, value=["/dev/zram0 (swap type 0)"]),
+    Row("by", "swap.trace --by reason", got=groups, value=["other", "(in use)"]),
+    Row("by", "swap.trace --by cgroup", got=groups, value=["(not known)"]),
+    Row("by", "swap.trace --by process", got=groups, value=["? (100)", "(in use)"]),
+    Row("by", "swap.trace --by area --device zram1", got=groups, value=[]),
+    Row("by", "swap.trace --by area --device zram1", said="swaptrace report"),
+    Row("by", "swap.trace --by color", 2, "is not one of 'cgroup', 'process', 'reason', 'area'"),
+    Row("sort", "swap.trace --by reason --sort stores", got=groups, value=["(in use)", "other"]),
+    Row("sort", "swap.trace --by reason --sort frees", got=groups, value=["other", "(in use)"]),
+    Row("sort", "swap.trace --by reason --sort size", 2, "--sort size: there is no such column"),
+    Row("sort", "swap.trace --by reason --sort=", 2, "--sort : there is no such column"),
+    Row("sort", "swap.trace --sort frees", 2, "--sort and --top are of the tables that --by makes"),
+    Row("top", "swap.trace --by reason --top 1", got=groups, value=["other"]),
+    Row("top", "swap.trace --by reason --sort stores --top 1", got=others, value=10),
+    Row("top", "swap.trace --by reason --top 2", got=others, value=None),
+    Row("top", "swap.trace --by reason --top 0", got=groups, value=["other", "(in use)"]),
+    Row("top", "swap.trace --by reason --top 0", said="(in use)"),
+    Row("top", "swap.trace --top 1", 2, "--sort and --top are of the tables"),
+    Row("top", "swap.trace --by reason --top -1", 2, "is not in the range"),
     Row("form", "swap.trace --format text", said="swaptrace report"),
     Row("form", "swap.trace --format html", said="swap.report/report.html"),
     Row("form", "swap.trace --format pdf", 2, "is not one of 'text', 'json', 'csv', 'html'"),
@@ -218,6 +246,9 @@ ADVICE = {
     "no swap area here has a pool": "leave out --what-if, or choose another area with --device",
     "--what-if": "give chain=4..16, rule=least_waste|used_percent, fullness=tenths|quarters, several with commas",
     "an HTML report is a folder": "name a folder with -o",
+    "there is no such column": "give one of live, duplicates, stale, recovered, held, stores, loads, refaults, frees, "
+    "pool",
+    "--sort and --top": "give --by, too",
     "cannot write the report": "choose another place with -o",
     "is the recording itself": "choose another place with -o",
 }

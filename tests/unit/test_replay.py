@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from builders import (
     batches,
     free,
     header,
+    notified_free,
     store,
     swap_call,
     trailer,
@@ -502,7 +504,7 @@ garbage = st.builds(
 # ----------------------------------------------------------------------------------------------------------- comparison
 
 
-def analyse(trace: Trace, cuts: Sequence[int], zsmalloc: dict[str, object] | None = None, **how: int) -> TraceResult:
+def analyse(trace: Trace, cuts: Sequence[int], zsmalloc: dict[str, object] | None = None, **how: Any) -> TraceResult:
     analysis = Analysis(header(trace.areas, trace.stores, zsmalloc=zsmalloc), **how)
     for piece in batches(trace.events, cuts):
         analysis.feed(piece)
@@ -564,10 +566,11 @@ def check_map(found: AreaResult, area: Area) -> None:
 def check_area(found: AreaResult, area: Area) -> None:
     counts = area.counts
     names = ("stores", "loads", "frees", "frees_unwritten", "rewrites", "notify_free", "miss_free", "discarded")
-    names += ("left_censored", "moved", "written_back")
+    names += ("left_censored", "moved", "written_back", "refaults")
     assert {name: getattr(found, name) for name in names} == {name: counts[name] for name in names}
     assert found.used_slots == area.area.used + area.given_out
     assert found.free_reasons == {reason.name.lower(): area.reasons[reason.name.lower()] for reason in FreeReason}
+    assert found.unread == {reason.name.lower(): area.unread[reason.name.lower()] for reason in FreeReason}
     assert {size: int(found.sizes[size]) for size in np.flatnonzero(found.sizes)} == dict(area.sizes)
 
     for policy in POLICIES:
@@ -926,6 +929,14 @@ def test_swapoff_that_was_lost() -> None:
         ]
     )
     assert [(area.frees, area.live_slots_end) for area in result.areas] == [(0, 1), (1, 0)]
+
+
+def test_notified_of_a_slot_that_there_is_not() -> None:
+    """Whether the store's state has grown so far by then, or not: it is no page of the area."""
+    beyond = notified_free(START + 9, 0, CATALOG[0].slots + 3, 100)
+    for before in ([], [store(START + 1, 0, CATALOG[0].slots + 5, 100)]):
+        (area,) = run([*before, beyond]).areas
+        assert (area.model.pages_stored, area.notify_free) == (len(before), 1)
 
 
 def test_area_over_another_with_shifted_slots() -> None:

@@ -95,8 +95,10 @@ def expected(
     integrals = ["end", "peak", "mean", "byte-seconds"]
     frees = {name: number for name, number in area.free_reasons.items() if number}
     medians = {name: duration(times.quantile(0.5)) for name, times in area.lifetime_by_reason.items()}
+    unread = area.unread
+    assert unread is not None
     counts = (
-        "stores", "loads", "frees", "frees_unwritten", "rewrites", "notify_free", "miss_free", "discarded",
+        "stores", "loads", "refaults", "frees", "frees_unwritten", "rewrites", "notify_free", "miss_free", "discarded",
     )  # fmt: skip
     lives, waits = survival(area.lifetime), survival(area.time_to_reuse)
     rows = ("ended", "still running at the end", "p50", "p90", "p99", "longest that ended")
@@ -132,9 +134,9 @@ def expected(
             **{name: [life, wait] for name, life, wait in zip(rows, lives, waits, strict=True)},
         },
         "Why slots were freed": {
-            "": ["frees", "share", "median life"],
+            "": ["frees", "share", "median life", "never read"],
             **{
-                name: [count(number), percent(number / area.frees), medians[name]]
+                name: [count(number), percent(number / area.frees), medians[name], percent(unread[name] / number)]
                 for name, number in sorted(frees.items(), key=lambda item: -item[1])
             },
         },

@@ -77,6 +77,7 @@ STREAMS: dict[str, list[Event]] = {
     "written again": [stored(1), dropped(1, FLAGS.REPLACED), stored(1)],
     "freed twice": [stored(1), freed(1), freed(1)],
     "read": [stored(1), loaded(1), stored(2), loaded(2), freed(2)],
+    "read twice": [stored(1), loaded(1), loaded(1), freed(1)],
     "old": [present(1), present(2), freed(2)],
     "old, written again": [present(1), dropped(1, FLAGS.REPLACED), stored(1), freed(1)],
     "a cluster but for one": [*map(stored, (4, 5, 6, 7)), *map(freed, (5, 6, 7))],
@@ -149,6 +150,7 @@ def named(found: Area) -> dict[str, int]:
         "compr_data_size": COUNTERS["compr_data_size"] + totals["compr"],
         "duplicate.slots_end": found.slots["duplicate"],
         **{f"free_reasons.{reason.name.lower()}": found.reasons[reason.name.lower()] for reason in FreeReason},
+        **{f"unread.{reason.name.lower()}": found.unread[reason.name.lower()] for reason in FreeReason},
     }
     for name in ("duplicate", "recovered", "leaked", "none", "discard", "discard_once", "notify", "observed"):
         policy = name not in ("duplicate", "recovered", "leaked")
@@ -161,7 +163,7 @@ def named(found: Area) -> dict[str, int]:
 
 def counts_of(counts: dict[str, int]) -> dict[str, int]:
     names = ("stores", "loads", "frees", "frees_unwritten", "rewrites", "notify_free", "miss_free", "discarded",
-             "left_censored", "moved", "written_back", "failed_writes")  # fmt: skip
+             "left_censored", "moved", "written_back", "failed_writes", "refaults")  # fmt: skip
     return {name: counts[name] for name in names}
 
 
@@ -212,6 +214,7 @@ LOOSE: dict[tuple[str, str, str], str] = {
     ("STORE NOTIFY", "less", "live_slots_end"): "one rule for the states of a slot",
     ("DROP NOTIFY ALLOC", "less", "frees_unwritten"): "an old entry, which no stream here keeps from the recorder",
     ("DROP NOTIFY", "more", "rewrites|left_censored"): "an old entry, which no stream here keeps from the recorder",
+    ("STORE", "more", r"unread\.(?!other).*"): "the frees of these streams have another reason",
     ("STORE", "less", "left_censored"): "an old entry, which no stream here keeps from the recorder",
 }  # fmt: skip
 

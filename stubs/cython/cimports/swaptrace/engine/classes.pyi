@@ -1,0 +1,1 @@
+from swaptrace.engine.classes import Classes as Classes

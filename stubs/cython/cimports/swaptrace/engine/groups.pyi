@@ -1,0 +1,1 @@
+from swaptrace.engine.groups import Groups as Groups
