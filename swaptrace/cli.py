@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from swaptrace import version
-from swaptrace.errors import EnvironmentProblem, Problem
+from swaptrace.errors import EnvironmentProblem, Problem, complain
 from swaptrace.stopping import Stopped
 
 _COMMANDS = {
@@ -96,30 +96,42 @@ def cli() -> None:
     """How much memory do stale swap slots hold, and how much of it do slot-free notifications give back?"""
 
 
+def _open_streams() -> None:
+    """Where stdin, stdout or stderr is closed (`>&-`), it is /dev/null: what is opened next would take its place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
 def _no_memory() -> int:
     """Says so on stderr. Returns the exit status: the machine cannot do it."""
-    print(
+    complain(
         "swaptrace: this machine has too little memory for that\n"
-        "free some, or raise the limit (ulimit -v, the memory cgroup's)",
-        file=sys.stderr,
+        "free some, or raise the limit (ulimit -v, the memory cgroup's)"
     )
     return EnvironmentProblem.exit_status
 
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; the only place that prints errors and chooses exit statuses."""
+    _open_streams()
     try:
         status = cli.main(arguments, prog_name="swaptrace", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         status = error.exit_code
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):  # before signals() has taken over, or after it
         status = 130
     except Stopped as stopped:
-        print(f"swaptrace: stopped by {stopped.name}", file=sys.stderr)
+        complain(f"swaptrace: stopped by {stopped.name}")
         status = stopped.exit_status
     except Problem as problem:
-        print(f"swaptrace: {problem.what}\n{problem.remedy}", file=sys.stderr)
+        complain(f"swaptrace: {problem.what}\n{problem.remedy}")
         status = problem.exit_status
     except MemoryError:
         status = _no_memory()

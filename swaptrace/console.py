@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import rich.console
 from rich.text import Text
 
@@ -12,7 +14,15 @@ _ASCII = str.maketrans({"✓": "=", DASH: "-", "·": "*", "µ": "u", "≤": "<="
 
 
 class Console(rich.console.Console):
-    """rich's, which leaves it to swaptrace.cli what a closed pipe means; rich itself would exit with status 1."""
+    """rich's, which leaves it to swaptrace.cli what a closed pipe means; rich itself would exit with status 1.
+
+    Where a terminal says that it has no columns, it has as many as others.
+    """
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**how)
+        if self.width < 1:
+            self.width = 80
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError

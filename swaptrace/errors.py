@@ -5,6 +5,15 @@ They are caught in one place (swaptrace.cli), which prints the two lines to stde
 
 from __future__ import annotations
 
+import contextlib
+import sys
+
+
+def complain(text: str) -> None:
+    """To stderr, if anybody listens there."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
 
 class Problem(Exception):
     """Something is wrong that the user can mend. `what` and `remedy` are one sentence each."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def command(
 
     if output is None and summary is None:
         output = Path("swap.trace")
-    if output is not None and summary is not None and output.absolute() == summary.absolute():
+    if output is not None and summary is not None and os.path.realpath(output) == os.path.realpath(summary):
         raise click.UsageError(f"events and results cannot both go to {output}: give -o and --summary a file each")
     if ring_mib and ring_mib & (ring_mib - 1):  # which the kernel refuses
         lower = 1 << ring_mib.bit_length() - 1

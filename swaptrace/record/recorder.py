@@ -82,8 +82,8 @@ def record(
     output: where the events go; summary: where results go, worked out meanwhile. One of them may be None. Raises
     Problem for all that a user can mend; what was recorded until then stays readable.
     """
-    paths = [path for path in (output, summary) if path is not None]
-    prepare_outputs(paths, command, force=force)
+    outputs = {option: path for option, path in (("-o", output), ("--summary", summary)) if path is not None}
+    prepare_outputs(outputs, command, force=force)
     compiled, refused = settled(
         lambda: LiveSource(command, ring_bytes, labels=labels, time_frees=time_frees, kprobes=kprobes)
     )
@@ -100,7 +100,10 @@ def record(
             say(f"zram's layout is assumed; {units.count(source.compared)} entries are as it has them")
         stop = Stop(duration)
         with signals(stop):  # before it is said: who reads that may send one at once
-            say(f"recording to {' and '.join(map(str, paths))}" + ("" if command or duration else "; stop with Ctrl-C"))
+            say(
+                f"recording to {' and '.join(map(str, outputs.values()))}"
+                + ("" if command or duration else "; stop with Ctrl-C")
+            )
             status = StatusLine()
             hurry()
             trailer = running.run(source, (*files, status), stop, command)
@@ -144,13 +147,16 @@ def say_what_is_missing(header: Header, refused: str | None) -> None:
         say(sentence)
 
 
-def prepare_outputs(outputs: list[Path], command: tuple[str, ...], *, force: bool) -> None:
-    """Say now what would otherwise fail only after seconds of compiling. Raises UsageProblem."""
+def prepare_outputs(outputs: Mapping[str, Path], command: tuple[str, ...], *, force: bool) -> None:
+    """Say now what would otherwise fail only after seconds of compiling. Raises UsageProblem.
+
+    outputs: by the option that names them.
+    """
     if command and shutil.which(command[0]) is None:
         raise UsageProblem(f"{command[0]}: command not found", "check the spelling, or give its whole path")
-    for output in outputs:
+    for option, output in outputs.items():
         if os.path.lexists(output) and not force:
-            raise already_there(output)
+            raise already_there(output, option)
 
 
 class Status:

@@ -40,7 +40,7 @@ class ResultsWriter(Sink):
         self._asked = False
         self._next = time.monotonic()
         if os.path.lexists(path) and (not force or not path.is_file()):
-            raise already_there(path)
+            raise already_there(path, "--summary")
         self._replace(encode(header, self._analysis.results(Moment(header.start.time))))
 
     def feed(self, batch: EventBatch) -> None:

@@ -25,6 +25,9 @@ _TRACE = (
     "lost_events",
     "complete",
     "damage",
+    "labels",
+    "since_s",
+    "until_s",
 )
 
 

@@ -16,7 +16,7 @@ from swaptrace.console import Console
 from swaptrace.dimensions import DIMENSIONS
 from swaptrace.engine import zsmalloc
 from swaptrace.engine.worker import ahead, cores
-from swaptrace.errors import EnvironmentProblem, UsageProblem
+from swaptrace.errors import EnvironmentProblem, UsageProblem, complain
 from swaptrace.events import EventBatch
 from swaptrace.results.file import read_results
 from swaptrace.results.results import AreaResult, TraceResult, WhatIf
@@ -90,6 +90,7 @@ def _trace(file: StreamFile, selection: Selection) -> TraceResult:
             "give less than that, in seconds after its start",
         )
     result = analysis.finish(reader.trailer, str(file.path), reader.damage)
+    result = replace(result, trace=result.trace | {"since_s": selection.since, "until_s": selection.until})
     for other in others.values():
         other.finish(reader.trailer)
     pools = {text: other.what_if() for text, other in others.items()}
@@ -183,7 +184,7 @@ def _other(header: Header, text: str) -> Machine:
         rule = zsmalloc.ChainRule(wanted["rule"]) if "rule" in wanted else None
         fullness = zsmalloc.FullnessRule[wanted["fullness"].upper()] if "fullness" in wanted else known.fullness_rule
         if "chain" in wanted:
-            chain, rule = int(wanted["chain"]), rule or zsmalloc.ChainRule.LEAST_WASTE
+            chain, rule = _number(wanted["chain"]), rule or zsmalloc.ChainRule.LEAST_WASTE
         else:
             chain, rule = known.chain_size, rule or known.chain_rule
         geometry = zsmalloc.geometry(header.page_size, chain, rule, fullness)
@@ -191,6 +192,13 @@ def _other(header: Header, text: str) -> Machine:
         values = ", ".join(f"{name} is {range_}" for name, range_ in _WHAT_IF.items() if name in wanted)
         raise _no_what_if(text, f"not a value that is known: {values}") from None
     return replace(machine, geometry=geometry)
+
+
+def _number(text: str) -> int:
+    """Raises ValueError for what int() takes as well: signs, spaces, underscores, other scripts' digits."""
+    if not (text.isascii() and text.isdecimal()) or text != str(int(text)):
+        raise ValueError(text)
+    return int(text)
 
 
 def _no_what_if(text: str, why: str) -> UsageProblem:
@@ -221,7 +229,7 @@ def report(trace: Path, form: str, output: Path | None, selection: Selection) ->
 
             _write(as_csv(result) if groups is None else by.as_csv(groups), output)
             for warning in warnings(result):  # for which the table has no place
-                print(warning, file=sys.stderr)
+                complain(warning)
         else:
             _text(result, groups, output)
     except BrokenPipeError:
@@ -245,9 +253,17 @@ def _place(trace: Path, form: str, output: Path | None) -> Path | None:
     else:
         output = output or (trace.with_suffix(".report") if trace.name else Path("report"))
         written = output / "report.html"
-    if written is not None and written.exists() and trace.exists() and written.samefile(trace):
+    if written is not None and _is_same(written, trace):
         raise UsageProblem(f"{written} is the recording itself", "choose another place with -o")
     return output
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether both are one file that is there. What cannot be looked at is told of when it is read or written."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def _groups(result: TraceResult, selection: Selection) -> Breakdown | None:

@@ -69,7 +69,21 @@ def heading(trace: dict[str, Any]) -> list[tuple[str, str]]:
         ("duration", units.duration(None if seconds is None else seconds * 1e9)),
         ("events", units.count(events) + (f" ({units.rate(speed)})" if speed is not None else "")),
         ("lost", units.count(trace.get("lost_events"))),
+        *((name, value) for name, value in (("part", _part(trace)), ("labels", _labels(trace))) if value),
     ]
+
+
+def _part(trace: dict[str, Any]) -> str:
+    """What of the recording is shown, if it is not the whole."""
+    since, until = trace.get("since_s"), trace.get("until_s")
+    if since is None and until is None:
+        return ""
+    end = "the end" if until is None else units.duration(until * 1e9)
+    return f"from {units.duration((since or 0) * 1e9)} after the start to {end}"
+
+
+def _labels(trace: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in (trace.get("labels") or {}).items())
 
 
 def _when(start: float | None) -> str:

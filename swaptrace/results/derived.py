@@ -201,5 +201,6 @@ def about(header: Header, lost: dict[str, int], **trace: Any) -> dict[str, Any]:
         "lost_events": sum(lost.values()),
         "complete": False,
         "damage": None,
+        "labels": dict(header.labels),
         **trace,
     }

@@ -27,6 +27,7 @@ _PREFIX = struct.Struct("<Ii")
 _DICTIONARY_BATCH, _RECORD_BATCH = 2, 3  # of the union MessageHeader
 #: All names that stand behind a file's numbers take no more than that (bytes), nor does any piece of them.
 MOST_OF_DICTIONARIES = 1 << 16
+_MOST = 128 << 20  # bytes of a message's metadata, or its body: the writer's have some MB
 _FEW_BYTES = 4 << 20  # a batch may always have so many: twice what the writer gathers
 _EXPANSION = 256  # a larger one, no more than that times what it is in the file: eight times what compression gains
 
@@ -81,6 +82,8 @@ def messages(file: BinaryIO, size: int) -> Iterator[bytes]:
             return
         if length > size - file.tell():
             return
+        if length > _MOST:
+            raise Bad("its metadata have no end")
         metadata = file.read(length)
         try:
             body = _root(metadata).number(3, "<q")
@@ -90,6 +93,8 @@ def messages(file: BinaryIO, size: int) -> Iterator[bytes]:
             raise Bad("its length is less than nothing")
         if body > size - file.tell():
             return
+        if body > _MOST:
+            raise Bad("it is too long")
         yield b"".join((prefix, metadata, file.read(body)))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.areas import MAX_PAGES, MAX_TIME, MAX_TYPES, Store, SwapArea
-from swaptrace.events import SUBJECTS, EventFlag, EventKind, Subject, SwapCall
+from swaptrace.events import NAMES, SUBJECTS, EventFlag, EventKind, Subject, SwapCall
 from swaptrace.trace.header import Header
 
 #: A store that was set up, or got another size, while recording may have so many pages (64 GiB of 4 KiB) though nothing
@@ -76,6 +76,8 @@ class Plausible:
 
     def _check_values(self, events: Mapping[str, NDArray[Any]]) -> None:
         kind, run, device, flags = events["kind"], events["run"], events["device"], events["flags"]
+        if any(int(events[name].max()) >= len(names) for name, names in NAMES.items()):
+            raise Implausible("an event of a kind, or for a reason, that there is not")
         subject = SUBJECTS[kind]
         of_area = subject == Subject.AREA
         if int(events["time"].max()) > MAX_TIME:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,24 @@ def values_of(column: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.frombuffer(column.buffers()[1] or b"", dtype, len(column), column.offset * dtype.itemsize)
 
 
+class _Verified(RawIOBase):
+    """What pyarrow reads of a file: the messages that were looked at, one after the other."""
+
+    def __init__(self, first: bytes) -> None:
+        self._messages = BytesIO(first)
+
+    def add(self, message: bytes) -> None:
+        """The next one; what came before has been read."""
+        left = self._messages.read()
+        self._messages = BytesIO(left + message if left else message)
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        return self._messages.read(size)
+
+
 @dataclass(frozen=True)
 class _Format:
     """All that is sure of a header of any version."""
@@ -140,11 +159,12 @@ class StreamFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.is_dir():
-            raise BadInput(f"cannot read {path}: it is a directory", _WANTED)
-        if path.exists() and not path.is_file():
-            raise BadInput(f"cannot read {path}: it is no file", _WANTED)
         try:
+            mode = path.stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise BadInput(f"cannot read {path}: it is a directory", _WANTED)
+            if not stat.S_ISREG(mode):
+                raise BadInput(f"cannot read {path}: it is no regular file", _WANTED)
             self._file = path.open("rb")  # not mapped: what was read would stay in memory
         except OSError as error:
             raise_if_no_memory(error)
@@ -152,6 +172,8 @@ class StreamFile:
         self.bytes = os.fstat(self._file.fileno()).st_size  # the file's size
         self._messages = messages(self._file, self.bytes)
         self._checksum = 0
+        self._names: dict[str, Sequence[str]] = {}  # those that are expected, and their columns
+        self._dtypes: Columns = {}
         self._ended = False  # the mark of the end was read
         self._schema, self.header = self._read_header()
         self.place = self.bytes_read
@@ -172,6 +194,7 @@ class StreamFile:
             raise BadInput(f"{self.path} is a file of another kind: {self.header.kind}, not {kind}", _WANTED)
         if self._columns != list(_types(columns, names or {}).items()):
             raise BadInput(f"the columns of {self.path} are not those of a {kind} file", "record again")
+        self._names, self._dtypes = dict(names or {}), dict(columns)
 
     def batches(self) -> Iterator[tuple[pa.RecordBatch, Metadata]]:
         """All batches, each with its metadata. Ends where a file was cut off.
@@ -180,23 +203,43 @@ class StreamFile:
         """
         kinds = [kind for _, kind in self._columns]
         widths = [(kind.index_type if pa.types.is_dictionary(kind) else kind).bit_width // 8 for kind in kinds]
-        before = self._schema  # what pyarrow has to see before each batch
+        verified = _Verified(self._schema)
+        stream = pa.ipc.open_stream(pa.PythonFile(verified, mode="r"), options=pa.ipc.IpcReadOptions(use_threads=False))
+        names = 0  # bytes of dictionaries
         for raw in self._messages:
             self._ended = raw == END
             if is_dictionary(raw):
                 dictionary_fits(raw)
                 self._checksum = zlib.crc32(raw, self._checksum)
-                before += raw
-                if len(before) > len(self._schema) + MOST_OF_DICTIONARIES:
+                verified.add(raw)
+                names += len(raw)
+                if names > MOST_OF_DICTIONARIES:
                     raise Bad("its names have no end")
             elif not self._ended:
                 self._verify(raw)
                 batch_fits(raw, widths)
-                stream = pa.ipc.open_stream(pa.BufferReader(before + raw))
+                verified.add(raw)
                 record, metadata = stream.read_next_batch_with_custom_metadata()
                 record.validate()
+                self._check_names(record)
                 yield record, dict(metadata or {})
             self.place = self.bytes_read
+
+    def _check_names(self, record: pa.RecordBatch) -> None:
+        """Raises Bad if numbers in a column stand for other names than here, or for none: they would be misread.
+
+        An earlier recorder may have known fewer.
+        """
+        for column, name in zip(record.columns, record.schema.names, strict=True):
+            if column.null_count:
+                raise Bad(f"its column {name} has empty places")
+        for name, ours in self._names.items():
+            column = record.column(name)
+            told = column.dictionary.to_pylist()
+            if told != list(ours[: len(told)]):
+                raise Bad(f"its column {name} has other names")
+            if len(column) and int(values_of(column, self._dtypes[name]).max()) >= len(told):
+                raise Bad(f"its column {name} has numbers without a name")
 
     def damaged(self, why: str) -> BadInput:
         """What to raise if something of the file is not as it should be."""
@@ -229,6 +272,8 @@ class StreamFile:
     def _header_in(self, text: _Bytes) -> Header:
         try:
             version = from_json(_Format, text).format_version
+            if version < 1:
+                raise Damaged(f"there is no format version {version}")
             if version > FORMAT_VERSION:
                 raise BadInput(
                     f"{self.path} has format version {version}, and this swaptrace reads up to {FORMAT_VERSION}",

@@ -92,9 +92,9 @@ class TraceWriter(Sink):
             ) from None
 
 
-def already_there(path: Path) -> UsageProblem:
-    """The error for an output file that exists."""
-    return UsageProblem(f"{path} exists already", "choose another file with -o, or overwrite it with --force")
+def already_there(path: Path, option: str = "-o") -> UsageProblem:
+    """The error for an output file that exists. option: which names it."""
+    return UsageProblem(f"{path} exists already", f"choose another file with {option}, or overwrite it with --force")
 
 
 def _create(path: Path, *, force: bool) -> BufferedWriter:

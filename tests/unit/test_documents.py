@@ -16,6 +16,7 @@ from test_report import zram_area as made_up
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.areas import Store
 from swaptrace.dimensions import DIMENSIONS
+from swaptrace.events import EVENT, EventFlag, EventKind
 from swaptrace.report.as_json import as_json
 from swaptrace.report.by import breakdown
 from swaptrace.results.results import Range
@@ -135,3 +136,23 @@ def test_every_json_field_has_a_row() -> None:
     assert {path.removeprefix("an integral.") for path in said if path.startswith("an integral.")} == INTEGRAL
     assert {path for path in integrals if "integral" not in said[path]} == set()
     assert {path for path in BY if not re.search(r"\bby\b|keys|figures", said[path])} == set()
+
+
+def test_the_trace_files_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """On the golden trace in place of the demo's."""
+    text = (ROOT / "docs/trace-file.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    trace = ROOT / "tests/data/format2/trace.swaptrace"
+    assert code.count('"build/demo/demo.swaptrace"') == 1
+    exec(code.replace("build/demo/demo.swaptrace", str(trace)), {})
+    out = capsys.readouterr().out
+    assert out.startswith("6.12") and "'made': 'golden'" in out and "'/limited'" in out
+
+
+def test_the_trace_file_is_described() -> None:
+    """Each column, kind and flag that there is."""
+    text = (ROOT / "docs/trace-file.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)`", text)) | set(re.findall(r"\b[A-Z_]{3,}\b", text))
+    hidden = {"TASK", "PATH"}  # in the ring alone
+    wanted = {*(EVENT.names or ()), *(kind.name for kind in EventKind), *(flag.name for flag in EventFlag)} - hidden
+    assert wanted <= named, wanted - named

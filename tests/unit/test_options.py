@@ -135,6 +135,11 @@ REPORT = [
     Row("since", "swap.trace --since 0", got=duration, value=10.0),
     Row("since", "swap.trace --since 0", got=frees, value=10),
     Row("since", "swap.trace --since 2.5", got=frees, value=8),  # the free at 2.5 s itself is in
+    Row("since", "swap.trace --since 2.5", got=lambda report: report["trace"]["since_s"], value=2.5),
+    Row("since", "swap.trace", got=lambda report: report["trace"]["since_s"], value=None),
+    Row("since", "swap.trace --since 2.5", said="part      from 2.5 s after the start to the end"),
+    Row("until", "swap.trace --until 4", said="part      from 0 ns after the start to 4.0 s"),
+    Row("until", "swap.trace --until 4", got=lambda report: report["trace"]["until_s"], value=4.0),
     Row("since", "swap.trace --since 2.500000001", got=frees, value=7),
     Row("since", "swap.trace --since 9.999999999", got=duration, value=1e-9),
     Row("since", "swap.trace --since 9.6", got=frees, value=0),  # nothing happened, but it was recorded
@@ -188,7 +193,8 @@ REPORT = [
     Row("what_ifs", "swap.trace --device zram0 --what-if fullness=quarters", got=what_ifs,
         value=[["fullness=quarters"]]),
     *(Row("what_ifs", f"swap.trace --what-if {text}", 2, "not a value that is known: chain is 4..16")
-      for text in ("chain=3", "chain=17", "chain=-4", "chain=four", "chain=4.5")),
+      for text in ("chain=3", "chain=17", "chain=-4", "chain=four", "chain=4.5", "chain=08", "chain=+8", "chain=1_0",
+                   "chain=\u0668")),
     Row("what_ifs", "swap.trace --what-if rule=best", 2, "rule is least_waste|used_percent"),
     Row("what_ifs", "swap.trace --what-if fullness=full", 2, "fullness is tenths|quarters"),
     *(Row("what_ifs", f"swap.trace --what-if={text}", 2, "is none of chain=..., rule=..., fullness=...")
@@ -415,6 +421,7 @@ RECORD = [
         value=(Path("swap.summary"), ("true",))),
     Row("summary", "-o full --summary brief", got=files, value=(Path("full"), Path("brief"))),
     Row("summary", "-o full --summary full", 2, "cannot both go to full"),
+    Row("summary", "-o full --summary nowhere/../full", 2, "cannot both go to full"),
     Row("summary", "-o swap.summary --summary", 2, "cannot both go to swap.summary"),
     Row("arguments", "", got=lambda call: call["command"], value=()),
     Row("arguments", "--", got=lambda call: call["command"], value=()),

@@ -211,6 +211,9 @@ TRACE = [
     "lost_events",
     "complete",
     "damage",
+    "labels",
+    "since_s",
+    "until_s",
     "summary",
     "areas_left_out",
 ]

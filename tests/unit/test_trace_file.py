@@ -18,7 +18,11 @@ from builders import START, Event, batch, free, header, store, swap_call, traile
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.errors import BadInput, EnvironmentProblem, UsageProblem
 from swaptrace.events import EVENT, NAMES, EventBatch, EventKind, FreeReason, Mark
+from swaptrace.report import words
+from swaptrace.report.as_json import as_json
+from swaptrace.report.command import analyse
 from swaptrace.trace.header import FORMAT_VERSION, Header, to_json
+from swaptrace.trace.plausible import Implausible, Plausible
 from swaptrace.trace.reader import TraceReader
 from swaptrace.trace.stream import HEADER_KEY, StreamMaker
 from swaptrace.trace.writer import COLUMNS, TraceWriter
@@ -355,3 +359,77 @@ def test_header_of_every_field_survives() -> None:
     from swaptrace.trace.header import from_json
 
     assert from_json(Header, to_json(full)) == full
+
+
+REVERSED = {name: tuple(reversed(values)) for name, values in NAMES.items()}
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        ({**NAMES, "kind": REVERSED["kind"]}, "kind has other names"),
+        ({**NAMES, "reason": REVERSED["reason"]}, "reason has other names"),
+        ({**NAMES, "kind": (*NAMES["kind"], "LATER")}, "kind has other names"),
+        ({**NAMES, "kind": NAMES["kind"][:5]}, "kind has numbers without a name"),
+        ({**NAMES, "reason": ()}, "reason has numbers without a name"),
+    ],
+)
+def test_names_of_something_else(tmp_path: Path, names: dict[str, tuple[str, ...]], why: str) -> None:
+    """Numbers that mean something else than here would be other events: nobody is to take them for these."""
+    events = batch([store(START + 1, 0, 1, 100), free(START + 2, 0, 1)]).events
+    maker = StreamMaker(header(), COLUMNS, names)
+    made = [maker.nothing(), maker.batch([events[name] for name in COLUMNS]), maker.end()]
+    path = tmp_path / "other.trace"
+    path.write_bytes(b"".join(made))
+    reader = TraceReader(path)
+    assert list(reader) == [] and reader.damage is not None and why in reader.damage
+
+
+def test_an_earlier_recorder_knew_fewer_names(tmp_path: Path) -> None:
+    events = batch([store(START + 1, 0, 1, 100)]).events
+    maker = StreamMaker(header(), COLUMNS, {**NAMES, "kind": NAMES["kind"][: EventKind.STORE + 1]})
+    path = tmp_path / "early.trace"
+    path.write_bytes(maker.nothing() + maker.batch([events[name] for name in COLUMNS]) + maker.end())
+    reader = TraceReader(path)
+    assert sum(map(len, reader)) == 1 and reader.damage is None
+
+
+@pytest.mark.parametrize(("field", "value"), [("kind", 77), ("kind", 255), ("reason", 7), ("reason", 255)])
+def test_kinds_and_reasons_that_there_are_not(field: str, value: int) -> None:
+    events = batch([free(START + 2, 0, 1)]).events
+    events[field] = value
+    with pytest.raises(Implausible, match="that there is not"):
+        Plausible(header([zram_area("/dev/zram0", 0, 64, 0)])).check({name: events[name] for name in COLUMNS}, ())
+
+
+@pytest.mark.parametrize("place", ["metadata", "body"])
+def test_a_message_without_end(tmp_path: Path, place: str) -> None:
+    """A file may be sparse, and as long as a message claims to be."""
+    path = tmp_path / "long.trace"
+    maker = StreamMaker(header(), COLUMNS, NAMES)
+    raw = maker.nothing()
+    with path.open("wb") as file:
+        if place == "metadata":
+            file.write(b"\xff\xff\xff\xff" + (0x7FFFFFF0).to_bytes(4, "little"))
+        else:
+            file.write(raw)
+            events = batch([store(START + 1, 0, 1, 100)]).events
+            body = maker.batch([events[name] for name in COLUMNS])
+            length = int.from_bytes(body[4:8], "little")
+            at = body.index((len(body) - 8 - length).to_bytes(8, "little"), 8)
+            file.write(body[:at] + (6 << 30).to_bytes(8, "little") + body[at + 8 :])
+        file.truncate(8 << 30)
+    if place == "metadata":
+        with pytest.raises(BadInput, match="is not a swaptrace trace"):
+            TraceReader(path)
+    else:
+        reader = TraceReader(path)
+        assert list(reader) == [] and "it is too long" in (reader.damage or "")
+
+
+def test_reports_show_labels(tmp_path: Path) -> None:
+    writer = TraceWriter(tmp_path / "trace", replace(HEADER, labels={"pool": "a", "run": "7"}))
+    writer.close(TRAILER)
+    result = analyse(tmp_path / "trace")
+    assert as_json(result)["trace"]["labels"] == {"pool": "a", "run": "7"}
+    assert ("labels", "pool=a, run=7") in words.heading(result.trace)
