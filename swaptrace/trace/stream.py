@@ -235,6 +235,7 @@ class StreamFile:
                 raise Bad(f"its column {name} has empty places")
         for name, ours in self._names.items():
             column = record.column(name)
+            column.dictionary.validate(full=True)  # where the names lie: they are read below
             told = column.dictionary.to_pylist()
             if told != list(ours[: len(told)]):
                 raise Bad(f"its column {name} has other names")

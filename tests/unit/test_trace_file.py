@@ -433,3 +433,16 @@ def test_reports_show_labels(tmp_path: Path) -> None:
     result = analyse(tmp_path / "trace")
     assert as_json(result)["trace"]["labels"] == {"pool": "a", "run": "7"}
     assert ("labels", "pool=a, run=7") in words.heading(result.trace)
+
+
+@pytest.mark.parametrize("ends", [[0, 5000, 4], [0, -7, 4], [0, 1, 4]])
+def test_names_that_lie_nowhere(tmp_path: Path, ends: list[int]) -> None:
+    """Where one begins and ends is in the file, and so anything; the last ones are no UTF-8."""
+    maker = StreamMaker(HEADER, COLUMNS, NAMES)
+    places = pa.py_buffer(np.array(ends, np.int32))
+    maker._names["kind"] = pa.Array.from_buffers(pa.utf8(), 2, [None, places, pa.py_buffer(b"\xff\xfeno")])
+    events = batch([store(START + 1, 0, 1, 100)]).events
+    path = tmp_path / "nowhere.trace"
+    path.write_bytes(maker.nothing() + maker.batch([events[name] for name in COLUMNS]) + maker.end())
+    reader = TraceReader(path)
+    assert list(reader) == [] and reader.damage is not None
