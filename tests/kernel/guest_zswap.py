@@ -24,7 +24,7 @@ from swaptrace.record.workload import Process, Region, stay_on_one_processor
 
 PARAMETERS = Path("/sys/module/zswap/parameters")
 COUNTERS = Path("/sys/kernel/debug/zswap")
-GROUPS = ("hungry", "outer/one", "outer/two", "outer")  # cgroups below that of the workloads
+GROUPS = tuple(f"zswap-groups{name}" for name in ("", "/hungry", "/outer", "/outer/one", "/outer/two"))
 MANY = 300  # pages, of some thousands
 
 
@@ -35,7 +35,8 @@ def figures() -> dict[str, object]:
     memory = {line.split()[0].rstrip(":"): int(line.split()[1]) for line in lines}
     swaps = [line.split() for line in Path("/proc/swaps").read_text().splitlines()[1:]]
     used = {words[0]: int(words[3]) for words in swaps}
-    charged = {name: cgroup() / name / "memory.zswap.current" for name in ("", *GROUPS)}
+    cgroup_charged = cgroup() / "memory.zswap.current"
+    charged = {name: cgroup().parent / name / "memory.zswap.current" for name in GROUPS}
     return {
         "zswap": counters,
         "Zswap": memory.get("Zswap"),
@@ -43,7 +44,7 @@ def figures() -> dict[str, object]:
         "used_kib": used,
         "shrinker": (PARAMETERS / "shrinker_enabled").exists(),
         "cgroup": cgroup().stat().st_ino,
-        "cgroup_zswap": int(charged[""].read_text()) if charged[""].exists() else None,
+        "cgroup_zswap": int(cgroup_charged.read_text()) if cgroup_charged.exists() else None,
         "groups_zswap": {name: int(file.read_text()) for name, file in charged.items() if file.exists()},
     }
 
@@ -205,7 +206,7 @@ def shrink() -> None:
 def groups() -> list[Process]:
     """Three memory cgroups, two of them in another one: pages come back, pages go, a process ends, two stay.
 
-    The cgroup of the workloads itself has no process then: one that has may share no memory out.
+    In cgroups of their own: one that shares memory out may have no process, as that of the other workloads has.
     """
     (cgroup().parent / "cgroup.procs").write_text(str(os.getpid()))
     hungry, ends = (in_group("hungry", Process, pages, "compressible", pages) for pages in (1500, 400))
@@ -221,9 +222,9 @@ def groups() -> list[Process]:
 
 
 def in_group(name: str, start: Callable[..., Process], *arguments: object) -> Process:
-    """A process that is started in a cgroup below that of the workloads, and stays there."""
-    folder = cgroup()
-    for part in Path(name).parts:
+    """A process that is started in a cgroup below that of the groups, and stays there."""
+    folder = cgroup().parent
+    for part in Path("zswap-groups", name).parts:
         (folder / "cgroup.subtree_control").write_text("+memory")
         folder = folder / part
         folder.mkdir(exist_ok=True)
