@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from swaptrace import version
-from swaptrace.errors import EnvironmentProblem, Problem, complain
+from swaptrace.errors import EnvironmentProblem, Problem, to_stderr
 from swaptrace.stopping import Stopped
 
 _COMMANDS = {
@@ -109,7 +109,7 @@ def _open_streams() -> None:
 
 def _no_memory() -> int:
     """Says so on stderr. Returns the exit status: the machine cannot do it."""
-    complain(
+    to_stderr(
         "swaptrace: this machine has too little memory for that\n"
         "free some, or raise the limit (ulimit -v, the memory cgroup's)"
     )
@@ -128,10 +128,10 @@ def main(arguments: list[str] | None = None) -> Any:
     except (click.Abort, KeyboardInterrupt):  # before signals() has taken over, or after it
         status = 130
     except Stopped as stopped:
-        complain(f"swaptrace: stopped by {stopped.name}")
+        to_stderr(f"swaptrace: stopped by {stopped.name}")
         status = stopped.exit_status
     except Problem as problem:
-        complain(f"swaptrace: {problem.what}\n{problem.remedy}")
+        to_stderr(f"swaptrace: {problem.what}\n{problem.remedy}")
         status = problem.exit_status
     except MemoryError:
         status = _no_memory()

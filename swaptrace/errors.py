@@ -9,8 +9,8 @@ import contextlib
 import sys
 
 
-def complain(text: str) -> None:
-    """To stderr, if anybody listens there."""
+def to_stderr(text: str) -> None:
+    """Print it there, if anybody listens still: a terminal that was closed is no reason to lose a recording."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from swaptrace import running, units
 from swaptrace.areas import ZSWAP_STORES
-from swaptrace.errors import UsageProblem
+from swaptrace.errors import UsageProblem, to_stderr
 from swaptrace.events import EventBatch, EventFlag, EventKind
 from swaptrace.running import Sink
 from swaptrace.stopping import Stop, signals
@@ -97,10 +97,10 @@ def record(
             files.append(results)
         say_what_is_missing(source.header, refused)
         if source.compared is not None:
-            say(f"zram's layout is assumed; {units.count(source.compared)} entries are as it has them")
+            to_stderr(f"zram's layout is assumed; {units.count(source.compared)} entries are as it has them")
         stop = Stop(duration)
         with signals(stop):  # before it is said: who reads that may send one at once
-            say(
+            to_stderr(
                 f"recording to {' and '.join(map(str, outputs.values()))}"
                 + ("" if command or duration else "; stop with Ctrl-C")
             )
@@ -108,17 +108,19 @@ def record(
             hurry()
             trailer = running.run(source, (*files, status), stop, command)
         left_out = source.left_out()
-    say(f"\n{status.line()}")
+    to_stderr(f"\n{status.line()}")
     for file in files:
-        say(f"{file.path}: {units.size(file.size)}; see it with: swaptrace report {file.path}")
+        to_stderr(f"{file.path}: {units.size(file.size)}; see it with: swaptrace report {file.path}")
     if left_out:
-        say(
+        to_stderr(
             f"left out: {units.count(left_out)} requests and drops of zram devices that came meanwhile, with device "
             f"numbers of {ZSWAP_STORES} and more; swap areas on them are in the report as if they were on a disk"
         )
     if trailer.lost:
         ring = source.header.ring_bytes >> 20
-        say(f"events were lost, so that figures are known as ranges only; a larger ring may do: --ring {2 * ring}")
+        to_stderr(
+            f"events were lost, so that figures are known as ranges only; a larger ring may do: --ring {2 * ring}"
+        )
     return trailer.exit_status or 0
 
 
@@ -126,12 +128,12 @@ def results_writer(path: Path, header: Header, *, force: bool) -> ResultsWriter:
     """The sink of the live analysis, which is loaded only where it is asked for: it takes memory."""
     from swaptrace.record.results_writer import ResultsWriter
 
-    return ResultsWriter(path, header, say, force=force)
+    return ResultsWriter(path, header, to_stderr, force=force)
 
 
 def settled(make: Callable[[], LiveSource]) -> tuple[LiveSource, str | None]:
     """Make a source, which compiles, and give back what only that needed; with it, why the rest could not be locked."""
-    say("compiling and attaching BPF programs ...")
+    to_stderr("compiling and attaching BPF programs ...")
     source = make()
     give_back()
     return source, keep_in_memory()
@@ -140,11 +142,11 @@ def settled(make: Callable[[], LiveSource]) -> tuple[LiveSource, str | None]:
 def say_what_is_missing(header: Header, refused: str | None) -> None:
     """What the recording will not tell. refused: see settled()."""
     for event in header.missing:
-        say(f"not recorded, as this kernel does not tell: {event} (see: swaptrace check)")
+        to_stderr(f"not recorded, as this kernel does not tell: {event} (see: swaptrace check)")
     if refused:
-        say(f"the recorder may be swapped out itself, and is then in its own figures: {refused}")
+        to_stderr(f"the recorder may be swapped out itself, and is then in its own figures: {refused}")
     for sentence in missing_views():
-        say(sentence)
+        to_stderr(sentence)
 
 
 def prepare_outputs(outputs: Mapping[str, Path], command: tuple[str, ...], *, force: bool) -> None:
@@ -168,11 +170,5 @@ class Status:
     def show(self, line: str) -> None:
         if self._terminal:
             width = shutil.get_terminal_size().columns - 1
-            with contextlib.suppress(OSError):  # see say()
+            with contextlib.suppress(OSError):  # see to_stderr()
                 print(f"\r{line[:width]:<{width}}", end="", file=sys.stderr, flush=True)
-
-
-def say(text: str) -> None:
-    """To stderr, if anybody listens still: a terminal that was closed is no reason to lose the recording."""
-    with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from swaptrace.report import by
-from swaptrace.results.catalogue import unknown_figures, values
+from swaptrace.results.catalogue import untold_figures, values
 from swaptrace.results.results import AreaResult, TraceResult
 
 SCHEMA_VERSION = 1  # grows when a field changes its meaning or goes away, not when one is added
@@ -33,11 +33,7 @@ _TRACE = (
 
 def as_json(result: TraceResult, groups: by.Breakdown | None = None) -> dict[str, Any]:
     """The whole report, ready for json.dumps(..., allow_nan=False). groups: whose the pages are, if that is wanted."""
-    not_told = {
-        name: f"the kernel does not tell of: {event}"
-        for event in reversed(result.header.get("missing", ()))
-        for name in unknown_figures([event])
-    }
+    not_told = untold_figures(result.header.get("missing", ()))
     report = {
         "schema_version": SCHEMA_VERSION,
         "trace": {**dict.fromkeys(_TRACE), "summary": False, "areas_left_out": 0, **result.trace},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from swaptrace.errors import UsageProblem
 from swaptrace.events import FreeReason
 from swaptrace.report.containers import label
 from swaptrace.report.tables import Table
-from swaptrace.results.catalogue import Unit, unknown_figures
+from swaptrace.results.catalogue import Unit, untold_figures
 from swaptrace.results.groups import GROUP_FIGURES, POOL, POOL_FIGURE
 from swaptrace.results.results import AreaResult, Attributed, TraceResult, Values, added
 
@@ -109,8 +109,9 @@ def _trees(own: dict[str, Values]) -> dict[str, Values]:
 def _unknown(result: TraceResult, attributed: Attributed) -> dict[str, str]:
     """The figures that are not told, and why: an area's own is not, or there is none in the first place."""
     found: dict[str, str] = {}
+    untold = untold_figures(result.header.get("missing", ()))
     for name, row in _FIGURES.items():
-        reasons = [why for area in result.areas if (why := _why_not(area, row.area, result.header.get("missing", ())))]
+        reasons = [why for area in result.areas if (why := _why_not(area, row.area, untold))]
         if reasons:
             found[name] = reasons[0]
     if any(POOL not in values for area in attributed.areas for values in area.values()):
@@ -119,18 +120,18 @@ def _unknown(result: TraceResult, attributed: Attributed) -> dict[str, str]:
     return found
 
 
-def _why_not(area: AreaResult, figure: str, missing: Iterable[str]) -> str:
-    """Why a figure of an area is not told: itself, or what it is a part of. Empty if it is."""
+def _why_not(area: AreaResult, figure: str, untold: Mapping[str, str]) -> str:
+    """Why a figure of an area is not told: itself, or what it is a part of. Empty if it is.
+
+    untold: by figure, what the kernel does not tell.
+    """
     parts = figure.split(".")
     names = [".".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
     policies = ("none", "notify") if parts[0] == "recovered" else (parts[1],) if parts[0] == "policies" else ()
     left_out = [area.not_predicted.get(policy, "") for policy in policies]
     hidden = ["--policy leaves it out"] if not all(map(area.shows, policies)) else []
-    untold = [
-        f"the kernel does not tell of: {event}" for event in missing if not unknown_figures([event]).isdisjoint(names)
-    ]
-    known = [said.get(name, "") for said in (area.unknown, area.not_told) for name in names]
-    return next(filter(None, (*hidden, *left_out, *untold, *known)), "")
+    known = [said.get(name, "") for said in (untold, area.unknown, area.not_told) for name in names]
+    return next(filter(None, (*hidden, *left_out, *known)), "")
 
 
 # -- in words
@@ -217,8 +218,7 @@ def sentences(found: Breakdown) -> list[str]:
         return [*said, f"Nothing is told of it: {found.why_not}."]
     if not found.groups:
         return [*said, "Nothing happened to any slot."]
-    why = Counter(found.unknown.values())
-    return [*said, *(f"Some columns are left out: {reason}." for reason in why)]
+    return [*said, *(f"Some columns are left out: {reason}." for reason in dict.fromkeys(found.unknown.values()))]
 
 
 # -- for machines

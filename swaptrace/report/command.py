@@ -16,7 +16,7 @@ from swaptrace.console import Console
 from swaptrace.dimensions import DIMENSIONS
 from swaptrace.engine import zsmalloc
 from swaptrace.engine.worker import ahead, cores
-from swaptrace.errors import EnvironmentProblem, UsageProblem, complain
+from swaptrace.errors import EnvironmentProblem, UsageProblem, to_stderr
 from swaptrace.events import EventBatch
 from swaptrace.results.file import read_results
 from swaptrace.results.results import AreaResult, TraceResult, WhatIf
@@ -229,7 +229,7 @@ def report(trace: Path, form: str, output: Path | None, selection: Selection) ->
 
             _write(as_csv(result) if groups is None else by.as_csv(groups), output)
             for warning in warnings(result):  # for which the table has no place
-                complain(warning)
+                to_stderr(warning)
         else:
             _text(result, groups, output)
     except BrokenPipeError:

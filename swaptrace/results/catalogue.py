@@ -11,7 +11,7 @@ know where the result has it (`of`); the others describe what is inside of those
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import Enum, StrEnum
 from typing import Any
@@ -708,3 +708,12 @@ def unknown_figures(missing: Iterable[str]) -> frozenset[str]:
     """The fields of an area in the JSON report that are unknown if these events are missing."""
     absent = set(missing)
     return frozenset(row.name for row in FIGURES if row.needs & absent)
+
+
+def untold_figures(missing: Sequence[str]) -> dict[str, str]:
+    """The same, with the reason for each: the first of those events that it needs."""
+    return {
+        name: f"the kernel does not tell of: {event}"
+        for event in reversed(missing)
+        for name in unknown_figures([event])
+    }

@@ -15,7 +15,7 @@ from swaptrace.engine.groups import Groups
 from swaptrace.engine.policies import DUPLICATE, LIVE, RECOVERED, STALE
 from swaptrace.events import FreeReason
 from swaptrace.results.catalogue import Unit
-from swaptrace.results.results import Values, added
+from swaptrace.results.results import Values, by_name
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,12 @@ POOL_FIGURE = GroupFigure(
 def groups_of_area(groups: Groups, area: int, names: Mapping[int, str]) -> dict[str, Values]:
     """By group, what the engine has of it in one area; but for groups that nothing is known of. names: by number."""
     counts = np.asarray(groups.counts)
-    found: dict[str, Values] = {}
-    for row, (of, group) in enumerate(groups.rows):
-        if of == area:
-            values = {each.name: each.of(groups.classes, counts, row) for each in GROUP_FIGURES}
-            if any(values.values()):
-                found[names[group]] = added(found[names[group]], values) if names[group] in found else values
-    return found
+    rows = (
+        (names[group], {each.name: each.of(groups.classes, counts, row) for each in GROUP_FIGURES})
+        for row, (of, group) in enumerate(groups.rows)
+        if of == area
+    )
+    return by_name((name, values) for name, values in rows if any(values.values()))
 
 
 def with_pool(groups: dict[str, Values], pool: int | None, whole: int) -> dict[str, Values]:

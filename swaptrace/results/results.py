@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -188,6 +189,14 @@ def added(one: Values, other: Values) -> Values:
     return {name: value + other[name] for name, value in one.items() if name in other}
 
 
+def by_name(groups: Iterable[tuple[str, Values]]) -> dict[str, Values]:
+    """Groups by name; those of the same name together."""
+    found: dict[str, Values] = {}
+    for name, values in groups:
+        found[name] = added(found[name], values) if name in found else values
+    return found
+
+
 @dataclass(frozen=True)
 class Attributed:
     """Whose the pages are. by: what they are told apart by; words: what that means. areas: figures by group, of each of
@@ -200,11 +209,7 @@ class Attributed:
 
     def groups(self) -> dict[str, Values]:
         """By group, its figures in all areas together."""
-        found: dict[str, Values] = {}
-        for area in self.areas:
-            for name, values in area.items():
-                found[name] = added(found[name], values) if name in found else values
-        return found
+        return by_name(group for area in self.areas for group in area.items())
 
 
 @dataclass(frozen=True)

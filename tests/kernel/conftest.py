@@ -24,7 +24,7 @@ import pytest
 from numpy.typing import NDArray
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.dimensions import DIMENSIONS
+from swaptrace.dimensions import DIMENSIONS, Dimension
 from swaptrace.events import EventBatch
 from swaptrace.machine.sysfs import read_block_state
 from swaptrace.results.results import AreaResult, TraceResult
@@ -73,7 +73,10 @@ class Scenario:
 
     @cached_property
     def analysis(self) -> Analysis:
-        analysis = Analysis(self.reader.header)
+        return self._analysed(None)
+
+    def _analysed(self, by: Dimension | None) -> Analysis:
+        analysis = Analysis(self.reader.header, by=by)
         for batch in self.batches:
             analysis.feed(batch)
         return analysis
@@ -84,10 +87,7 @@ class Scenario:
 
     def by(self, dimension: str) -> TraceResult:
         """The same, with whose the pages are."""
-        analysis = Analysis(self.reader.header, by=DIMENSIONS[dimension])
-        for batch in self.batches:
-            analysis.feed(batch)
-        return analysis.finish(self.reader.trailer)
+        return self._analysed(DIMENSIONS[dimension]).finish(self.reader.trailer)
 
     @property
     def area(self) -> AreaResult:

@@ -106,11 +106,7 @@ def test_processes_read_and_free(capsys: pytest.CaptureFixture[str], recording: 
     by = reported(capsys, recording, "--by", "process")
     found = {group["name"]: group for group in by["groups"]}
     assert list(found) == ["db (600)", "(in use)", "web (500)"]
-    assert (found["db (600)"]["loads"], found["db (600)"]["refaults"], found["db (600)"]["stale_slots_end"]) == (
-        1,
-        1,
-        2,
-    )
+    assert [found["db (600)"][name] for name in ("loads", "refaults", "stale_slots_end")] == [1, 1, 2]
     assert (found["web (500)"]["loads"], found["web (500)"]["refaults"], found["web (500)"]["frees"]) == (2, 1, 0)
     assert (found["(in use)"]["stores"], found["(in use)"]["live_slots_end"]) == (5, 3)
     assert "tree" not in found["db (600)"] and found["db (600)"]["label"] is None

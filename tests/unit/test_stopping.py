@@ -131,7 +131,7 @@ def test_a_signal_may_come_as_soon_as_it_is_said_that_it_records(
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(recorder, "settled", lambda _: (Source(), None))
-    monkeypatch.setattr(recorder, "say", say)
+    monkeypatch.setattr(recorder, "to_stderr", say)
     trace = tmp_path / "trace"
     assert recorder.record(trace, None, (), duration=60, force=False, ring_bytes=None) == 0
     reader = TraceReader(trace)
