@@ -23,6 +23,7 @@ tables below, so they cannot differ. What each field means for each kind:
 | MOVED   | store      | store index    | 1     | compressed, until now | 0                      | HUGE, until now |
 | DISCARD | store      | store index    | 1     | 0                     | pages                  |                 |
 | FAILED  | store      | store index    | times | 0                     | pages                  |                 |
+| IN_USE  | swap type  | swap offset    | slots | 0                     | 0                      | CACHED, ZERO    |
 
 `time` is CLOCK_MONOTONIC in ns. A *store* is a zram device, by its minor number, or zswap in front of a swap area, by
 ZSWAP_STORES + swap type; a *store index* is a page of it, for zswap the swap offset. A memory cgroup is the inode
@@ -33,8 +34,10 @@ stays, but its object goes from memory to zram's backing device. DISCARD is the 
 of its own, which come first. FAILED is a request to write that the store refused (zram's mem_limit, no memory): `slot`
 is the first page that was not stored, `arg` how many of the request were not, and `run` how often the store tried and
 failed, as it counts them in failed_writes. Pages before that one have STORE events of their own, which come first; what
-the page had before, it has still. SWAPON and SWAPOFF: 255 is no type that there is (the call failed, or its area is not
-known); the recorder takes the rest of what the kernel says of a call out of the event, and puts it into a SwapCall.
+the page had before, it has still. IN_USE is no event, either: it is what the kernel's swap map said when the recording
+ended, of areas of which it could be read as a whole; nothing comes after it. SWAPON and SWAPOFF: 255 is no type that
+there is (the call failed, or its area is not known); the recorder takes the rest of what the kernel says of a call out
+of the event, and puts it into a SwapCall.
 """
 
 from __future__ import annotations
@@ -67,6 +70,7 @@ class EventKind(IntEnum):
     DISCARD = 13
     FAILED = 14
     PATH = 15
+    IN_USE = 16
 
 
 class Subject(IntEnum):
@@ -109,6 +113,8 @@ class EventFlag(IntFlag):
     ANY_POLICY = 256
     TIMED = 512  # NOTIFY: `arg` is how long it took, or else that is not known
     NOTIFIED = 1024  # FREE: it tells of the notification, too
+    CACHED = 2048  # IN_USE: in the swap cache; until 6.12 also: waiting in a processor's slot cache
+    ZERO = 4096  # IN_USE: of a page of zeros, which the swap map alone remembers
 
 
 class FreeReason(IntEnum):

@@ -30,7 +30,8 @@ from swaptrace.engine.records import EventRecords
 from swaptrace.engine.replay import Replay
 from swaptrace.engine.survey import TYPES, Survey, Surveyor, partition, routes
 from swaptrace.engine.worker import Worker
-from swaptrace.events import EventBatch
+from swaptrace.events import EventBatch, empty
+from swaptrace.in_use import InUse, in_use, split_off
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
 from swaptrace.policies import POLICIES
 from swaptrace.results.absent import absent_figures, why_no_pool, why_no_store
@@ -237,6 +238,7 @@ class Analysis(Sink):
         self._free_path: FreePath | None = None
         self._after_until: Completion | None = None  # an event after `until` was seen
         self._after_since: Completion | None = None  # an event after `since` was seen, and frees are under way
+        self._swap_map = empty()  # IN_USE events
         self._held: list[EventBatch] = []  # what came after `since`, until these frees are over
         self._start = header.start.time
         self._stores = {store.id: store for store in header.start.stores}
@@ -360,6 +362,9 @@ class Analysis(Sink):
         self._start, self._since = time, None
 
     def _feed(self, batch: EventBatch) -> None:
+        batch, said = split_off(batch)
+        if len(said):
+            self._swap_map = np.concatenate([self._swap_map, said])
         if not len(batch):
             return
         events = EventRecords(batch.events)
@@ -558,6 +563,7 @@ class Analysis(Sink):
             leaked={} if waiting else _both(replay, number, LEAKED, "observed"),
             under_way=waiting,
             absent=self._absent(model, area),
+            in_use=self._in_use(model, number) if kernel is not None else None,
             refaults=replay.refaults(number),
             unread=replay.unread(number),
             duplicate_slots_end=replay.slots(number, DUPLICATE)[0],
@@ -582,6 +588,12 @@ class Analysis(Sink):
             discards=area.discards,
             not_predicted=not_predicted(self.header, area),
         )
+
+    def _in_use(self, model: _StoreModel, number: int) -> InUse | None:
+        if number not in model.swap_types.values():
+            return None
+        live = mapping.slots_at(model.map, number, model.replay.of_area(number, LIVE))
+        return in_use(self._swap_map, model.areas[number].swap_type, live)
 
     def _absent(self, model: _StoreModel, area: SwapArea) -> dict[str, str]:
         """The figures that an area does not have, and why."""

@@ -43,6 +43,8 @@ def _area(area: AreaEvidence) -> dict[str, Any]:
         ],
         "stores": list(area.stores),
         "entries": area.entries,
+        "in_use": asdict(area.in_use) if area.in_use else None,
+        "stale_entries": area.stale,
         "stale_entries_at_least": area.stale_at_least,
         "stale_compr_bytes_about": area.stale_bytes,
         "not_told": area.not_told or None,

@@ -21,8 +21,17 @@ from numpy.typing import NDArray
 
 from swaptrace.areas import Store
 from swaptrace.errors import EnvironmentProblem
+from swaptrace.in_use import InUse, in_use
 from swaptrace.machine import sysfs
-from swaptrace.machine.extents import NotTold, Segment, count_entries, pages_of, segments
+from swaptrace.machine.extents import (
+    NotTold,
+    Segment,
+    count_entries,
+    pages_of,
+    segments,
+    slot_extents,
+    slots_of_entries,
+)
 from swaptrace.machine.machine import PAGE_SIZE, Machine
 from swaptrace.machine.stack import (
     BlockLayer,
@@ -35,6 +44,7 @@ from swaptrace.machine.stack import (
     stores_below,
     users_above,
 )
+from swaptrace.machine.swap_map import in_use_events
 from swaptrace.machine.sysfs import SwapsLine
 from swaptrace.machine.zswap import read_zswap
 
@@ -65,8 +75,9 @@ class AreaEvidence:
     """One swap area (pages, unless the name says bytes).
 
     entries: those that the store holds in the area's pages, the header's included; None if that cannot be told, and
-    `not_told` says why. stale_at_least: the bound above, 0 if it says nothing. stale_bytes: about that many compressed
-    bytes, at the store's average.
+    `not_told` says why. in_use: where the slots in use are, slot by slot; None if that is not told. stale_at_least: the
+    bound above, 0 if it says nothing; with `in_use`, and an area on zram, the very number. stale_bytes: about that many
+    compressed bytes, at the store's average.
     """
 
     path: str
@@ -81,7 +92,13 @@ class AreaEvidence:
     stale_at_least: int | None = None
     stale_bytes: int | None = None
     not_told: str = ""
+    in_use: InUse | None = None
     observed: Observed | None = None
+
+    @property
+    def stale(self) -> int | None:
+        """How many stale entries there are; None where no more than a bound is known."""
+        return self.stale_at_least if self.in_use is not None and self.stores else None
 
 
 @dataclass(frozen=True)
@@ -136,9 +153,13 @@ class Evidence:
 
 @dataclass(frozen=True)
 class _Look:
-    """One look: slots in use by path, then the entries of each store; writes: to each store during the look."""
+    """One look: slots in use by path, then the entries of each store; writes: to each store during the look.
+
+    maps: what the kernel says of each slot, by path, where that was the same before and after.
+    """
 
     swaps: list[SwapsLine]
+    maps: dict[str, NDArray[np.uint8]]
     entries: dict[str, NDArray[np.int64]]
     counters: dict[str, Store]
     writes: dict[str, int]
@@ -196,7 +217,7 @@ def _quiet_look(machine: Machine, notes: dict[str, None]) -> _Look:
 def _one_look(machine: Machine, notes: dict[str, None]) -> _Look:
     folders = sorted((machine.root / "sys/block").glob("zram*"), key=lambda path: int(path.name[4:]))
     before = {folder.name: _writes(machine, folder.name) for folder in folders}
-    swaps = _swaps(machine)
+    swaps, maps = _swaps(machine), machine.swap_maps()
     counters = {folder.name: sysfs.read_store(folder) for folder in folders}
     size = machine.zram_entry_size() if counters else None
     counters = {
@@ -216,7 +237,17 @@ def _one_look(machine: Machine, notes: dict[str, None]) -> _Look:
                 "(and the kernel needs CONFIG_ZRAM_MEMORY_TRACKING=y)"
             ] = None
     writes = {name: _writes(machine, name) - before[name] for name in counters}
-    return _Look(swaps, entries, counters, writes)
+    return _Look(swaps, _unchanged(swaps, maps, machine.swap_maps() if maps else {}), entries, counters, writes)
+
+
+def _unchanged(
+    swaps: list[SwapsLine], maps: dict[int, NDArray[np.uint8]], later: dict[int, NDArray[np.uint8]]
+) -> dict[str, NDArray[np.uint8]]:
+    """The swap maps that are the same later, by path: /proc/swaps has its lines in the order of types."""
+    if len(maps) != len(swaps) or maps.keys() != later.keys():
+        return {}
+    pairs = zip(swaps, sorted(maps), strict=True)
+    return {line.path: maps[number] for line, number in pairs if np.array_equal(maps[number], later[number])}
 
 
 def _writes(machine: Machine, name: str) -> int:
@@ -232,16 +263,35 @@ def _area(line: SwapsLine, top: BlockLayer, pieces: list[Segment] | str, look: _
     stores = stores_below(top)
     entries, why = _entries(top, pieces, look) if stores else (None, "")
     stale = stale_bytes = None
+    in_use = _in_use(line, pieces, look)
     if entries is not None:
         stale = max(entries - 1 - line.used - sum(look.writes.get(name, 0) for name in stores), 0)
+        if in_use is not None:
+            stale = max(entries - 1 - in_use.with_entry, 0)
         stale_bytes = _bytes(stale, [look.counters[name] for name in stores if name in look.counters])
     if top.kind == "unknown":
         why = "what lies behind it cannot be seen from here (a deleted file, or another mount namespace)"
     return AreaEvidence(
         path=line.path, kind=line.kind, pages=line.pages, used=line.used, priority=line.priority, top=top,
         notified=kernel_notifies(top) if stores else None, stores=stores, entries=entries, stale_at_least=stale,
-        stale_bytes=stale_bytes, not_told=why,
+        stale_bytes=stale_bytes, not_told=why, in_use=in_use,
     )  # fmt: skip
+
+
+def _in_use(line: SwapsLine, pieces: list[Segment] | str, look: _Look) -> InUse | None:
+    """Where an area's slots in use are; None if that cannot be told, or if something came or went meanwhile."""
+    slots = look.maps.get(line.path)
+    if slots is None or isinstance(pieces, str):
+        return None
+    extents = slot_extents(pieces, len(slots))
+    names = {piece.store for piece in pieces}
+    if any(name not in look.entries or look.writes.get(name) for name in names) or bool(pieces) != bool(extents):
+        return None
+    found = [slots_of_entries(look.entries[name], extents) for name in names]  # one at most, see slot_extents()
+    said = in_use_events(0, slots, 0)
+    if not len(said):
+        return InUse(0, 0, 0, 0, 0)
+    return in_use(said, 0, found[0] if found else np.zeros(0, np.int64))
 
 
 def _entries(top: BlockLayer, pieces: list[Segment] | str, look: _Look) -> tuple[int | None, str]:

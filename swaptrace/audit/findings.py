@@ -28,6 +28,7 @@ from swaptrace.machine.stack import Filesystem, filesystems, walk, way_down
 
 _SMALL = 1 << 20  # bytes: less than that is not worth anybody's time
 _GRAVE = 0.05  # of the machine's memory
+_MANY = 0.05  # of the slots in use
 
 Number = int | float | None
 
@@ -95,6 +96,8 @@ def _how_much(area: AreaEvidence) -> str:
     if not area.stale_at_least:
         return "For now, all that is held may be in use."
     size = f" (about {units.size(area.stale_bytes)} compressed)" if area.stale_bytes is not None else ""
+    if area.stale is not None:
+        return f"{units.count(area.stale)} entries are stale now{size}."
     return f"At least {units.count(area.stale_at_least)} entries are stale now{size}."
 
 
@@ -295,6 +298,33 @@ def _discarded(on_it: Filesystem) -> Iterator[Advice]:
         )
 
 
+# -- slots in use that the store knows nothing of
+
+
+def slots_without_entries(evidence: Evidence) -> Iterator[Finding]:
+    """Where /proc/swaps and zramctl differ, though nothing is wrong."""
+    for area in evidence.areas:
+        found = area.in_use
+        if found is None or not area.stores:
+            continue
+        others = found.slots - found.with_entry
+        if others * PAGE_SIZE < _SMALL or others < _MANY * found.slots:
+            continue
+        elsewhere = "held by zswap, or allocated" if evidence.zswap.enabled else "allocated"
+        parts = {
+            "are of pages of zeros, which the swap map alone remembers": found.zero_filled,
+            "have their page in the swap cache only": found.swap_cache,
+            f"are {elsewhere} and not written yet": found.elsewhere,
+        }
+        told = ", ".join(f"{units.count(number)} {what}" for what, number in parts.items() if number)
+        yield Finding(
+            "slots-without-entries", Severity.INFO, area.path,
+            f"{units.count(others)} of the {units.count(found.slots)} slots in use have no entry in "
+            f"{', '.join(area.stores)}: {told}. So swapon and /proc/swaps show more in use than zramctl shows stored.",
+            _numbers(area, evidence, **{f"in_use_{name}": number for name, number in vars(found).items()}),
+        )  # fmt: skip
+
+
 # -- zswap
 
 
@@ -333,6 +363,7 @@ RULES: tuple[Rule, ...] = (
     missed_notifications,
     store_without_user,
     freed_blocks_kept,
+    slots_without_entries,
     zswap_before_zram,
     zswap_enabled,
 )

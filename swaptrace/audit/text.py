@@ -27,6 +27,9 @@ def print_audit(audit: Audit, console: Console) -> None:
     if evidence.areas:
         console.print()
         console.print(_areas(evidence.areas), highlight=False)
+        if (table := _in_use(evidence.areas)).row_count:
+            console.print()
+            console.print(table, highlight=False)
     else:
         say(console, "No swap area is on.")
     if evidence.stores:
@@ -65,9 +68,21 @@ def _areas(areas: tuple[AreaEvidence, ...]) -> Table:
     return table
 
 
+def _in_use(areas: tuple[AreaEvidence, ...]) -> Table:
+    """Where the slots in use are, of areas of which that is told."""
+    table = _table("slots in use", ">with entry", ">of zeros", ">swap cache only", ">elsewhere")
+    for area in areas:
+        if (found := area.in_use) is not None and found.slots:
+            parts = (found.with_entry, found.zero_filled, found.swap_cache, found.elsewhere)
+            table.add_row(Text(area.path), *map(units.count, parts))
+    return table
+
+
 def _at_least(area: AreaEvidence) -> str:
     if area.stale_at_least is None:
         return units.DASH
+    if area.stale is not None:
+        return units.count(area.stale)
     return f">= {units.count(area.stale_at_least)}"
 
 

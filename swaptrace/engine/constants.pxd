@@ -16,6 +16,7 @@ cdef enum:
     DISCARD = 13
     FAILED = 14
     PATH = 15
+    IN_USE = 1
     FLAG_SAME = 1
     FLAG_HUGE = 2
     FLAG_WRITTEN_BACK = 4
@@ -27,6 +28,8 @@ cdef enum:
     FLAG_ANY_POLICY = 256
     FLAG_TIMED = 512
     FLAG_NOTIFIED = 1024
+    FLAG_CACHED = 2048
+    FLAG_ZERO = 4096
     REASON_OTHER = 0
     REASON_EXIT = 1
     REASON_SWAPIN = 2
@@ -77,7 +80,6 @@ cdef enum:
     POOLS_UNTOLD = 7
     HELD = 1984
     ALL_POOLS = 31
-    IN_USE = 1
     LOADED = 2
     UNSIZED = 4
     WAS_SAME = 8

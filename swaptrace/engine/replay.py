@@ -702,10 +702,14 @@ class Replay:
         least = mark_of(self._areas - 1)
         return indexes_where(len(page), lambda part: counts[page["bits"][part]] & (page["holder"][part] >= least))
 
+    def of_area(self, area: int, quantity: int) -> NDArray[np.int64]:
+        """Those of indexes() that are the area's."""
+        index = self.indexes(quantity)
+        return np.asarray(index[self._pages()["holder"][index] == mark_of(area)], np.int64)
+
     def leaks(self, area: int) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.bool_]]:
         """An area's leaked entries now: store indexes, compressed sizes, and whether a notification came but missed."""
-        index = self.indexes(LEAKED)
-        index = index[self._pages()["holder"][index] == mark_of(area)]
+        index = self.of_area(area, LEAKED)
         leaked = self._pages()[index]
         return index, leaked["size"], (leaked["bits"] & constants.MISSED) != 0
 

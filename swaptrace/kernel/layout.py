@@ -255,6 +255,52 @@ def cluster_slots(types: KernelTypes, huge_slots: int, *, splits: bool) -> int:
     return huge_slots if splits else _SMALL_CLUSTER
 
 
+class SwapMapLayout(NamedTuple):
+    """Where a swap_info_struct has what is said of each slot (swaptrace.machine.swap_map): offsets in bytes.
+
+    flags, slots, in_use: of the area's own flags, of how many slots it has, and how many are in use. swap_map, zeromap:
+    None where there is none. clusters: of the pointer to its clusters, which have cluster_size bytes and cluster_slots
+    slots each. table: of a cluster's swap table, in the cluster; None before 6.18.
+    """
+
+    flags: int
+    slots: int
+    in_use: int
+    swap_map: int | None
+    zeromap: int | None
+    clusters: int
+    cluster_size: int
+    cluster_slots: int
+    table: int | None
+
+
+def swap_map_layout(types: KernelTypes) -> SwapMapLayout | None:
+    """None if the kernel's type information does not tell of what is known here."""
+    kernel = types.vmlinux
+
+    def offset(path: str) -> int | None:
+        field = kernel.field(path)
+        return field.offset if field is not None else None
+
+    flags, slots, in_use, clusters = (
+        offset(f"swap_info_struct.{name}") for name in ("flags", "max", "inuse_pages", "cluster_info")
+    )
+    swap_map, table = offset("swap_info_struct.swap_map"), kernel.field(_CLUSTER_TABLE)
+    if flags is None or slots is None or in_use is None or clusters is None or (swap_map is None and table is None):
+        return None
+    return SwapMapLayout(
+        flags=flags,
+        slots=slots,
+        in_use=in_use,
+        swap_map=swap_map,
+        zeromap=offset("swap_info_struct.zeromap"),
+        clusters=clusters,
+        cluster_size=kernel.size("swap_cluster_info") or 0,
+        cluster_slots=table.size // 8 if table is not None else 0,
+        table=offset("swap_cluster_info.table") if table is not None else None,
+    )
+
+
 def fullness_rule(types: KernelTypes) -> str:
     """The name of the kernel's rule in swaptrace.engine.zsmalloc.FullnessRule: tenths since 6.4, quarters before."""
     return "TENTHS" if "ZS_INUSE_RATIO_0" in _zsmalloc(types).enum("fullness_group") else "QUARTERS"

@@ -127,3 +127,13 @@ def slot_extents(pieces: list[Segment], slots: int) -> tuple[tuple[int, int, int
         if count > 0:
             rows.append((slot, piece.physical // PAGE_SIZE, count))
     return tuple(rows)
+
+
+def slots_of_entries(indexes: NDArray[np.int64], extents: tuple[tuple[int, int, int], ...]) -> NDArray[np.int64]:
+    """The slots that have an entry: of the store's entries, those in the area's pages, but for the header's.
+
+    indexes: of the entries, in any order. extents: see slot_extents().
+    """
+    found = [indexes[(first <= indexes) & (indexes < first + count)] - first + slot for slot, first, count in extents]
+    slots = np.concatenate([np.zeros(0, np.int64), *found])
+    return slots[slots > 0]

@@ -97,6 +97,19 @@ def _zram_entry_size() -> int | None:
         return None
 
 
+def _swap_maps() -> dict[int, NDArray[np.uint8]]:
+    """By swap type, of the areas that are on: see swaptrace.machine.swap_map."""
+    from swaptrace.errors import EnvironmentProblem
+    from swaptrace.kernel.btf import KernelTypes
+    from swaptrace.kernel.probes import Symbols
+    from swaptrace.machine.swap_map import read_swap_maps
+
+    try:
+        return read_swap_maps(KernelTypes(), Symbols().addresses({"swap_info"}).get("swap_info", 0))
+    except (EnvironmentProblem, OSError):
+        return {}
+
+
 # include/uapi/linux/fiemap.h
 _FS_IOC_FIEMAP = 0xC020660B
 _SYNC = 0x1
@@ -134,7 +147,8 @@ class Machine:
     """root: where /proc and /sys are. The functions raise OSError where there is no answer (or no right to ask).
 
     block_state: the indexes of a zram device's entries. dm_table: a device-mapper table by the device's name.
-    zram_entry_size: bytes of an entry of zram's table (None: not known).
+    zram_entry_size: bytes of an entry of zram's table (None: not known). swap_maps: by swap type, what the kernel says
+    of each slot (swaptrace.machine.swap_map); empty if it does not.
     """
 
     root: Path = Path("/")
@@ -144,6 +158,7 @@ class Machine:
     dm_table: Callable[[str], str] = _dm_table
     space: Callable[[str], FilesystemSpace] = _space
     zram_entry_size: Callable[[], int | None] = _zram_entry_size
+    swap_maps: Callable[[], dict[int, NDArray[np.uint8]]] = _swap_maps
 
     def text(self, path: str) -> str:
         """A file's content without the newline at its end; "" if it is not there or cannot be read."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from swaptrace.areas import Store
 from swaptrace.degradation import RECOMPRESSION
 from swaptrace.events import EventFlag, EventKind, empty
+from swaptrace.machine.runs import runs
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 _BLOCK = Path("/sys/block")
@@ -126,16 +127,11 @@ def present_entries(store: Store) -> NDArray[np.void]:
         index, flags = read_block_state(store.name)
     except OSError:
         return empty()
-    if not len(index):
-        return empty()
-    breaks = (np.diff(index) != 1) | (np.diff(flags) != 0)
-    # a run is at most 65535 pages long
-    breaks |= (np.arange(1, len(index)) % 0xFFFF) == 0
-    first = np.concatenate([[0], np.flatnonzero(breaks) + 1])
+    first, length = runs(index, flags)
     events = empty(len(first))
     events["time"] = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     events["slot"] = index[first]
-    events["run"] = np.diff(np.append(first, len(index)))
+    events["run"] = length
     events["flags"] = flags[first]
     if len(index) == 1 == store.counters.get("pages_stored"):  # mkswap's page, as a rule: the only size that is told
         events["size"] = store.counters["compr_data_size"]

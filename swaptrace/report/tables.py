@@ -6,7 +6,7 @@ Adding a table is adding a function to AREA_TABLES.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 
 from swaptrace import units
 from swaptrace.histogram import Survival
@@ -71,6 +71,21 @@ def content_table(area: AreaResult, duration_s: float | None) -> Table | None:
     title = "Slots in use at the end" if list(rows) == ["used_slots"] else "What the store holds at the end"
     notes = (_header_note(area.swap_header), _table_note(area.table_bytes))
     return Table("content", title, rows, _CONTENT, " ".join(filter(None, notes)))
+
+
+def in_use_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """Where the pages of slots in use are."""
+    if area.in_use is None:
+        return None
+    found = asdict(area.in_use)
+    cached, total = found.pop("cached"), area.in_use.slots
+    rows = {
+        row.words: [units.count(number), units.percent(shares.share(number, total))]
+        for row in children("in_use")
+        if (number := found.get(row.name.rpartition(".")[2]))
+    }
+    note = f"{units.count(cached)} of the {_plural(total, 'slots')} in use have their page in the swap cache."
+    return Table("in-use", "Where the slots in use are, at the end", rows, ["slots", "share"], note)
 
 
 def _table_note(size: int | None) -> str:
@@ -280,6 +295,7 @@ def ramzswap_table(area: AreaResult, duration_s: float | None) -> Table | None:
 #: (area, seconds recorded) -> table or None, in the order of the report.
 AREA_TABLES: tuple[Callable[[AreaResult, float | None], Table | None], ...] = (
     content_table,
+    in_use_table,
     slots_table,
     compressed_table,
     pool_table,

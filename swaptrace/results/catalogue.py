@@ -232,6 +232,49 @@ _ACTIVITY = (
     ),
 )  # fmt: skip
 
+# -- where the slots in use are
+
+
+def _in_use(area: AreaResult) -> dict[str, int] | None:
+    return asdict(area.in_use) if area.in_use is not None else None
+
+
+def _part(name: str, sentence: str, words: str) -> Figure:
+    return Figure(f"in_use.{name}", Kind.STATE, Unit.SLOTS, sentence, words=words)
+
+
+_IN_USE = (
+    Figure(
+        "in_use", Kind.GROUP, Unit.NO,
+        "slots in use when the recording ended, one by one as the kernel's swap map says, by where their pages are, "
+        "below: but for `cached`, the parts add up to `Used` of /proc/swaps. null in older recordings, of a part of "
+        "one, and where the swap map could not be read (no /proc/kcore, an area that is off, or pages that came and "
+        "went all the time)",
+        _in_use, lost_with=STATE, needs=_STORES, section="in use",
+    ),
+    _part("with_entry", "the store holds an entry: compressed in zram, or in zswap", "with an entry in the store"),
+    _part(
+        "zero_filled", "no entry, as the page is all zeros, which the swap map alone remembers (since Linux 6.12)",
+        "zero-filled pages, without an entry",
+    ),
+    _part(
+        "swap_cache",
+        "neither, and the page is in the swap cache: not written yet, or its entry was given up when it was read; up "
+        "to Linux 6.12 also slots that wait in a processor's slot cache",
+        "only in the swap cache",
+    ),
+    _part(
+        "elsewhere", "none of these: on the disk (behind zswap, or of a disk), or allocated and not written",
+        "on the disk, or allocated and never written",
+    ),
+    _part(
+        "cached",
+        "whose page is in the swap cache, whatever else there is of it: `SwapCached` of /proc/meminfo, of all areas "
+        "together, and those in slot caches",
+        "in the swap cache, whatever else",
+    ),
+)  # fmt: skip
+
 # -- what the store holds at the end
 
 _CONTENT = "content"
@@ -589,6 +632,7 @@ _FREES = (
 FIGURES: tuple[Figure, ...] = (
     *_IDENTITY,
     *_ACTIVITY,
+    *_IN_USE,
     *_RAMZSWAP,
     *_HEADER,
     *CONTENT,

@@ -22,6 +22,7 @@ from swaptrace.engine.constants import BINS
 from swaptrace.engine.counters import COUNTS
 from swaptrace.engine.figures import Series, SlotMap
 from swaptrace.histogram import Histogram, Survival
+from swaptrace.in_use import InUse
 from swaptrace.results.catalogue import Kind, bounded_figures, figure_at, values, walk
 from swaptrace.results.derived import ramzswap
 from swaptrace.results.results import (
@@ -235,6 +236,7 @@ _FIELDS: dict[str, _How] = {
     "time_to_reuse": _LIVES,
     "free_reasons": _named(_COUNT),
     "unread": _named(_COUNT),
+    "in_use": _How(_later, _of_fields(InUse, **dict.fromkeys(InUse.__dataclass_fields__, _sum))),
     "notification": _DURATIONS,
     "series": _How(_later, _nothing),  # in time: see _joined()
     "slot_map": _How(_later, _nothing),

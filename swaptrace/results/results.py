@@ -13,6 +13,7 @@ from swaptrace.engine.counters import Counts
 from swaptrace.engine.figures import Integral as Integral
 from swaptrace.engine.figures import Series, SlotMap
 from swaptrace.histogram import Histogram, Survival
+from swaptrace.in_use import InUse
 from swaptrace.trace.header import FreePath
 
 MOST_LEAKS = 1000
@@ -97,6 +98,7 @@ class AreaResult(Counts):
     leaked: dict[str, Integral | None]  # stale under observed minus stale under notify
     refaults: int | None = None  # pages read for the first time since they were stored; None in older files
     unread: dict[str, int] | None = None  # slots freed without that, by reason
+    in_use: InUse | None = None  # None where the swap map was not read
     duplicate_slots_end: int  # live, and read back into memory as well
     duplicate_compr_bytes: Integral
     pool: Integral | None  # the whole store's pool, as observed (mem_used_total)

@@ -40,6 +40,7 @@ class Plausible:
         self._areas[:] = MAX_PAGES + MAX_RUN
         self._seen = np.zeros(_DEVICES, np.bool_)  # stores that something has happened to
         self._present = np.zeros(_DEVICES, np.int64)
+        self._mapped = np.zeros(MAX_TYPES, np.int64)  # by swap type, how much of its swap map has come: slots
         self._page_size = header.page_size
         for area in header.start.areas:
             self._area(area)
@@ -73,6 +74,7 @@ class Plausible:
             self._check_values(events)
             self._areas[:] = after
             self._check_present(events)
+            self._check_in_use(events)
 
     def _check_values(self, events: Mapping[str, NDArray[Any]]) -> None:
         kind, run, device, flags = events["kind"], events["run"], events["device"], events["flags"]
@@ -105,3 +107,21 @@ class Plausible:
             self._present[number] += run[device == number].sum(dtype=np.int64)
             if self._present[number] > self._stores[number]:
                 raise Implausible("more entries from before than its store has pages")
+
+    def _check_in_use(self, events: Mapping[str, NDArray[Any]]) -> None:
+        """What the swap map says comes last, of areas that there are, and of each slot once."""
+        said = np.flatnonzero(events["kind"] == EventKind.IN_USE)
+        if not len(said) and not self._mapped.any():
+            return
+        first = 0 if self._mapped.any() else said[0]
+        if len(said) != len(events["kind"]) - first:
+            raise Implausible("an event after the end of what was recorded")
+        device, slot, run = (events[name][said].astype(np.int64) for name in ("device", "slot", "run"))
+        if (device >= MAX_TYPES).any() or (slot + run > self._areas[device]).any():
+            raise Implausible("a swap map of an area that there is not")
+        for number in np.unique(device):
+            mine = device == number
+            begin, end = slot[mine], (slot + run)[mine]
+            if begin[0] < self._mapped[number] or (begin[1:] < end[:-1]).any():
+                raise Implausible("a swap map that tells of a slot twice")
+            self._mapped[number] = end[-1]

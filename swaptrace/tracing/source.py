@@ -17,18 +17,25 @@ from swaptrace import version
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.events import PATH_BYTES, PATH_PLACE, EventBatch, EventFlag, EventKind
-from swaptrace.kernel.layout import assumed_zram, cluster_slots, fullness_rule, slots_by_discard, zram_entry_size
+from swaptrace.kernel.layout import (
+    assumed_zram,
+    cluster_slots,
+    fullness_rule,
+    slots_by_discard,
+    zram_entry_size,
+)
 from swaptrace.kernel.probes import ZSWAP
 from swaptrace.machine import sysfs
 from swaptrace.machine.cgroups import Cgroups
 from swaptrace.machine.machine import Machine
 from swaptrace.machine.snapshot import store_of, take_snapshot
+from swaptrace.machine.swap_map import in_use_events, read_swap_maps
 from swaptrace.machine.zswap import read_zswap
 from swaptrace.running import Moment
 from swaptrace.trace.header import Header, Trailer, Zsmalloc
 from swaptrace.tracing.assumed import compare
 from swaptrace.tracing.calls import CALL_KINDS, Calls
-from swaptrace.tracing.ground import Ground, require
+from swaptrace.tracing.ground import Ground, require, swap_info
 from swaptrace.tracing.programs import Programs
 from swaptrace.tracing.ring import default_ring_bytes
 
@@ -198,8 +205,16 @@ class LiveSource:
         while left and len(events := self._ring.drain(min(left, _A_BATCH))):
             left -= len(events)
             batches.append(self._batch(events[events["time"] <= end.time]))
+        batches += self._in_use(end)
         programs = self._programs
         return batches, Trailer(end, self._lost(), exit_status, reason, programs.free_path(), programs.missed())
+
+    def _in_use(self, end: Snapshot) -> list[EventBatch]:
+        """What the kernel's swap map says of each slot now; nothing where it cannot be read."""
+        maps = read_swap_maps(self._types, swap_info(self._symbols))
+        found = [in_use_events(area.swap_type, maps[area.swap_type][: area.slots], end.time)
+                 for area in end.areas if area.swap_type in maps]  # fmt: skip
+        return [EventBatch(events) for events in found if len(events)]
 
     def lost(self) -> int:
         """Slots whose events were lost so far."""

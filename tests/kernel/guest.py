@@ -170,6 +170,43 @@ def groups_workload(folder: Path) -> None:
     (folder / "workload.json").write_text(json.dumps(facts))
 
 
+def in_use(folder: Path) -> None:
+    """Pages of every kind stay: in the store alone, in the swap cache as well, of zeros; all shared by fork."""
+    with zram_swap(megabytes=64) as device:
+        before = kernel_facts(device)
+        with recording(folder, results=folder / "results"):
+            holder = mp.get_context("fork").Process(target=in_use_workload, args=(folder,))
+            holder.start()
+            wait_for((folder / "workload.json").exists, what="nothing was paged out")
+        left = json.loads((folder / "workload.json").read_text())
+        memory = {name: pages_of_meminfo(name) for name in ("SwapCached", "Zswapped")}
+        save(folder, device, before=before, used=read_swaps()[0].used, memory=memory, **left)
+        for pid in left["pids"]:
+            os.kill(pid, signal.SIGTERM)
+        holder.join()
+
+
+def in_use_workload(folder: Path) -> None:
+    """Slots that two processes have are read through the swap cache, and stay when one of them has read the page."""
+    stay_on_one_processor()
+    zeros, shared = Region(700, "zero", 1), Region(2000, "compressible", 5)
+    out = {"zeros": zeros.page_out(), "shared": shared.page_out()}
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    shared.page_in(step=3)
+    part = folder / "workload.part"
+    part.write_text(json.dumps({**out, "pids": [os.getpid(), child]}))
+    part.rename(folder / "workload.json")
+    signal.pause()
+
+
+def pages_of_meminfo(name: str) -> int | None:
+    """A line of /proc/meminfo; None if there is none."""
+    found = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 // mmap.PAGESIZE if found else None
+
+
 def exact(folder: Path) -> None:
     """A prime number of slots from one process, which exits; then swapoff. Recorded as users do, around a command."""
     with zram_swap(megabytes=64) as device:
@@ -580,6 +617,7 @@ SCENARIOS = {
     "exact": exact,
     "huge": huge,
     "groups": groups,
+    "in-use": in_use,
     "earlier": earlier,
     "killed": killed,
     "full-disk": full_disk,

@@ -30,9 +30,10 @@ from tests.same import same, same_results
 from tests.sums import check_sums
 
 WHOLE_KERNELS, DEGRADED_KERNELS = kernels_for(Part.WHOLE), kernels_for(Part.DEGRADED)
-FIGURES = ("mixed", "exact", "huge", "groups", "earlier")  # the scenarios of every kernel
+FIGURES = ("mixed", "exact", "huge", "groups", "in-use", "earlier")  # the scenarios of every kernel
 TIMEOUT = 2400  # seconds, for all scenarios of one kernel
 PAGE = 4096
+SLOT_CACHES = 2 * 2 * 64  # SWAP_SLOTS_CACHE_SIZE: slots given out, and given back, that each of two CPUs may hold
 ZERO_PAGES_OF_MIXED = 2500 // 8  # kept by the swap map alone where the kernel does that
 
 
@@ -73,6 +74,11 @@ def mixed(guest: Guest) -> Scenario:
 @pytest.fixture(scope="module")
 def groups(guest: Guest) -> Scenario:
     return guest.scenario("groups")
+
+
+@pytest.fixture(scope="module")
+def split(guest: Guest) -> Scenario:
+    return guest.scenario("in-use")
 
 
 @pytest.fixture(scope="module")
@@ -465,6 +471,46 @@ class TestAttribution:
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 def test_sums_of_groups_are_the_totals(scenario: Scenario, dimension: str) -> None:
     check_sums(scenario.by(dimension))
+
+
+def test_slots_in_use_add_up_to_used(scenario: Scenario) -> None:
+    """Wherever the area is on at the end: the swap map, read slot by slot, /proc/swaps, and the model's own count."""
+    for area in scenario.result.areas:
+        assert (area.in_use is None) == (area.off or area.kernel_counts["used_slots"] == 0)
+        if area.in_use is not None:
+            assert area.in_use.slots == area.kernel_counts["used_slots"] == area.used_slots
+            assert area.in_use.with_entry == area.live_slots_end
+
+
+class TestInUse:
+    """Where the slots in use are, against what the workload did and the kernel's own counters."""
+
+    def test_used_is_that_of_proc_swaps(self, split: Scenario) -> None:
+        assert split.area.in_use.slots == split.facts["used"] > 0
+
+    def test_entries_are_those_of_the_store(self, split: Scenario) -> None:
+        assert split.area.in_use.with_entry == len(split.block_state) - 1  # mkswap's page is no slot
+        zeros = 0 if split.has(Feature.ZERO_MAP) else split.facts["zeros"]
+        assert split.area.in_use.with_entry == split.facts["shared"] + zeros
+
+    def test_zeros_are_those_that_were_paged_out(self, split: Scenario) -> None:
+        assert split.facts["zeros"] == 700
+        assert split.area.in_use.zero_filled == (700 if split.has(Feature.ZERO_MAP) else 0)
+
+    def test_the_swap_cache_is_the_kernels(self, split: Scenario) -> None:
+        """Up to 6.12 the swap map says the same of slots that wait, empty, in a processor's slot cache."""
+        waiting = split.area.in_use.cached - split.facts["memory"]["SwapCached"]
+        assert split.facts["memory"]["SwapCached"] >= 667  # every third of 2,000, and their neighbours
+        if split.has(Feature.SLOT_CACHE):
+            assert 0 <= waiting <= SLOT_CACHES
+            assert split.area.in_use.swap_cache == waiting
+        else:
+            assert waiting == split.area.in_use.swap_cache == 0
+        assert split.area.in_use.elsewhere == 0
+
+    def test_what_is_in_memory_twice(self, split: Scenario) -> None:
+        """The kernel's swap cache and the model, which has it from reads, say it of the same number of slots."""
+        assert split.area.duplicate_slots_end == split.facts["memory"]["SwapCached"]
 
 
 class TestGroups:

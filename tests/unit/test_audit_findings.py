@@ -7,9 +7,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from swaptrace import units
 from swaptrace.audit.advice import _new_device, mounts_anew
 from swaptrace.audit.as_json import as_json
 from swaptrace.audit.audit import Audit, audit, judge
@@ -17,8 +19,10 @@ from swaptrace.audit.evidence import AreaEvidence, Evidence, Observed, gather
 from swaptrace.audit.findings import Finding, Severity
 from swaptrace.audit.text import print_audit
 from swaptrace.errors import EnvironmentProblem
+from swaptrace.in_use import InUse
 from swaptrace.machine.machine import Extent
 from swaptrace.machine.stack import Filesystem
+from swaptrace.machine.swap_map import CACHED, IN_USE, ZERO
 from tests.unit.test_stack import PAGE, Tree
 
 PAGES = 2000  # entries in most trees: of 1000 compressed bytes each, so just short of 2 MiB
@@ -48,6 +52,89 @@ def test_nothing_at_all(tmp_path: Path) -> None:
     assert result.clean
     assert not result.findings
     assert not result.evidence.notes
+
+
+def mapped(slots: int, **states: range) -> np.ndarray:
+    """A swap map: the slots that are in use, and what else is said of them."""
+    found = np.zeros(slots, np.uint8)
+    for name, mine in states.items():
+        found[mine] |= {"used": IN_USE, "cached": IN_USE | CACHED, "zero": IN_USE | ZERO}[name]
+    return found
+
+
+def with_map(tmp_path: Path, *maps: dict[int, np.ndarray], **file: int) -> AreaEvidence:
+    """The area of file_tree(), 300 slots of which are in use, with what each look at the swap map shows."""
+    tree = file_tree(tmp_path, used=300, **file)
+    tree.maps = list(maps)
+    return area(audit(machine=tree.machine))
+
+
+#: Entries are those of slots 0 to 1999: of the slots in use, 250 have one.
+SPLIT = {"used": range(1750, 1960), "zero": range(1960, 2030), "cached": range(2020, 2050)}
+
+
+def test_where_the_slots_in_use_are(tmp_path: Path) -> None:
+    found = with_map(tmp_path, {0: mapped(3000, **SPLIT)})
+    assert found.in_use == InUse(with_entry=250, zero_filled=30, swap_cache=20, elsewhere=0, cached=30)
+    assert found.stale == found.stale_at_least == PAGES - 1 - 250
+    assert found.stale_bytes == 1000 * (PAGES - 1 - 250)
+
+
+def test_a_swap_map_that_changes_is_not_told(tmp_path: Path) -> None:
+    """Then it is the bound, as without one."""
+    maps = [{0: mapped(3000, used=range(first, first + 300))} for first in range(1, 20)]
+    found = with_map(tmp_path, *maps)
+    assert (found.in_use, found.stale, found.stale_at_least) == (None, None, PAGES - 1 - 300)
+
+
+def test_the_swap_map_of_another_area_is_not_told(tmp_path: Path) -> None:
+    one = mapped(3000, **SPLIT)
+    assert with_map(tmp_path, {0: one, 3: one}).in_use is None
+
+
+def test_of_a_disk_all_is_elsewhere(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    tree.swap_on(tree.disk("sda"), pages=2999, used=300)
+    tree.maps = [{7: mapped(3000, **SPLIT)}]
+    result = audit(machine=tree.machine)
+    assert area(result).in_use == InUse(0, 70, 20, 210, 30)
+    assert (area(result).stale, ids(result)) == (None, [])
+
+
+@pytest.mark.parametrize(("zeros", "found"), [(255, False), (256, True), (300, True)])
+def test_slots_without_entries(tmp_path: Path, zeros: int, found: bool) -> None:
+    """From 1 MiB on, and 5 % of what is in use."""
+    tree = Tree(tmp_path)
+    tree.swap_on(tree.zram(pages=8192, entries=list(range(1001))), pages=8191, used=1000 + zeros)
+    tree.maps = [{0: mapped(8192, used=range(1, 1001), zero=range(1001, 1001 + zeros))}]
+    result = audit(machine=tree.machine)
+    assert ids(result) == (["slots-without-entries"] if found else [])
+    assert result.clean
+    if found:
+        (finding,) = result.findings
+        assert f"{zeros} of the {units.count(1000 + zeros)} slots in use have no entry in zram0" in finding.sentence
+        assert f"{zeros} are of pages of zeros" in finding.sentence and "swap cache" not in finding.sentence
+        assert finding.evidence["in_use_zero_filled"] == zeros
+
+
+def test_slots_without_entries_are_a_large_part(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    tree.swap_on(tree.zram(pages=8192, entries=list(range(7001))), pages=8191, used=7300)
+    tree.maps = [{0: mapped(8192, used=range(1, 7001), zero=range(7001, 7301))}]
+    assert ids(audit(machine=tree.machine)) == []  # 4.1 %
+
+
+def test_the_split_is_printed(tmp_path: Path) -> None:
+    tree = file_tree(tmp_path, used=300)
+    tree.maps = [{0: mapped(3000, **SPLIT)}]
+    result = audit(machine=tree.machine)
+    text = printed(result)
+    (line,) = (line for line in text.splitlines() if line.startswith("/mnt/a swap file ") and "250" in line)
+    assert line.split()[-4:] == ["250", "30", "20", "0"]
+    assert "1,749 entries are stale now" in text and "At least" not in text
+    (told,) = as_json(result)["areas"]
+    assert told["in_use"] == {"with_entry": 250, "zero_filled": 30, "swap_cache": 20, "elsewhere": 0, "cached": 30}
+    assert told["stale_entries"] == 1749
 
 
 def test_no_swap_in_the_kernel(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ LAYERS = [
     {"errors", "units", "policies", "dimensions", "__init__"},
     {"areas", "histogram", "stopping", "console"},
     {"events", "degradation"},
-    {"notifiers", "trace", "running"},
+    {"notifiers", "trace", "running", "in_use"},
     {"engine"},
     {"results"},
     {"analysis"},

@@ -42,6 +42,7 @@ class Tree:
     swaps: list[str] = field(default_factory=list)
     root: bool = True
     entry_size: int | None = 24
+    maps: list[dict[int, NDArray[np.uint8]]] = field(default_factory=lambda: [{}])  # one look after the other
 
     def __post_init__(self) -> None:
         (self.folder / "sys/dev/block").mkdir(parents=True)
@@ -54,8 +55,12 @@ class Tree:
     @property
     def machine(self) -> Machine:
         return Machine(
-            self.folder, self._stat, self._block_state, self._extents, self._table, self._space, lambda: self.entry_size
-        )
+            self.folder, self._stat, self._block_state, self._extents, self._table, self._space,
+            lambda: self.entry_size, self._swap_maps,
+        )  # fmt: skip
+
+    def _swap_maps(self) -> dict[int, NDArray[np.uint8]]:
+        return self.maps.pop(0) if len(self.maps) > 1 else self.maps[0]
 
     def _stat(self, path: str) -> Status:
         if path not in self.numbers:

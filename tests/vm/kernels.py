@@ -67,6 +67,7 @@ class Feature(Flag):
     PREEMPTION = auto()  # preempts itself in the mode that it boots with, even where a program of a trampoline runs
     ZERO_MAP = auto()  # pages of zeros are not written: the swap map alone knows of them
     ZSWAP_FIGURES = auto()  # zswap in /proc/meminfo and in memory cgroups
+    SLOT_CACHE = auto()  # each processor keeps slots to give out, and slots that were given back
     READ_BACK_TWICE = auto()  # zram_rw_page() is tried first, counts, and cannot read what is on the backing device
 
 
@@ -106,15 +107,29 @@ class Kernel:
 
 # To add a kernel, add a row, and pin its image. Suites that have left the mirrors need SWAPTRACE_DEBIAN_MIRROR set
 # to an archive that still has them.
+_SLOTS = Feature.SLOT_CACHE  # until 6.13
 _SINCE_6_1 = Feature.MODULE_TYPES | Feature.ZSWAP_FIGURES
 _SINCE_6_12 = _SINCE_6_1 | Feature.ZERO_MAP
 _SINCE_6_18 = _SINCE_6_12 | Feature.PREEMPTION
 KERNELS: dict[str, Kernel] = {
     kernel.release: kernel
     for kernel in (
-        Kernel("5.10", "bullseye", "swap_range_free", Feature.NONE, Part.DEGRADED | Part.LTP),
-        Kernel("6.1", "bookworm", "swap_range_free", _SINCE_6_1 | Feature.READ_BACK_TWICE, Part.AREAS | Part.STRESS),
-        Kernel("6.12", "trixie", "swap_entry_range_free", _SINCE_6_12, Part.AREAS | Part.AUDIT | Part.ZSWAP, "trixie"),
+        Kernel("5.10", "bullseye", "swap_range_free", _SLOTS, Part.DEGRADED | Part.LTP),
+        Kernel(
+            "6.1",
+            "bookworm",
+            "swap_range_free",
+            _SLOTS | _SINCE_6_1 | Feature.READ_BACK_TWICE,
+            Part.AREAS | Part.STRESS,
+        ),
+        Kernel(
+            "6.12",
+            "trixie",
+            "swap_entry_range_free",
+            _SLOTS | _SINCE_6_12,
+            Part.AREAS | Part.AUDIT | Part.ZSWAP,
+            "trixie",
+        ),
         Kernel("6.18", "trixie-backports", "swap_entries_free", _SINCE_6_18),
         Kernel(
             "7.3",
