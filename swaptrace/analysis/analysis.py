@@ -544,6 +544,7 @@ class Analysis(Sink):
             not_understood=area.not_told,
             zram=model.store.name if model.store and area.backing == "zram" else None,
             store=model.store.name if model.store else None,
+            algorithm=(model.store.algorithm or None) if model.store else None,
             table_bytes=model.store.table_bytes if model.store else None,
             slots=area.slots,
             notified=is_notified(area, model.store, counts.notify_free, counts.frees - waiting),

@@ -12,7 +12,7 @@ know where the result has it (`of`); the others describe what is inside of those
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum, StrEnum
 from typing import Any
 
@@ -132,6 +132,11 @@ _IDENTITY = (
     ),
     _row("zram", Kind.TEXT, Unit.NO, "the zram device's name, null if there is none", _AREA),
     _row("store", Kind.TEXT, Unit.NO, "the store's name: that of the zram device, or `zswap`; null for a disk", _AREA),
+    _row(
+        "algorithm", Kind.TEXT, Unit.NO,
+        "by which the store compresses pages (zram's `comp_algorithm`, zswap's `compressor`); null where nothing tells",
+        _AREA,
+    ),
     _row(
         "table_bytes", Kind.SIZE, Unit.BYTES,
         "memory of zram's own table: an entry of 16 or 24 bytes for each page of the device, stored or not, in whole "
@@ -280,11 +285,11 @@ _IN_USE = (
 _CONTENT = "content"
 
 
-def _content(name: str, unit: Unit, sentence: str, rule: Rule | None, lost_with: Kinds = NONE) -> Figure:
+def _content(name: str, unit: Unit, sentence: str, rule: Rule | None, lost_with: Kinds = NONE, **more_: Any) -> Figure:
     """A figure of zram's mm_stat or bd_stat, as modelled."""
     return Figure(
         name, Kind.STATE, unit, sentence, of=lambda area: getattr(area.model, name), section=_CONTENT,
-        rule=rule, lost_with=lost_with,
+        rule=rule, lost_with=lost_with, **more_,
     )  # fmt: skip
 
 
@@ -293,8 +298,8 @@ CONTENT = (
     _content("same_pages", Unit.PAGES, "of these, same-filled ones", either(ENTRY)),
     _content("huge_pages", Unit.PAGES, "of these, incompressible ones", either(ENTRY)),
     _content("orig_data_size", Unit.BYTES, "uncompressed", Rule(GONE, losses.STORED, Per.PAGE)),
-    _content("compr_data_size", Unit.BYTES, "compressed", either(ENTRY, Per.PAGE)),
-    _content("mem_used_total", Unit.BYTES, "of the pool", None, ANY),
+    _content("compr_data_size", Unit.BYTES, "compressed", either(ENTRY, Per.PAGE), better=_LESS),
+    _content("mem_used_total", Unit.BYTES, "of the pool", None, ANY, better=_LESS),
     _content("bd_count", Unit.PAGES, "on zram's backing device; null for zswap", either(ENTRY)),
 )
 
@@ -455,6 +460,7 @@ _POOL = (
         "the whole store's pool as observed, an integral: its `end` is `mem_used_total`; where the pool is not "
         "modelled, `unknown` has the reason",
         of=lambda area: _plain(area.pool), lost_with=ANY, needs=_STORES | {WRITTEN_BACK}, section=_STALE,
+        better=_LESS,
     ),
     Figure(
         "leaks", Kind.LIST, Unit.NO, "a list: the leaked slots at the end, by time, at most 1000, below",
@@ -487,7 +493,7 @@ _POOL = (
     ),
     Figure("slot_free_path.calls", Kind.COUNT, Unit.EVENTS, "how many"),
     Figure("slot_free_path.slots", Kind.COUNT, Unit.SLOTS, "slots that they freed"),
-    Figure("slot_free_path.ns", Kind.COUNT, Unit.NS, "how long all of them took"),
+    Figure("slot_free_path.ns", Kind.COUNT, Unit.NS, "how long all of them took", better=_LESS),
 )  # fmt: skip
 
 
@@ -529,8 +535,10 @@ _TIMES = {
 }
 
 
-def _times(name: str, *parts: str) -> tuple[Figure, ...]:
-    return tuple(Figure(f"{name}.{part}", *_TIMES[part]) for part in parts)
+def _times(name: str, *parts: str, better: Better = Better.NEITHER) -> tuple[Figure, ...]:
+    """better: of the times, not of how many there are."""
+    rows = (Figure(f"{name}.{part}", *_TIMES[part]) for part in parts)
+    return tuple(replace(row, better=better) if row.unit is Unit.NS else row for row in rows)
 
 
 def _durations(name: str, sentence: str, of: Callable[[AreaResult], Any], lost_with: Kinds = _SURVIVAL) -> Figure:
@@ -625,7 +633,7 @@ _FREES = (
         "all, and from their beginning)",
         lambda area: {**_summary(area.notification), "total": area.notification.total}, frozenset({"NOTIFY"}),
     ),
-    *_times("notification_ns", "count", "p50", "p99", "max", "total"),
+    *_times("notification_ns", "count", "p50", "p99", "max", "total", better=_LESS),
 )  # fmt: skip
 
 #: All rows, in the order of the JSON report.

@@ -214,7 +214,7 @@ _FIELDS: dict[str, _How] = {
     **dict.fromkeys(("swap_type", "generation"), _NUMBER),
     "backing": _NAME,
     "zram": _NAME,
-    "store": _NAME,
+    **dict.fromkeys(("store", "algorithm"), _NAME),
     "slots": _PROPERTY,
     "table_bytes": _PROPERTY,
     "notified": _How(or_, or_),

@@ -117,6 +117,7 @@ class AreaResult(Counts):
     what_if: dict[str, WhatIf]  # by specification
     used_slots: int | None  # at the end: in use when the area was first seen, plus allocated, minus freed
     store: str | None = None  # the store's name: that of the zram device, or zswap
+    algorithm: str | None = None  # by which the store compresses
     table_bytes: int | None = None  # of zram's own table, whatever is stored
     ranges: dict[str, Range] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)

@@ -251,7 +251,7 @@ EXTRA = [
     *["discards", "failed_writes", "table_bytes"],
     *["live_slots_end", "live_compr_bytes_end", "lifetime_by_reason_ns", "censored"],
     *["pool", "duplicate", "leaks", "what_if", "slot_free_path", "bd_count", "moved", "used_slots"],
-    *["store", "written_back", "bounds", "unknown"],
+    *["store", "algorithm", "written_back", "bounds", "unknown"],
 ]
 INTEGRAL = {"end", "peak", "mean", "byte_seconds"}
 
