@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 from collections.abc import Iterator
@@ -16,8 +15,9 @@ from swaptrace.console import Console
 from swaptrace.dimensions import DIMENSIONS
 from swaptrace.engine import zsmalloc
 from swaptrace.engine.worker import ahead, cores
-from swaptrace.errors import EnvironmentProblem, UsageProblem, to_stderr
+from swaptrace.errors import UsageProblem, to_stderr
 from swaptrace.events import EventBatch
+from swaptrace.report.output import complaining, is_same
 from swaptrace.results.file import read_results
 from swaptrace.results.results import AreaResult, TraceResult, WhatIf
 from swaptrace.trace.header import Header, Kind
@@ -212,7 +212,7 @@ def report(trace: Path, form: str, output: Path | None, selection: Selection) ->
     result = analyse(trace, selection)
     groups = _groups(result, selection)
     page = None
-    try:
+    with complaining(output, "the report"):
         if form == "html":
             from swaptrace.report.html import write_html
 
@@ -232,14 +232,6 @@ def report(trace: Path, form: str, output: Path | None, selection: Selection) ->
                 to_stderr(warning)
         else:
             _text(result, groups, output)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        if output is None or error.errno == errno.ENOMEM:  # stdout, memory: see swaptrace.cli
-            raise
-        raise EnvironmentProblem(
-            f"cannot write the report: {error.strerror}: {error.filename or output}", "choose another place with -o"
-        ) from None
     if page is not None:
         print(page)
 
@@ -253,17 +245,9 @@ def _place(trace: Path, form: str, output: Path | None) -> Path | None:
     else:
         output = output or (trace.with_suffix(".report") if trace.name else Path("report"))
         written = output / "report.html"
-    if written is not None and _is_same(written, trace):
+    if written is not None and is_same(written, trace):
         raise UsageProblem(f"{written} is the recording itself", "choose another place with -o")
     return output
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    """Whether both are one file that is there. What cannot be looked at is told of when it is read or written."""
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False
 
 
 def _groups(result: TraceResult, selection: Selection) -> Breakdown | None:

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from swaptrace.report import bounded, by, style, tables, words
 from swaptrace.report.charts import CHARTS
+from swaptrace.report.page import render
 from swaptrace.results.results import AreaResult, TraceResult
 
 
@@ -85,12 +84,8 @@ def _pictures(area: AreaResult, name: str, folder: Path) -> list[_Picture]:
 
 
 def _render(result: TraceResult, sections: list[_Section], groups: by.Breakdown | None) -> str:
-    loader = PackageLoader("swaptrace.report", "templates")
-    # autoescape=True, not by file name: what is traced names devices and hosts, and the template ends in .j2
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("report.html.j2").render(
+    return render(
+        "report.html.j2",
         heading=words.heading(result.trace),
         headline=words.trace_headline(result),
         warnings=words.warnings(result),
