@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from swaptrace.commands.path import NamedPath
 from swaptrace.commands.seconds import Seconds
 
 _KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?")
@@ -27,15 +28,13 @@ def _labels(_context: click.Context, _option: click.Parameter, values: tuple[str
 
 
 @click.command("record", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Where events go.  [default: swap.trace, or none]"
-)
+@click.option("-o", "--output", type=NamedPath(), help="Where events go.  [default: swap.trace, or none]")
 @click.option("-d", "--duration", type=Seconds(zero=False), help="Stop after that many seconds.")
 @click.option(
     "--summary",
     is_flag=False,
     flag_value=Path("swap.summary"),
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     metavar="[FILE]",
     help="Keep a file of results up to date, for as long as you like: each minute, on SIGUSR1, and at the end.  "
     "[default: swap.summary]  Without -o, no events are kept.",

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from swaptrace.commands.path import NamedPath
 from swaptrace.commands.seconds import Seconds
 from swaptrace.dimensions import DIMENSIONS
 from swaptrace.policies import POLICIES
 
 
 @click.command("report")
-@click.argument("trace", type=click.Path(path_type=Path))
+@click.argument("trace", type=NamedPath())
 @click.option(
     "--format",
     "form",
@@ -22,7 +23,10 @@ from swaptrace.policies import POLICIES
     help="csv: what was live and stale over time, for other programs.",
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="File (text, json, csv; -: stdout) or folder (html)."
+    "-o",
+    "--output",
+    type=NamedPath(),
+    help="File (text, json, csv; -: stdout) or folder (html).  [default: stdout; of swap.trace, swap.report]",
 )
 @click.option("--since", type=Seconds(zero=True), help="Count only from that many seconds after the start.")
 @click.option("--until", type=Seconds(zero=False), help="Stop that many seconds after the start.")

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from swaptrace.console import say
 from swaptrace.degradation import WITHOUT
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.kernel.probes import Choice
@@ -52,7 +53,7 @@ def check(ground: Ground | None = None) -> Check:
 
 
 def print_check(result: Check, console: Console) -> None:
-    """Two tables: what is needed, and the probes."""
+    """Two tables, what is needed, and the probes; then in sentences, which have the whole width, what is not there."""
     needs = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("needed", "", "found"):
         needs.add_column(heading, overflow="fold")
@@ -64,33 +65,40 @@ def print_check(result: Check, console: Console) -> None:
     console.print(needs)
     if result.choices:
         console.print(_probe_table(result.choices))
+        _print_reasons(result.choices, console)
     for note in result.notes:
-        console.print(Text(f"note: {note}"))
-    verdict = "This kernel can be traced." if result.possible else "This kernel cannot be traced as things are."
-    console.print(Text(verdict, "bold"))
+        say(console, f"note: {note}")
+    say(
+        console,
+        "This kernel can be traced." if result.possible else "This kernel cannot be traced as things are.",
+        "bold",
+    )
 
 
 def _probe_table(choices: list[Choice]) -> Table:
-    """Why there is no function, and what is lost without it, is there once: at the first event of several."""
-    said: dict[str, str] = {}
-
-    def once(event: str, reason: str) -> str:
-        first = said.setdefault(reason, event)
-        return reason if first == event else f"as for: {first}"
-
     probes = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("event", "kernel function", "otherwise"):
+    for heading in ("event", "kernel function"):
         probes.add_column(heading, overflow="fold")
     for choice in choices:
-        functions = "\n".join(candidate.function for candidate in choice.chosen)
-        if functions:
-            probes.add_row(choice.probe.event, functions, "")
-        elif choice.off:
-            probes.add_row(
-                choice.probe.event, Text("not now", "dim"), once(choice.probe.event, "; ".join(choice.problems))
-            )
-        else:
-            why = Text(once(choice.probe.event, "; ".join(choice.problems)))
-            why.append(f"\n{once(choice.probe.event, f'without it, {choice.probe.without}')}", style="bold")
-            probes.add_row(choice.probe.event, Text("none", "red"), why)
+        functions = Text("\n".join(candidate.function for candidate in choice.chosen))
+        none = Text("not now", "dim") if choice.off else Text("none", "red")
+        probes.add_row(choice.probe.event, functions if choice.chosen else none)
     return probes
+
+
+def _print_reasons(choices: list[Choice], console: Console) -> None:
+    """Why events have no function, each reason once, with all events that it holds for; and what is lost without."""
+    alike: dict[str, list[Choice]] = {}
+    for choice in choices:
+        if not choice.chosen:
+            alike.setdefault("; ".join(dict.fromkeys(choice.problems)), []).append(choice)
+    for reason, group in alike.items():
+        say(console, f"{', '.join(choice.probe.event for choice in group)}: {reason}.")
+        lost: dict[str, list[str]] = {}
+        for choice in group:
+            if not choice.off:
+                lost.setdefault(choice.probe.without, []).append(choice.probe.event)
+        for without, events in lost.items():
+            which = "it" if len(group) == 1 else "them" if len(lost) == 1 else " and ".join(events)
+            say(console, f"Without {which}, {without}.", "bold")
+        console.print()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -128,6 +129,7 @@ REPORT = [
     Row("trace", "", 2, "Missing argument 'TRACE'"),
     Row("trace", "missing", 4, "cannot read missing"),
     Row("trace", ".", 4, "it is a directory"),
+    Row("trace", "''", 2, "Invalid value for 'TRACE': the name is empty"),
     Row("trace", ". --format html", 4, "it is a directory"),
     Row("trace", "precious", 4, "not a swaptrace trace"),
     Row("trace", "swap.trace disk.trace", 2, "unexpected extra argument"),
@@ -224,6 +226,7 @@ REPORT = [
     Row("top", "swap.trace --by reason --top -1", 2, "is not in the range"),
     Row("form", "swap.trace --format text", said="swaptrace report"),
     Row("form", "swap.trace --format html", said="swap.report/report.html"),
+    Row("output", "--help", said="[default: stdout; of swap.trace,"),
     Row("form", "swap.trace --format pdf", 2, "is not one of 'text', 'json', 'csv', 'html'"),
     Row("form", "swap.trace --format JSON", 2, "is not one of"),
     Row("form", "swap.trace --format=", 2, "is not one of"),
@@ -237,6 +240,7 @@ REPORT = [
     Row("output", "swap.trace -o /dev/full", 3, "cannot write the report: No space left on device"),
     Row("output", "swap.trace -o swap.trace", 2, "swap.trace is the recording itself"),
     Row("output", "swap.trace --format json -o ./swap.trace", 2, "is the recording itself"),
+    Row("output", "swap.trace --output=", 2, "the name is empty"),
     Row("output", "missing -o report", 4, "cannot read missing"),
     Row("output", "swap.trace --output", 2, "requires an argument"),
 ]  # fmt: skip
@@ -273,7 +277,7 @@ def test_report(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(folder)
     before = (folder / "swap.trace").read_bytes()
     form = ["--format", "json"] if row.got else []
-    status, out, err = run(capsys, ["report", *row.arguments.split(), *form])
+    status, out, err = run(capsys, ["report", *shlex.split(row.arguments), *form])
     assert status == row.status, err
     assert (folder / "swap.trace").read_bytes() == before
     if status:
@@ -384,6 +388,7 @@ RECORD = [
     Row("output", "", got=lambda call: call["output"], value=Path("swap.trace")),
     Row("output", "-o new", got=lambda call: call["output"], value=Path("new")),
     Row("output", "-o", 2, "requires an argument"),
+    Row("output", "-o ''", 2, "the name is empty"),
     Row("duration", "", got=lambda call: call["duration"], value=None),
     Row("duration", "-d 0.5", got=lambda call: call["duration"], value=0.5),
     Row("duration", "-d 0", 2, "not in the range"),
@@ -420,6 +425,7 @@ RECORD = [
     Row("summary", "--summary -- true", got=lambda call: (call["summary"], call["command"]),
         value=(Path("swap.summary"), ("true",))),
     Row("summary", "-o full --summary brief", got=files, value=(Path("full"), Path("brief"))),
+    Row("summary", "--summary=", 2, "the name is empty"),
     Row("summary", "-o full --summary full", 2, "cannot both go to full"),
     Row("summary", "-o full --summary nowhere/../full", 2, "cannot both go to full"),
     Row("summary", "-o swap.summary --summary", 2, "cannot both go to swap.summary"),
@@ -500,7 +506,7 @@ OTHERS = {"record": RECORD, "audit": AUDIT, "check": NO_OPTIONS, "selftest": NO_
     ids=lambda value: value if isinstance(value, str) else value.arguments,
 )
 def test_other_commands(capsys: pytest.CaptureFixture[str], call: Call, command: str, row: Row) -> None:
-    status, out, err = run(capsys, [*([command] if command else []), *row.arguments.split()])
+    status, out, err = run(capsys, [*([command] if command else []), *shlex.split(row.arguments)])
     assert status == row.status, err
     if status:
         assert row.said in complaint(err) and not call
