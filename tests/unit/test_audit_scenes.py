@@ -226,13 +226,16 @@ TRACED: dict[str, tuple[Callable[[Tree], None], Observed | None]] = {
 }
 
 
-def said(result: Audit) -> str:
-    """The text, then the JSON."""
-    console = Console(file=io.StringIO(), width=100)
+def text(result: Audit, width: int = 100) -> str:
+    console = Console(file=io.StringIO(), width=width)
     print_audit(result, console)
     assert isinstance(console.file, io.StringIO)
-    text = "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
-    return f"{text}\n\n{json.dumps(as_json(result), indent=1, allow_nan=False)}\n"
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+
+
+def said(result: Audit) -> str:
+    """The text, then the JSON."""
+    return f"{text(result)}\n\n{json.dumps(as_json(result), indent=1, allow_nan=False)}\n"
 
 
 def compare(name: str, found: str) -> None:
@@ -262,6 +265,39 @@ def test_traced_scene(tmp_path: Path, name: str) -> None:
     areas = tuple(replace(area, observed=observed) for area in evidence.areas)
     seconds = observed.seconds if observed else 10.0
     compare(name, said(judge(replace(evidence, areas=areas, seconds=seconds))))
+
+
+@pytest.mark.parametrize("width", [40, 80, 100])
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_names_are_never_broken(tmp_path: Path, scene: Callable[[Tree], None], width: int) -> None:
+    """However narrow the terminal is; what is no command and has no name that is too long, is no wider than it."""
+    tree = Tree(tmp_path)
+    scene(tree)
+    result = audit(machine=tree.machine)
+    lines = text(result, width).splitlines()
+    first = next((at for at, line in enumerate(lines) if line.startswith(("info", "warning", "critical"))), len(lines))
+    stores = result.evidence.stores
+    names = [
+        *(area.path for area in result.evidence.areas),
+        *(
+            name
+            for store in stores
+            for name in (store.store.name, *store.areas, *(user.point for user, _ in store.mounts))
+        ),
+    ]
+    for name in names:
+        assert any(name in line for line in lines[:first]), name
+    longest = max((len(name) + 12 for name in names), default=0)
+    assert all(len(line) <= max(width, longest) for line in lines[:first] if " > " not in line)
+
+
+def test_a_table_that_is_too_wide_has_a_line_for_each_figure(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    tree.swap_on(tree.zram(entries=list(range(101))), pages=1023, used=100)
+    narrow, wide = (text(audit(machine=tree.machine), width) for width in (50, 100))
+    assert "/dev/zram0\n  zram0\n    notified: yes\n    slots: 1,023\n    in use: 100\n" in narrow
+    assert "    used by: /dev/zram0\n" in narrow and "─" not in narrow
+    assert "used by: " not in wide and "─" in wide
 
 
 def test_colours_say_how_grave_it_is(tmp_path: Path) -> None:
