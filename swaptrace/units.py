@@ -5,6 +5,9 @@ None is a figure that nobody knows: it is shown as DASH. Machines read the JSON 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
 
 DASH = "–"  # noqa: RUF001  # an en dash, on purpose
@@ -15,10 +18,25 @@ _SECOND = 1_000_000_000
 _LONG = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
+_EXACT: ContextVar[bool] = ContextVar("exact bytes", default=False)
+
+
+@contextmanager
+def exact_bytes(wanted: bool = True) -> Iterator[None]:
+    """Meanwhile sizes are written as bytes: `129,394,278 B`, not `123.4 MiB`."""
+    token = _EXACT.set(wanted)
+    try:
+        yield
+    finally:
+        _EXACT.reset(token)
+
+
 def size(value: float | None) -> str:
-    """Bytes in binary units: `123.4 MiB`; whole bytes below 1 KiB."""
+    """Bytes in binary units: `123.4 MiB`; whole bytes below 1 KiB, and where exact_bytes() says so."""
     if value is None:
         return DASH
+    if _EXACT.get():
+        return f"{round(value):,} B"
     scaled, unit = abs(float(value)), 0
     # Rounding comes before the choice of unit: 1023.96 KiB is 1.0 MiB, not 1024.0 KiB.
     while round(scaled, 1 if unit else 0) >= 1024 and unit < len(_BYTES) - 1:

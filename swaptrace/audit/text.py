@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from rich import box
 from rich.console import Console
-from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -14,10 +10,9 @@ from swaptrace import units
 from swaptrace.audit.audit import Audit
 from swaptrace.audit.evidence import AreaEvidence, Evidence, Observed
 from swaptrace.audit.findings import Finding, Severity
-from swaptrace.console import WIDTH, plain, say
+from swaptrace.console import new_table, plain, print_table, print_title, say
 from swaptrace.machine.stack import way_down
 
-_ANY_WIDTH = 10_000
 _STYLE = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.CRITICAL: "bold red"}
 _NOTIFIED = {True: Text("yes", "green"), False: Text("no", "red"), None: Text("not needed", "dim")}
 
@@ -28,15 +23,15 @@ def print_audit(audit: Audit, console: Console) -> None:
     evidence = audit.evidence
     if evidence.areas:
         console.print()
-        _print(_areas(evidence.areas), console)
-        if (split := _in_use(evidence.areas)).rows:
+        print_table(_areas(evidence.areas, console), console)
+        if (split := _in_use(evidence.areas, console)).row_count:
             console.print()
-            _print(split, console)
+            print_table(split, console)
     else:
         say(console, "No swap area is on.")
     if evidence.stores:
         console.print()
-        _print(_stores(evidence), console)
+        print_table(_stores(evidence, console), console)
     if evidence.seconds is not None:
         console.print()
         for area in evidence.areas:
@@ -59,36 +54,25 @@ def _verdict(audit: Audit) -> str:
     return f"{'clean; ' if audit.clean else ''}{', '.join(counts)}"
 
 
-@dataclass(frozen=True)
-class _Sheet:
-    """A table of machines' names and figures. headings: those of figures, which go to the right, begin with `>`.
-
-    rows: the first cell is what the row is about.
-    """
-
-    headings: tuple[str, ...]
-    rows: list[tuple[str | Text, ...]]
-
-
-def _areas(areas: tuple[AreaEvidence, ...]) -> _Sheet:
-    rows: list[tuple[str | Text, ...]] = [
-        (
-            f"{area.path}\n  {way_down(area.top)}", _NOTIFIED[area.notified], units.count(area.pages),
-            units.count(area.used), units.count(area.entries), _at_least(area),
-        )
-        for area in areas
-    ]  # fmt: skip
-    return _Sheet(("swap area", "notified", ">slots", ">in use", ">entries", ">stale"), rows)
+def _areas(areas: tuple[AreaEvidence, ...], console: Console) -> Table:
+    made = _table("swap area", "notified", ">slots", ">in use", ">entries", ">stale")
+    for area in areas:
+        # the path has a line of its own: it can be long, and must be there as a whole
+        made.add_row(
+            Text(plain(f"{area.path}\n  {way_down(area.top)}", console)), _NOTIFIED[area.notified],
+            units.count(area.pages), units.count(area.used), units.count(area.entries), _at_least(area),
+        )  # fmt: skip
+    return made
 
 
-def _in_use(areas: tuple[AreaEvidence, ...]) -> _Sheet:
+def _in_use(areas: tuple[AreaEvidence, ...], console: Console) -> Table:
     """Where the slots in use are, of areas of which that is told."""
-    rows: list[tuple[str | Text, ...]] = [
-        (area.path, *map(units.count, (found.with_entry, found.zero_filled, found.swap_cache, found.elsewhere)))
-        for area in areas
-        if (found := area.in_use) is not None and found.slots
-    ]
-    return _Sheet(("slots in use", ">with entry", ">of zeros", ">swap cache only", ">elsewhere"), rows)
+    made = _table("slots in use", ">with entry", ">of zeros", ">swap cache only", ">elsewhere")
+    for area in areas:
+        if (found := area.in_use) is not None and found.slots:
+            parts = (found.with_entry, found.zero_filled, found.swap_cache, found.elsewhere)
+            made.add_row(Text(plain(area.path, console)), *map(units.count, parts))
+    return made
 
 
 def _at_least(area: AreaEvidence) -> str:
@@ -99,40 +83,28 @@ def _at_least(area: AreaEvidence) -> str:
     return f">= {units.count(area.stale_at_least)}"
 
 
-def _stores(evidence: Evidence) -> _Sheet:
-    rows: list[tuple[str | Text, ...]] = []
+def _stores(evidence: Evidence, console: Console) -> Table:
+    made = _table("zram", "used by", ">entries", ">original", ">compressed", ">memory", ">table", ">missed")
     for store in evidence.stores:
         counters = store.store.counters
         users = [*store.areas, *(found.point for found, _ in store.mounts), *store.holders]
-        rows.append(
-            (
-                store.store.name,
-                "\n".join(dict.fromkeys(users)) or "nothing",
-                units.count(counters.get("pages_stored")),
-                *(units.size(counters.get(name)) for name in ("orig_data_size", "compr_data_size", "mem_used_total")),
-                units.size(store.store.table_bytes),
-                units.count(counters.get("miss_free")),
-            )
+        made.add_row(
+            Text(store.store.name),
+            Text(plain("\n".join(dict.fromkeys(users)) or "nothing", console)),
+            units.count(counters.get("pages_stored")),
+            *(units.size(counters.get(name)) for name in ("orig_data_size", "compr_data_size", "mem_used_total")),
+            units.size(store.store.table_bytes),
+            units.count(counters.get("miss_free")),
         )
-    headings = ("zram", "used by", ">entries", ">original", ">compressed", ">memory", ">table", ">missed")
-    return _Sheet(headings, rows)
+    return made
 
 
-def _print(sheet: _Sheet, console: Console) -> None:
-    """As a table; where that is too wide, row by row: names must be there as a whole, for they are to be copied."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for heading in sheet.headings:
-        table.add_column(heading.lstrip(">"), justify="right" if heading.startswith(">") else "left", no_wrap=True)
-    for row in sheet.rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell, console)) for cell in row))
-    if console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).maximum <= console.width:
-        console.print(table, highlight=False)
-        return
-    for row in sheet.rows:
-        console.print(Text(plain(str(row[0]), console)), soft_wrap=True)
-        for heading, cell in zip(sheet.headings[1:], row[1:], strict=True):
-            value = ", ".join(str(cell).split("\n"))
-            console.print(Text(plain(f"    {heading.lstrip('>')}: {value}", console)), soft_wrap=True)
+def _table(*headings: str) -> Table:
+    """No column wraps: names are there to be copied. Headings of those that are justified right begin with `>`."""
+    made = new_table(header_style="bold")
+    for heading in headings:
+        made.add_column(heading.lstrip(">"), justify="right" if heading.startswith(">") else "left", no_wrap=True)
+    return made
 
 
 def _traced(seen: Observed | None) -> str:
@@ -156,7 +128,7 @@ def _print_finding(finding: Finding, console: Console) -> None:
     console.print()
     style = _STYLE[finding.severity]
     title = Text.assemble((finding.severity.name.lower(), style), "  ", (finding.id, "bold"), f"  {finding.subject}")
-    console.print(Rule(title, align="left", style="none", characters=" "), width=min(console.width, WIDTH))
+    print_title(title, console, characters=" ")
     say(console, finding.sentence)
     for advice in finding.advice:
         console.print()

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from swaptrace.commands.exact import bytes_option
 from swaptrace.commands.path import NamedPath
 from swaptrace.commands.seconds import Seconds
 from swaptrace.dimensions import DIMENSIONS
 from swaptrace.policies import POLICIES
+from swaptrace.units import exact_bytes
 
 
 @click.command("report")
@@ -46,6 +48,7 @@ from swaptrace.policies import POLICIES
 @click.option("--by", type=click.Choice(list(DIMENSIONS)), help="Whose it is: tables of what each of them has.")
 @click.option("--sort", metavar="COLUMN", help="Of --by: the column that comes first (live, stale, refaults, ...).")
 @click.option("--top", type=click.IntRange(min=0), help="Of --by: so many of them, 0 for all.  [default: 20]")
+@bytes_option
 def command(
     trace: Path,
     form: str,
@@ -58,9 +61,11 @@ def command(
     by: str | None,
     sort: str | None,
     top: int | None,
+    exact: bool,
 ) -> int:
     """Report what a trace says."""
     from swaptrace.report.command import Selection, report
 
-    report(trace, form, output, Selection(since, until, devices, policies, what_ifs, by or "", sort, top))
+    with exact_bytes(exact):
+        report(trace, form, output, Selection(since, until, devices, policies, what_ifs, by or "", sort, top))
     return 0

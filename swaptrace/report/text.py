@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Console
-from rich.rule import Rule
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from swaptrace.console import WIDTH, plain, say
+from swaptrace.console import new_table, plain, print_table, print_title, say
 from swaptrace.report import bounded, by, tables, words
 from swaptrace.results.results import AreaResult, TraceResult
 from swaptrace.units import DASH
@@ -45,7 +43,7 @@ def _print_groups(groups: by.Breakdown, console: Console) -> None:
 def _print_area(area: AreaResult, result: TraceResult, console: Console) -> None:
     console.print()
     title = Text(plain(words.area_title(area), console), style="bold")
-    console.print(Rule(title, align="left", style="none"), width=min(console.width, WIDTH))
+    print_title(title, console)
     say(console, words.area_line(area))
     if area is not words.lead(result):
         say(console, words.headline(area))
@@ -56,13 +54,13 @@ def _print_area(area: AreaResult, result: TraceResult, console: Console) -> None
 def _print_table(table: tables.Table, console: Console) -> None:
     console.print()
     say(console, table.title, "bold")
-    console.print(_rich(table, console), highlight=False)
+    print_table(_rich(table, console), console)
     if table.note:
         say(console, table.note)
 
 
 def _rich(table: tables.Table, console: Console) -> RichTable:
-    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="", show_edge=False)
+    rich = new_table()
     # where there is no column of words, names give way to figures
     wordy_one = any(wordy for _, wordy in table.columns)
     rich.add_column("", no_wrap=wordy_one, min_width=min(12, max(map(len, table.rows), default=0)))

@@ -18,6 +18,7 @@ import click
 import pytest
 from builders import PAGE_SIZE, START, Event, batch, free, header, store, trailer, zram_area
 
+from swaptrace import units
 from swaptrace.analysis.analysis import Analysis, machine_of
 from swaptrace.areas import Store, SwapArea
 from swaptrace.cli import cli, main
@@ -231,6 +232,9 @@ REPORT = [
     Row("form", "swap.trace --format JSON", 2, "is not one of"),
     Row("form", "swap.trace --format=", 2, "is not one of"),
     Row("form", "swap.trace --format html --format text", said="swaptrace report"),  # the last one counts
+    Row("exact", "swap.trace", said="3.6 KiB"),
+    Row("exact", "swap.trace --bytes", said="3,700 B"),
+    Row("exact", "swap.trace --bytes --by reason", said=" B·s"),
     Row("output", "swap.trace -o -", said="swaptrace report"),
     Row("output", "swap.trace --format html -o -", 2, "an HTML report is a folder, which stdout cannot take"),
     Row("output", "swap.trace --format html -o page", said="page/report.html"),
@@ -449,6 +453,8 @@ AUDIT = [
     Row("form", "--format text", said="text"),
     Row("form", "--format json", said="json"),
     Row("form", "--format html", 2, "is not one of 'text', 'json'"),
+    Row("exact", "", said="4.0 KiB"),
+    Row("exact", "--bytes", said="4,096 B"),
 ]
 NO_OPTIONS = [
     Row("", "", got=lambda call: call["what"], value="called"),
@@ -490,7 +496,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
     monkeypatch.setattr("swaptrace.record.recorder.record", call.by("trace", 0, *record))
     monkeypatch.setattr("swaptrace.audit.audit.audit", call.by("audit", Found(), "seconds"))
     monkeypatch.setattr("swaptrace.audit.as_json.as_json", lambda found: "json")
-    monkeypatch.setattr("swaptrace.audit.text.print_audit", lambda found, console: print("text"))
+    monkeypatch.setattr("swaptrace.audit.text.print_audit", lambda found, console: print("text", units.size(4096)))
     monkeypatch.setattr("swaptrace.record.check.check", call.by("called", Found()))
     monkeypatch.setattr("swaptrace.record.check.print_check", lambda found, console: None)
     monkeypatch.setattr("swaptrace.record.selftest.selftest", call.by("called", []))

@@ -67,6 +67,26 @@ def test_percent(share: float | None, said: str) -> None:
     assert units.percent(share) == said
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(None, units.DASH), (0, "0 B"), (1234.5, "1,234 B"), (123.4 * 2**20, "129,394,278 B"), (-4096, "-4,096 B"),
+     (-0.2, "0 B")],
+)  # fmt: skip
+def test_exact_bytes(value: float | None, said: str) -> None:
+    with units.exact_bytes():
+        assert units.size(value) == said
+        assert units.byte_seconds(value) == (said if value is None else f"{said}·s")
+    with units.exact_bytes(False):
+        assert units.size(4096) == "4.0 KiB"
+    assert units.size(4096) == "4.0 KiB"
+
+
+def test_exact_bytes_end_with_an_error() -> None:
+    with pytest.raises(ValueError, match="x"), units.exact_bytes():
+        raise ValueError("x")
+    assert units.size(4096) == "4.0 KiB"
+
+
 def test_counts_rates_and_byte_seconds() -> None:
     assert [units.count(value) for value in (None, 0, 1_234_567, -5)] == [units.DASH, "0", "1,234,567", "-5"]
     assert [units.rate(value) for value in (None, 0, 0.021, 3.44, 12_345.4)] == [
