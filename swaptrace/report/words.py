@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from swaptrace import units
@@ -87,8 +87,11 @@ def _labels(trace: dict[str, Any]) -> str:
 
 
 def _when(start: float | None) -> str:
-    """Seconds since the epoch, as a date and time in UTC: the reader's time zone need not be the machine's."""
-    return units.DASH if start is None else f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    """Seconds since the epoch as a date and time in the reader's zone, which need not be the recorded machine's."""
+    if start is None:
+        return units.DASH
+    local = datetime.fromtimestamp(start, UTC).astimezone()
+    return f"{local:%Y-%m-%d %H:%M:%S} {timezone(local.utcoffset() or timedelta())}"
 
 
 def lead(result: TraceResult) -> AreaResult | None:

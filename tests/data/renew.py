@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,8 @@ OF_ONE_TRACE = {"6.12": {"pictures.txt": pictures}}  # which takes its time, and
 
 
 def main() -> None:
+    os.environ["TZ"] = "UTC"  # in which tests/conftest.py compares
+    time.tzset()
     for name in sys.argv[1:] or (*KERNELS, *FORMATS):
         wanted = OF_TRACES if name in FORMATS else {**OF_KERNELS, **OF_TRACES, **OF_ONE_TRACE.get(name, {})}
         for file, make in wanted.items():

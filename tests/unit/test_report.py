@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -320,6 +321,31 @@ def test_text_fits_80_columns_and_is_plain_when_piped(whole: TraceResult) -> Non
     assert "…" not in said
     for words in ("orion", "6.12.57-amd64", "2026-03-01 22:14:09 UTC", "4 min", "1,234,567", "/dev/zram0", "WARNING"):
         assert (words in said) == (words != "WARNING")
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("UTC", "2026-03-01 22:14:09 UTC"),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "2026-03-01 23:14:09 UTC+01:00"),
+        ("IST-5:30", "2026-03-02 03:44:09 UTC+05:30"),
+        ("NST3:30NDT,M3.2.0,M11.1.0", "2026-03-01 18:44:09 UTC-03:30"),
+    ],
+)
+def test_times_are_local(
+    whole: TraceResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str, said: str
+) -> None:
+    """In text and HTML; programs get seconds since the epoch, whatever the zone is."""
+    monkeypatch.setattr("swaptrace.report.html.CHARTS", ())
+    try:
+        with monkeypatch.context() as there:
+            there.setenv("TZ", zone)
+            time.tzset()
+            assert f"recorded  {said}\n" in text_of(whole)
+            assert f"<dd>{said}</dd>" in write_html(whole, tmp_path).read_text(encoding="utf-8")
+            assert as_json(whole)["trace"]["start_realtime"] == whole.trace["start_realtime"] == 1772403249.123456
+    finally:
+        time.tzset()
 
 
 def test_text_compares_the_model_with_the_kernel(whole: TraceResult) -> None:
