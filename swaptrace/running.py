@@ -54,6 +54,9 @@ class Sink:
     def tick(self, source: Source) -> None:
         """Called about once a second, between two batches."""
 
+    def ending(self) -> None:
+        """It was time to stop: what is left comes now, and then close()."""
+
     def close(self, trailer: Trailer) -> None:
         """There are no more batches."""
 
@@ -73,6 +76,8 @@ def run(source: Source, sinks: Sequence[Sink], stop: Stop, command: tuple[str, .
                     sink.tick(source)
     finally:
         exit_status = end_of(child, stop.reason)
+    for sink in sinks:
+        sink.ending()
     batches, trailer = source.finish(exit_status, stop.reason or "end")
     for sink in sinks:
         for batch in batches:

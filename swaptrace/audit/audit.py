@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from swaptrace.audit.evidence import Evidence, gather
 from swaptrace.audit.findings import Finding, Severity, find
 from swaptrace.machine.machine import Machine
+from swaptrace.progress import LiveLine
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,18 @@ def audit(seconds: float | None = None, machine: Machine | None = None) -> Audit
     """Audit this machine; with `seconds`, trace it for that long first. Raises Problem."""
     machine = machine or Machine()
     if seconds is None:
-        return judge(gather(machine))
+        return judge(_gather(machine))
     from swaptrace.audit.observe import observe
 
     seen = observe(seconds)
-    evidence = gather(machine)
+    evidence = _gather(machine)
     areas = tuple(replace(area, observed=seen.get(area.path)) for area in evidence.areas)
     return judge(replace(evidence, areas=areas, seconds=seconds))
+
+
+def _gather(machine: Machine) -> Evidence:
+    with LiveLine("looking at swap areas and stores ..."):
+        return gather(machine)
 
 
 def judge(evidence: Evidence) -> Audit:

@@ -10,6 +10,8 @@ from dataclasses import replace
 
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.audit.evidence import Observed
+from swaptrace.progress import LiveLine
+from swaptrace.record.recorder import StatusLine
 from swaptrace.results.results import AreaResult
 from swaptrace.running import run
 from swaptrace.stopping import Stop, signals
@@ -18,14 +20,15 @@ from swaptrace.tracing.source import LiveSource
 
 def observe(seconds: float) -> dict[str, Observed]:
     """Trace for that long (or until a signal); what was seen of each area, by path. Raises Problem."""
-    with LiveSource(("swaptrace", "audit")) as source:
+    with LiveLine("compiling and attaching BPF programs ...") as live, LiveSource(("swaptrace", "audit")) as source:
         # without the pools' geometry: no finding asks for pool pages
         header = replace(source.header, zsmalloc=None)
         analysis = Analysis(header)
         stop = Stop(seconds)
         with signals(stop):  # which end the tracing, not the audit; from before it is said on
+            live.clear()
             print(f"tracing for {seconds:g} s; Ctrl-C ends it earlier ...", file=sys.stderr, flush=True)
-            trailer = run(source, [analysis], stop)
+            trailer = run(source, [analysis, StatusLine(live)], stop)
     result = analysis.finish(trailer)
     known = {area.path for area in header.start.areas if area.store is not None and area.extents}
     length, lost = float(result.trace["duration_s"]), sum(result.lost.values())

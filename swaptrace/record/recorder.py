@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from swaptrace import running, units
 from swaptrace.areas import ZSWAP_STORES
 from swaptrace.errors import UsageProblem, to_stderr
 from swaptrace.events import EventBatch, EventFlag, EventKind
+from swaptrace.progress import LiveLine
 from swaptrace.running import Sink
 from swaptrace.stopping import Stop, signals
 from swaptrace.trace.header import Header, Trailer
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
 
 
 class StatusLine(Sink):
-    """A sink that shows running totals on stderr where that is a terminal: events, slots, and the compressed bytes that
-    notifications gave back."""
+    """A sink that shows running totals: events, slots, and the compressed bytes that notifications gave back."""
 
-    def __init__(self) -> None:
-        self._status = Status()
+    def __init__(self, live: LiveLine) -> None:
+        self._live = live
         self.events = self._stored = self._freed = self._given_back = self._lost = 0
         self._start = time.monotonic()
 
@@ -49,7 +48,10 @@ class StatusLine(Sink):
 
     def tick(self, source: running.Source) -> None:
         self._lost = source.lost()
-        self._status.show(self.line())
+        self._live.show(self.line())
+
+    def ending(self) -> None:
+        self._live.show("reading what is left, and how areas and stores are now ...")
 
     def close(self, trailer: Trailer) -> None:
         self._lost = sum(trailer.losses().values())
@@ -87,7 +89,7 @@ def record(
     compiled, refused = settled(
         lambda: LiveSource(command, ring_bytes, labels=labels, time_frees=time_frees, kprobes=kprobes)
     )
-    with compiled as source, contextlib.ExitStack() as until_the_end:
+    with LiveLine() as live, compiled as source, contextlib.ExitStack() as until_the_end:
         files: list[TraceWriter | ResultsWriter] = []
         if output is not None:
             files.append(TraceWriter(output, source.header, force=force))
@@ -104,7 +106,7 @@ def record(
                 f"recording to {' and '.join(map(str, outputs.values()))}"
                 + ("" if command or duration else "; stop with Ctrl-C")
             )
-            status = StatusLine()
+            status = StatusLine(live)
             hurry()
             trailer = running.run(source, (*files, status), stop, command)
         left_out = source.left_out()
@@ -159,16 +161,3 @@ def prepare_outputs(outputs: Mapping[str, Path], command: tuple[str, ...], *, fo
     for option, output in outputs.items():
         if os.path.lexists(output) and not force:
             raise already_there(output, option)
-
-
-class Status:
-    """The live line on stderr; nothing when that is not a terminal."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-
-    def show(self, line: str) -> None:
-        if self._terminal:
-            width = shutil.get_terminal_size().columns - 1
-            with contextlib.suppress(OSError):  # see to_stderr()
-                print(f"\r{line[:width]:<{width}}", end="", file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.machine import sysfs
+from swaptrace.progress import LiveLine
 from swaptrace.record.spare import spare_swap
 from swaptrace.record.workload import Process
 from swaptrace.results.results import AreaResult
@@ -38,9 +39,14 @@ def selftest() -> list[Comparison]:
     """Run the test; one row per figure compared. Raises Problem if it cannot be run here, Stopped if a signal came."""
     require(Ground())
     stop = Stop()
-    with signals(stop), spare_swap() as device, stop.interruptible(), LiveSource(("swaptrace", "selftest")) as source:
+    with (
+        signals(stop), LiveLine("compiling and attaching BPF programs ...") as live, spare_swap() as device,
+        stop.interruptible(), LiveSource(("swaptrace", "selftest")) as source,
+    ):  # fmt: skip
         analysis = Analysis(source.header)
+        live.show("swapping pages out and in ...")
         paged_out = _workload()
+        live.show("comparing with the kernel's counters ...")
         trailer = run(source, [analysis], Stop(0))
         held = set(analysis.held(device.name).tolist())
         result = analysis.finish(trailer)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from swaptrace.dimensions import DIMENSIONS
 from swaptrace.engine import zsmalloc
 from swaptrace.engine.worker import ahead, cores
 from swaptrace.errors import UsageProblem, to_stderr
-from swaptrace.events import EventBatch
+from swaptrace.progress import LiveLine, bar
 from swaptrace.report.output import complaining, is_same
 from swaptrace.results.file import read_results
 from swaptrace.results.results import AreaResult, TraceResult, WhatIf
@@ -80,9 +79,11 @@ def _trace(file: StreamFile, selection: Selection) -> TraceResult:
         text: Analysis(reader.header, since=since, until=until, machine=_other(reader.header, text), threads=cores())
         for text in selection.what_ifs
     }
-    for batch in _with_progress(reader):
-        for one in (analysis, *others.values()):
-            one.feed(batch)
+    with bar("analysing", reader.bytes) as done:
+        for batch in ahead(iter(reader)) if cores() > 1 else reader:
+            for one in (analysis, *others.values()):
+                one.feed(batch)
+            done(reader.bytes_read)
     if selection.since and since is not None and since >= (end := analysis.recorded_until(reader.trailer)):
         length = units.duration(end - start)
         raise UsageProblem(
@@ -105,22 +106,6 @@ def _with_what_ifs(area: AreaResult, found: dict[str, WhatIf]) -> AreaResult:
     """An area with the what-ifs that were asked for; if there are none, with the reason."""
     why = area.not_told.get("pool") or area.absent.get("pool")
     return replace(area, what_if=found, absent=area.absent if found or not why else area.absent | {"what_if": why})
-
-
-def _with_progress(reader: TraceReader) -> Iterator[EventBatch]:
-    """The trace's batches; on a terminal, a bar shows how far they are."""
-    batches = ahead(iter(reader)) if cores() > 1 else iter(reader)
-    console = Console(stderr=True)
-    if not console.is_terminal:  # rich before 15 would print an empty line
-        yield from batches
-        return
-    from rich.progress import Progress
-
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("analysing", total=reader.bytes)
-        for batch in batches:
-            yield batch
-            progress.update(task, completed=reader.bytes_read)
 
 
 def _results(file: StreamFile, selection: Selection) -> TraceResult:
@@ -214,7 +199,8 @@ def report(trace: Path, form: str, output: Path | None, selection: Selection) ->
     page = None
     with complaining(output, "the report"):
         if form == "html":
-            from swaptrace.report.html import write_html
+            with LiveLine("loading what draws the charts ..."):
+                from swaptrace.report.html import write_html
 
             assert output is not None
             page = write_html(result, output, groups)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from swaptrace.progress import track
 from swaptrace.report import bounded, by, style, tables, words
 from swaptrace.report.charts import CHARTS
 from swaptrace.report.page import render
@@ -72,7 +73,7 @@ def area_names(areas: Sequence[AreaResult]) -> list[str]:
 def _pictures(area: AreaResult, name: str, folder: Path) -> list[_Picture]:
     """Draw what has data, write it as PNG, and keep the smaller of PNG and SVG for the page."""
     pictures = []
-    for chart in CHARTS:
+    for chart in track(CHARTS, f"drawing {name}"):
         if chart.has_data(area):
             figure = chart.draw(area)
             png, svg = style.as_png(figure), style.as_svg(figure)

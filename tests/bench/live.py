@@ -21,6 +21,7 @@ import numpy as np
 
 from swaptrace.areas import Snapshot
 from swaptrace.events import EventBatch
+from swaptrace.progress import LiveLine
 from swaptrace.record.recorder import StatusLine
 from swaptrace.record.results_writer import ResultsWriter
 from swaptrace.running import Moment, Sink, Source, run
@@ -111,7 +112,7 @@ def _sinks(folder: str) -> tuple[ResultsWriter, StatusLine]:
     def fail(why: str) -> None:
         raise RuntimeError(why)
 
-    return ResultsWriter(Path(folder, "results"), workload.header(), fail), StatusLine()
+    return ResultsWriter(Path(folder, "results"), workload.header(), fail), StatusLine(LiveLine())
 
 
 def _at_rate(rate: float, seconds: float) -> dict[str, float]:

@@ -129,3 +129,12 @@ def header(areas: Sequence[SwapArea] = (), stores: Sequence[Store] = (), **chang
 
 def trailer(end: int, **changes: object) -> Trailer:
     return Trailer(**{"end": Snapshot(end), **changes})  # type: ignore[arg-type]
+
+
+#: A program: `swaptrace selftest` that has been run, and found a difference.
+SELFTEST = """
+import swaptrace.record.selftest as module
+module.selftest = lambda: [module.Comparison("one figure", 5, 5), module.Comparison("another", 5, 6)]
+from swaptrace.cli import main
+main(["selftest"])
+"""

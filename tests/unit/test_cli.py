@@ -10,11 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import click
 import pytest
-from builders import START, batch, free, header, store, trailer, zram_area
+from builders import SELFTEST, START, batch, free, header, store, trailer, zram_area
 
 from swaptrace.areas import Store
-from swaptrace.cli import main
+from swaptrace.cli import cli, main
 from swaptrace.trace.writer import TraceWriter
 
 AREA, ZRAM = zram_area("/dev/zram0", 0, 16, 0), Store(0, "zram0", 16)
@@ -197,9 +198,11 @@ def test_report_to_a_place_that_is_not_there(capsys: pytest.CaptureFixture[str],
 
 def into_a_reader_of(size: int, *arguments: object) -> tuple[int, str]:
     """(exit status, stderr) of a command into a pipe whose reader closes it after that many bytes."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "swaptrace", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    return python_into_a_reader_of(size, "-m", "swaptrace", *arguments)
+
+
+def python_into_a_reader_of(size: int, *arguments: object) -> tuple[int, str]:
+    process = subprocess.Popen([sys.executable, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stderr is not None
     assert len(process.stdout.read(size)) == size
@@ -235,7 +238,12 @@ _OUTPUTS = (
     ["report", "{trace}", "--format", "csv"],
     ["report", "{trace}", "--format", "html", "-o", "{folder}"],
     ["check"], ["audit"], ["audit", "--format", "json"], ["--help"], ["report", "--help"], ["--version"],
+    ["selftest", "--help"], ["record", "--help"],  # what else they print needs root; selftest: below
 )  # fmt: skip
+
+
+def test_every_command_prints_something() -> None:
+    assert {name for name, *_ in _OUTPUTS} >= set(cli.list_commands(click.Context(cli)))
 
 
 @pytest.mark.parametrize("arguments", _OUTPUTS, ids=" ".join)
@@ -245,6 +253,12 @@ def test_output_that_nobody_reads(trace: Path, tmp_path: Path, arguments: list[s
     if given[0] == "report":
         run(*given)
     assert into_a_reader_of(0, *given) == (0, "")
+
+
+def test_a_selftests_table_that_nobody_reads() -> None:
+    """Of one that has been run, and found a difference."""
+    assert python_into_a_reader_of(0, "-c", SELFTEST) == (0, "")
+    assert python("-c", SELFTEST).returncode == 1
 
 
 @pytest.mark.parametrize("arguments", _OUTPUTS, ids=" ".join)
@@ -344,12 +358,13 @@ class Source:
     def finish(self, exit_status, reason):
         return [self.poll()], builders.trailer(builders.START + 1_000_000_000, reason=reason)
 
-class Terminal(recorder.Status):
+class Terminal(recorder.LiveLine):
     def __init__(self):
+        super().__init__()
         self._terminal = True
 
-running._TICK, recorder.Status = 0, Terminal
-status, path = recorder.StatusLine(), Path(sys.argv[1])
+running._TICK = 0
+status, path = recorder.StatusLine(Terminal()), Path(sys.argv[1])
 make = {"trace": recorder.TraceWriter, "results": recorder.results_writer}[path.name]
 sinks = [make(path, builders.header(), force=False), status]
 trailer = running.run(Source(), sinks, recorder.Stop(60), ("sleep", "0.2"))
@@ -364,6 +379,7 @@ def test_nothing_more_is_loaded_while_it_records(kind: str, tmp_path: Path) -> N
     done = python("-c", _RECORD, tmp_path / kind, env={"PYTHONPATH": str(Path(__file__).parent)})
     assert done.returncode == 0, done.stderr
     assert "slots stored" in done.stderr  # the status line
+    assert "reading what is left" in done.stderr
     told, modules = done.stdout.splitlines()
     assert int(told.split()[0]) > 1
     assert told.endswith("command ended")

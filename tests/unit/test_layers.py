@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "swaptrace"
 LAYERS = [
     {"errors", "units", "policies", "dimensions", "__init__"},
     {"areas", "histogram", "stopping", "console"},
-    {"events", "degradation"},
+    {"events", "degradation", "progress"},
     {"notifiers", "trace", "running", "in_use"},
     {"engine"},
     {"results"},
