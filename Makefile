@@ -75,6 +75,12 @@ $(VENV)/.installed: pyproject.toml setup.py $(wildcard swaptrace/engine/*.py swa
 wheel: setup ## build a wheel, which needs neither a compiler nor the Python headers to be installed (dist/)
 	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist .
 
+PREFIX ?= /usr/local
+
+.PHONY: install-manual
+install-manual: setup ## install man pages, and completion for bash, zsh and fish (PREFIX=/usr/local, DESTDIR)
+	$(PYTHON) -m swaptrace.manual $(DESTDIR)$(PREFIX)
+
 .PHONY: demo
 demo: setup ## record a workload in a virtual machine and report on it (build/demo)
 	rm -rf build/demo

@@ -16,6 +16,7 @@ from swaptrace import version
 from swaptrace.errors import EnvironmentProblem, Problem, to_stderr
 from swaptrace.stopping import Stopped
 
+#: What each command does, in one sentence.
 _COMMANDS = {
     "check": "Tell whether this kernel can be traced, how, and what is missing.",
     "selftest": "Swap a private workload through a spare zram device and compare with the kernel's counters.",
@@ -60,6 +61,8 @@ def _print_nothing_more() -> None:
 class _Commands(click.Group):
     """Loads a command's module only when it is called: --help and usage errors stay instant."""
 
+    summaries = _COMMANDS
+
     def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
         with _output():  # --help prints here
             return super().make_context(*arguments, **extra)
@@ -90,8 +93,23 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show it.")
+_ENDS = """
+Exit status: 0 fine, 1 the command's own negative answer, 2 wrong usage, 3 this machine cannot do it (not root, no
+kprobes, no BCC), 4 not a readable trace.
+
+Environment: NO_COLOR, if it is not empty, takes the colours from what is printed; TZ is the zone of times.
+"""
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_ENDS)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """How much memory do stale swap slots hold, and how much of it do slot-free notifications give back?"""
 

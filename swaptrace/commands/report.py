@@ -63,7 +63,7 @@ def command(
     top: int | None,
     exact: bool,
 ) -> int:
-    """Report what a trace says."""
+    """Report what TRACE says: a file of swaptrace record, with events, or with results (--summary)."""
     from swaptrace.report.command import Selection, report
 
     with exact_bytes(exact):

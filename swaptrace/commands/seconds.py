@@ -10,7 +10,7 @@ import click
 _MOST = 1e9  # 31 years: more than any recording, and within the 64 bits of ns that times have
 
 
-class Seconds(click.FloatRange):
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # which click has since 8.2 only
     """A finite number of seconds, in whole nanoseconds. zero: whether 0 is one of them.
 
     click's own range lets "nan" through, which is neither less nor more than anything.
@@ -19,10 +19,10 @@ class Seconds(click.FloatRange):
     name = "seconds"
 
     def __init__(self, *, zero: bool) -> None:
-        super().__init__(min=0, max=_MOST, min_open=not zero)
+        self._range = click.FloatRange(min=0, max=_MOST, min_open=not zero)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found = float(super().convert(value, param, ctx))
+        found = float(self._range.convert(value, param, ctx))
         if math.isnan(found):
             self.fail(f"{value} is not a number of seconds.", param, ctx)
         if found and not round(found * 1e9):

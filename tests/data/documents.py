@@ -1,7 +1,8 @@
-"""What the catalogue says to readers: the tables of docs/report-json.md, and the JSON Schema of the report.
+"""What the code says to readers: the catalogue, the tables of docs/report-json.md and the report's JSON Schema; the
+commands, docs/cli.md.
 
-Run it after a change of the catalogue, and it writes both anew: python -m tests.data.documents.
-tests/unit/test_catalogue.py compares.
+Run it after a change of these, and it writes all anew: python -m tests.data.documents. tests/unit/test_catalogue.py and
+test_manual.py compare.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from swaptrace import manual
 from swaptrace.dimensions import DIMENSIONS
 from swaptrace.report.as_json import SCHEMA_VERSION
 from swaptrace.results.catalogue import FIGURES, INTEGRAL_PARTS, Better, Figure, Kind, Unit, children, inside
@@ -20,6 +22,7 @@ from swaptrace.results.groups import GROUP_FIGURES, POOL_FIGURE
 ALL_OF_GROUPS = (*GROUP_FIGURES, POOL_FIGURE)
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 DOCUMENT, SCHEMA = DOCS / "report-json.md", DOCS / "report.schema.json"
+COMMAND_LINE = DOCS / "cli.md"
 
 _TABLE = re.compile(r"(<!-- figures of (?P<of>[^>]*) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SECTION = "section "
@@ -171,6 +174,15 @@ def schema_text() -> str:
     return json.dumps(schema(SCHEMA_VERSION), indent=1) + "\n"
 
 
+_COMMANDS = "<!-- commands -->\n"
+
+
+def command_line(text: str) -> str:
+    """docs/cli.md with the commands as they are now, below the line that says so."""
+    return text.partition(_COMMANDS)[0] + _COMMANDS + "\n" + "\n".join(map(manual.markdown, manual.pages()))
+
+
 if __name__ == "__main__":
+    COMMAND_LINE.write_text(command_line(COMMAND_LINE.read_text(encoding="utf-8")), encoding="utf-8")
     DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
     SCHEMA.write_text(schema_text(), encoding="utf-8")

@@ -26,7 +26,7 @@ LAYERS = [
     {"audit"},
     {"commands"},
     {"cli"},
-    {"__main__"},
+    {"manual", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
