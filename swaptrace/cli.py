@@ -22,6 +22,7 @@ _COMMANDS = {
     "selftest": "Swap a private workload through a spare zram device and compare with the kernel's counters.",
     "record": "Record swap events to a trace file.",
     "report": "Report what a trace says: text, JSON, or charts in an HTML page.",
+    "diff": "Compare two recordings, or several runs of each: what has changed, and by how much.",
     "audit": "Judge this machine's swap areas: what is stale, why, and what to do about it.",
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+import math
 from itertools import pairwise
 
 DASH = "–"  # noqa: RUF001  # an en dash, on purpose
@@ -53,6 +54,14 @@ def byte_seconds(value: float | None) -> str:
 def count(value: float | None) -> str:
     """A whole number with thousands separators: `1,234,567`."""
     return DASH if value is None else f"{value:,.0f}"
+
+
+def number(value: float | None) -> str:
+    """A number with three digits that tell: `0.0123`, `1.23`, `123`, `12,345`."""
+    if value is None:
+        return DASH
+    digits = 0 if value == 0 else max(2 - math.floor(math.log10(abs(value))), 0)
+    return f"{value:,.{digits}f}"
 
 
 def signed(text: str) -> str:

@@ -30,7 +30,7 @@ REASONS = children("free_reasons")
 class Table:
     """One table: every cell is text. The note, if any, is a sentence that goes below it.
 
-    rows: cells, by the row's name. names: the columns' own.
+    rows: cells, by the row's name. names: the columns' own. good: of a table of changes, whether a row's is good news.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Table:
     rows: dict[str, list[str]]
     names: list[str]
     note: str = ""
+    good: dict[str, bool | None] | None = None
 
     @property
     def columns(self) -> list[tuple[str, bool]]:

@@ -37,7 +37,7 @@ def _print_groups(groups: by.Breakdown, console: Console) -> None:
     for sentence in by.sentences(groups):
         say(console, sentence)
     for table in by.tables_of(groups):
-        _print_table(table, console)
+        print_table(table, console)
 
 
 def _print_area(area: AreaResult, result: TraceResult, console: Console) -> None:
@@ -48,10 +48,11 @@ def _print_area(area: AreaResult, result: TraceResult, console: Console) -> None
     if area is not words.lead(result):
         say(console, words.headline(area))
     for table in bounded.area_tables(area, result.trace.get("duration_s")):
-        _print_table(table, console)
+        print_table(table, console)
 
 
-def _print_table(table: tables.Table, console: Console) -> None:
+def print_table(table: tables.Table, console: Console) -> None:
+    """Print it, with its title and its note."""
     console.print()
     say(console, table.title, "bold")
     print_table(_rich(table, console), console)
@@ -67,7 +68,9 @@ def _rich(table: tables.Table, console: Console) -> RichTable:
     for name, wordy in table.columns:
         rich.add_column(Text(name), justify="left" if wordy else "right", no_wrap=not wordy)
     for name, cells in table.rows.items():
-        rich.add_row(*(Text(plain(cell, console), style=_style(cell)) for cell in (name, *cells)))
+        good = table.good.get(name) if table.good else None
+        styles = [_style(cell) if table.good is None else _news(cell, good) for cell in (name, *cells)]
+        rich.add_row(*(Text(plain(cell, console), style=of) for cell, of in zip((name, *cells), styles, strict=True)))
     return rich
 
 
@@ -76,3 +79,10 @@ def _style(cell: str) -> str:
     if cell == tables.EQUAL:
         return "green"
     return "dim" if cell == DASH else "red" if cell == bounded.OUTSIDE or cell.startswith(("+", "-")) else ""
+
+
+def _news(cell: str, good: bool | None) -> str:
+    """Green for a change that is good news, red for one that is bad."""
+    if good is None or not cell.startswith(("+", "-", "x ")):
+        return ""
+    return "green" if good else "red"

@@ -1,5 +1,6 @@
 """What the code says to readers: the catalogue, the tables of docs/report-json.md and the report's JSON Schema; the
-commands, docs/cli.md.
+commands, docs/cli.md; and what the document of `swaptrace diff` says of itself, the tables of docs/diff.md and its JSON
+Schema.
 
 Run it after a change of these, and it writes all anew: python -m tests.data.documents. tests/unit/test_catalogue.py and
 test_manual.py compare.
@@ -11,9 +12,13 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+import msgspec
 
 from swaptrace import manual
+from swaptrace.diff import document as diff
+from swaptrace.diff.figures import RATIOS
 from swaptrace.dimensions import DIMENSIONS
 from swaptrace.report.as_json import SCHEMA_VERSION
 from swaptrace.results.catalogue import FIGURES, INTEGRAL_PARTS, Better, Figure, Kind, Unit, children, inside
@@ -25,20 +30,27 @@ DOCUMENT, SCHEMA = DOCS / "report-json.md", DOCS / "report.schema.json"
 COMMAND_LINE = DOCS / "cli.md"
 
 _TABLE = re.compile(r"(<!-- figures of (?P<of>[^>]*) -->\n).*?(<!-- end -->)", re.DOTALL)
-_SECTION = "section "
-_INTEGRAL, _GROUP = "an integral", "a group"
+DIFF_DOCUMENT, DIFF_SCHEMA = DOCS / "diff.md", DOCS / "diff.schema.json"
+_SECTION, _OF_DIFF = "section ", "diff "
+_INTEGRAL, _GROUP, _RATIOS = "an integral", "a group", "ratios"
 
 
 def written(text: str) -> str:
     """The document with its tables as the catalogue has them now.
 
     Each is between `<!-- figures of X -->` and `<!-- end -->`, where X is `section NAME` (fields of an area),
-    `an integral`, `a group` (of `by`), or names of groups that are alike (`lifetime_ns, time_to_reuse_ns`).
+    `an integral`, `a group` (of `by`), or names of groups that are alike (`lifetime_ns, time_to_reuse_ns`); of a
+    comparison, `diff CLASS` and `ratios`.
     """
     return _TABLE.sub(lambda found: found[1] + "\n".join(_table(found["of"])) + "\n" + found[3], text)
 
 
 def _table(of: str) -> list[str]:
+    if of.startswith(_OF_DIFF):
+        return _of_class(getattr(diff, of.removeprefix(_OF_DIFF)))
+    if of == _RATIOS:
+        rows = [f"| `{ratio.name}` | {ratio.unit} | {ratio.sentence} |" for ratio in RATIOS.values()]
+        return ["| ratio | unit | what |", "|---|---|---|", *rows]
     if of == _INTEGRAL:
         rows = [f"| `{part}` | {Unit.BYTES} | {sentence} |" for part, sentence in INTEGRAL_PARTS.items()]
         return ["| field of an integral | unit | what |", "|---|---|---|", *rows]
@@ -53,6 +65,12 @@ def _table(of: str) -> list[str]:
         where, figures = [_where(group) for group in groups], children(groups[0])
     head = " and ".join(f"`{place}`" for place in where)
     return [f"| field of {head} | unit | what |", "|---|---|---|", *map(_line, figures)]
+
+
+def _of_class(kind: type[Any]) -> list[str]:
+    """The fields of a class of the document of `swaptrace diff`, as they are annotated."""
+    told = {name: hint.__metadata__[0].description for name, hint in get_type_hints(kind, include_extras=True).items()}
+    return ["| field | what |", "|---|---|", *(f"| `{name}` | {sentence} |" for name, sentence in told.items())]
 
 
 def _where(group: str) -> str:
@@ -182,7 +200,18 @@ def command_line(text: str) -> str:
     return text.partition(_COMMANDS)[0] + _COMMANDS + "\n" + "\n".join(map(manual.markdown, manual.pages()))
 
 
+def diff_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of what `swaptrace diff --format json` prints: whatever is not in it may be added."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | msgspec.json.schema(diff.Comparison)
+
+
+def diff_schema_text() -> str:
+    return json.dumps(diff_schema(), indent=1) + "\n"
+
+
 if __name__ == "__main__":
     COMMAND_LINE.write_text(command_line(COMMAND_LINE.read_text(encoding="utf-8")), encoding="utf-8")
-    DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+    for document in (DOCUMENT, DIFF_DOCUMENT):
+        document.write_text(written(document.read_text(encoding="utf-8")), encoding="utf-8")
     SCHEMA.write_text(schema_text(), encoding="utf-8")
+    DIFF_SCHEMA.write_text(diff_schema_text(), encoding="utf-8")

@@ -67,11 +67,11 @@ def two_lines(text: str) -> tuple[str, str]:
 def test_help_lists_the_commands() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for command in ("check", "selftest", "record", "report"):
+    for command in ("check", "selftest", "record", "report", "diff"):
         assert f"\n  {command} " in done.stdout
 
 
-@pytest.mark.parametrize("command", ["record", "report"])
+@pytest.mark.parametrize("command", ["record", "report", "diff"])
 def test_help_of_a_command(capsys: pytest.CaptureFixture[str], command: str) -> None:
     status, out, err = main_in_process(capsys, command, "--help")
     assert (status, err) == (0, "")
@@ -237,6 +237,7 @@ _OUTPUTS = (
     ["report", "{trace}", "--format", "json"],
     ["report", "{trace}", "--format", "csv"],
     ["report", "{trace}", "--format", "html", "-o", "{folder}"],
+    *(["diff", "{trace}", "{trace}", "--format", form] for form in ("text", "json", "html")),
     ["check"], ["audit"], ["audit", "--format", "json"], ["--help"], ["report", "--help"], ["--version"],
     ["selftest", "--help"], ["record", "--help"],  # what else they print needs root; selftest: below
 )  # fmt: skip
@@ -401,6 +402,15 @@ def test_a_report_loads_no_more_than_it_needs(form: str, needed: set[str], trace
     assert not modules & ((_HEAVY - {"rich"}) | {"rich.progress"})
 
 
+@pytest.mark.parametrize(("form", "needed"), [("text", {"rich"}), ("json", set()), ("html", {"jinja2"})])
+def test_a_comparison_loads_no_more_than_it_needs(form: str, needed: set[str], trace: Path) -> None:
+    done = python("-c", _REPORT, "diff", trace, trace, "--format", form)
+    assert done.returncode == 0, done.stderr
+    modules = set(done.stdout.splitlines()[-1].split())
+    assert needed <= modules
+    assert not modules & (_HEAVY - {"rich"} - needed)
+
+
 def test_help_loads_no_more_than_click() -> None:
     assert not loaded_by("swaptrace.cli", "swaptrace.commands.record") & {"numpy", "pyarrow", "bcc"}
 
@@ -410,7 +420,7 @@ def test_reports_can_be_made_anywhere() -> None:
     package = Path(__file__).parents[2] / "swaptrace"
     modules = [
         ".".join(path.relative_to(package.parent).with_suffix("").parts)
-        for folder in ("analysis", "engine", "report", "results", "trace")
+        for folder in ("analysis", "diff", "engine", "report", "results", "trace")
         for path in sorted((package / folder).glob("*.py"))
         if path.name != "__init__.py"
     ]

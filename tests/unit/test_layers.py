@@ -19,6 +19,7 @@ LAYERS = [
     {"results"},
     {"analysis"},
     {"report"},
+    {"diff"},
     {"kernel"},
     {"machine"},
     {"tracing"},

@@ -456,6 +456,33 @@ AUDIT = [
     Row("exact", "", said="4.0 KiB"),
     Row("exact", "--bytes", said="4,096 B"),
 ]
+DIFF = [
+    Row("recordings", "", 2, "Missing argument 'A... [--] B...'"),
+    Row("recordings", "a", 2, "there is but one file"),
+    Row("recordings", "a b", got=lambda call: call["sides"], value=(["a"], ["b"])),
+    Row("recordings", "a b c", 2, "which of these 3 files are on which side?"),
+    Row("recordings", "a -- b", got=lambda call: call["sides"], value=(["a"], ["b"])),
+    Row("recordings", "a b -- c", got=lambda call: call["sides"], value=(["a", "b"], ["c"])),
+    Row("recordings", "a -- b c d", got=lambda call: call["sides"], value=(["a"], ["b", "c", "d"])),
+    Row("recordings", "-- a b", 2, "once between two sides"),
+    Row("recordings", "a b --", 2, "once between two sides"),
+    Row("recordings", "--", 2, "once between two sides"),
+    Row("recordings", "a -- b -- c", 2, "once between two sides"),
+    Row("recordings", "a -- b -x", 2, "No such option"),
+    Row("form", "a b", got=lambda call: call["form"], value="text"),
+    Row("form", "a b --format json", got=lambda call: call["form"], value="json"),
+    Row("form", "a b --format html", got=lambda call: call["form"], value="html"),
+    Row("form", "a -- b c --format json", got=lambda call: (call["form"], call["sides"][1]), value=("json", [*"bc"])),
+    Row("form", "a b --format csv", 2, "is not one of 'text', 'json', 'html'"),
+    Row("output", "a b", got=lambda call: call["output"], value=None),
+    Row("output", "a b -o c", got=lambda call: str(call["output"]), value="c"),
+    Row("output", "a b -o -", got=lambda call: str(call["output"]), value="-"),
+    Row("output", "a b -o", 2, "requires an argument"),
+    Row("devices", "a b", got=lambda call: call["devices"], value=()),
+    Row("devices", "a b --device c --device d", got=lambda call: call["devices"], value=("c", "d")),
+    Row("everything", "a b", got=lambda call: call["everything"], value=False),
+    Row("everything", "a b --all", got=lambda call: call["everything"], value=True),
+]  # fmt: skip
 NO_OPTIONS = [
     Row("", "", got=lambda call: call["what"], value="called"),
     Row("", "extra", 2, "unexpected extra argument"),
@@ -497,13 +524,17 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
     monkeypatch.setattr("swaptrace.audit.audit.audit", call.by("audit", Found(), "seconds"))
     monkeypatch.setattr("swaptrace.audit.as_json.as_json", lambda found: "json")
     monkeypatch.setattr("swaptrace.audit.text.print_audit", lambda found, console: print("text", units.size(4096)))
+    compared = call.by("diff", None, "sides", "form", "output", "devices", "everything")
+    monkeypatch.setattr(
+        "swaptrace.diff.command.diff", lambda a, b, *others: compared(([*map(str, a)], [*map(str, b)]), *others)
+    )
     monkeypatch.setattr("swaptrace.record.check.check", call.by("called", Found()))
     monkeypatch.setattr("swaptrace.record.check.print_check", lambda found, console: None)
     monkeypatch.setattr("swaptrace.record.selftest.selftest", call.by("called", []))
     return call
 
 
-OTHERS = {"record": RECORD, "audit": AUDIT, "check": NO_OPTIONS, "selftest": NO_OPTIONS, "": GROUP}
+OTHERS = {"record": RECORD, "audit": AUDIT, "diff": DIFF, "check": NO_OPTIONS, "selftest": NO_OPTIONS, "": GROUP}
 
 
 @pytest.mark.parametrize(
