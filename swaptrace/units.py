@@ -57,11 +57,12 @@ def count(value: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """A number with three digits that tell: `0.0123`, `1.23`, `123`, `12,345`."""
+    """A number with three digits that tell: `0.0123`, `1.23`, `123`, `12,345`; of very small ones `1.2e-06`."""
     if value is None:
         return DASH
-    digits = 0 if value == 0 else max(2 - math.floor(math.log10(abs(value))), 0)
-    return f"{value:,.{digits}f}"
+    if abs(value) < 0.01:
+        return f"{value:.3g}"
+    return f"{value:,.{max(2 - math.floor(math.log10(abs(value))), 0)}f}"
 
 
 def signed(text: str) -> str:

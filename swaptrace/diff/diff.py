@@ -75,7 +75,7 @@ def _matched(a: Sequence[Run], b: Sequence[Run]) -> tuple[list[Areas], list[Left
     """The areas that all runs have, by device and activation, and the others. If each run has one, it is that."""
     runs = (*a, *b)
     one = all(len(run.areas) == 1 for run in runs)
-    by_name = [{"" if one else area.title: area for area in run.areas} for run in runs]
+    by_name = [{("", 0) if one else (area.device, area.activation): area for area in run.areas} for run in runs]
     pairs, left = [], []
     for name in dict.fromkeys(name for named in by_name for name in named):
         found = [named.get(name) for named in by_name]
@@ -83,7 +83,7 @@ def _matched(a: Sequence[Run], b: Sequence[Run]) -> tuple[list[Areas], list[Left
         pair = [areas[: len(a)], areas[len(a) :]]
         why = _lacking(found, len(a)) if len(areas) < len(runs) else _why_not(pair)
         if why:
-            left.append(Left(name or areas[0].title, why))
+            left.append(Left(areas[0].title, why))
         else:
             pairs.append(pair)
     return pairs, left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import replace
@@ -18,10 +19,14 @@ from test_by import rows as rows_of
 from test_options import complaint, run
 
 from swaptrace.areas import Store, SwapArea
+from swaptrace.console import Console
 from swaptrace.diff import words
 from swaptrace.diff.comparison import chance_of
+from swaptrace.diff.diff import compare
 from swaptrace.diff.document import Pair, Result, Row, Spread
 from swaptrace.diff.figures import RATIOS, Interval
+from swaptrace.diff.recordings import read
+from swaptrace.diff.text import print_text
 from swaptrace.engine import zsmalloc
 from swaptrace.events import EventKind
 from swaptrace.histogram import bucket_bounds, bucket_of
@@ -536,6 +541,18 @@ def test_names_are_text(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> N
     assert name in flat(text_of(capsys, a, b))
     page = text_of(capsys, a, b, "--format", "html")
     assert "<script>" not in page and "&lt;script&gt;" in page and "&lt;i&gt;" in page
+
+
+def test_news_have_colours(tmp_path: Path) -> None:
+    """Green is good, red is bad, and what is neither has none."""
+    a, b = (Path(record(tmp_path / name, Work(notified=name == "b", freed=3 + (name == "b")))) for name in "ab")
+    out = io.StringIO()
+    console = Console(file=out, width=160, force_terminal=True, color_system="standard")
+    print_text(compare(*read(([a], [b]), ())), console, everything=False)
+    lines = {line.split("  ")[0]: line for line in out.getvalue().splitlines()}
+    assert "\x1b[32m" in lines["stale share, observed"]  # nothing is stale any more
+    assert "\x1b[31m" in lines["stale share, none"]
+    assert "\x1b[" not in lines["notify free"]
 
 
 def test_a_narrow_terminal_keeps_figures_whole(

@@ -114,3 +114,12 @@ def test_units_of_axes() -> None:
         "minutes",
         "hours",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(None, units.DASH), (0, "0"), (12_345.6, "12,346"), (123.4, "123"), (1.234, "1.23"), (0.0123, "0.0123"),
+     (0.000686, "0.000686"), (1.2e-30, "1.2e-30"), (-4.5, "-4.50")],
+)  # fmt: skip
+def test_number(value: float | None, said: str) -> None:
+    assert units.number(value) == said
