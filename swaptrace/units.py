@@ -5,10 +5,10 @@ None is a figure that nobody knows: it is shown as DASH. Machines read the JSON 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-import math
 from itertools import pairwise
 
 DASH = "–"  # noqa: RUF001  # an en dash, on purpose

@@ -8,7 +8,7 @@ from rich.text import Text
 from swaptrace.console import WIDTH, Console, plain, say
 from swaptrace.diff import tables, words
 from swaptrace.diff.document import Area, Comparison
-from swaptrace.report.text import print_table
+from swaptrace.report.text import print_titled_table
 
 
 def print_text(found: Comparison, console: Console, *, everything: bool) -> None:
@@ -24,7 +24,7 @@ def print_text(found: Comparison, console: Console, *, everything: bool) -> None
     console.print()
     say(console, found.verdict, "bold")
     for table in tables.of_setup(found):
-        print_table(table, console)
+        print_titled_table(table, console)
     console.print()
     say(console, words.of_the_spread(found))
     for area in found.areas:
@@ -45,7 +45,7 @@ def _print_area(area: Area, found: Comparison, console: Console, *, everything: 
         say(console, note)
     made, rest = tables.of_area(area, several=found.has_spread, everything=everything, wide=False)
     for table in (*tables.of_area_setup(area), *made):
-        print_table(table, console)
+        print_titled_table(table, console)
     console.print()
     for sentence in rest:
         say(console, sentence)

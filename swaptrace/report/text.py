@@ -37,7 +37,7 @@ def _print_groups(groups: by.Breakdown, console: Console) -> None:
     for sentence in by.sentences(groups):
         say(console, sentence)
     for table in by.tables_of(groups):
-        print_table(table, console)
+        print_titled_table(table, console)
 
 
 def _print_area(area: AreaResult, result: TraceResult, console: Console) -> None:
@@ -48,10 +48,10 @@ def _print_area(area: AreaResult, result: TraceResult, console: Console) -> None
     if area is not words.lead(result):
         say(console, words.headline(area))
     for table in bounded.area_tables(area, result.trace.get("duration_s")):
-        print_table(table, console)
+        print_titled_table(table, console)
 
 
-def print_table(table: tables.Table, console: Console) -> None:
+def print_titled_table(table: tables.Table, console: Console) -> None:
     """Print it, with its title and its note."""
     console.print()
     say(console, table.title, "bold")
