@@ -21,6 +21,7 @@ _COMMANDS = {
     "check": "Tell whether this kernel can be traced, how, and what is missing.",
     "selftest": "Swap a private workload through a spare zram device and compare with the kernel's counters.",
     "record": "Record swap events to a trace file.",
+    "mark": "Put a mark into a recording that is going on.",
     "report": "Report what a trace says: text, JSON, or charts in an HTML page.",
     "diff": "Compare two recordings, or several runs of each: what has changed, and by how much.",
     "audit": "Judge this machine's swap areas: what is stale, why, and what to do about it.",

@@ -30,7 +30,7 @@ from swaptrace.engine.records import EventRecords
 from swaptrace.engine.replay import Replay
 from swaptrace.engine.survey import TYPES, Survey, Surveyor, partition, routes
 from swaptrace.engine.worker import Worker
-from swaptrace.events import EventBatch, empty
+from swaptrace.events import EventBatch, Mark, empty
 from swaptrace.in_use import InUse, in_use, split_off
 from swaptrace.notifiers import Notification, SwapEvent, SwapEventNotifiers
 from swaptrace.policies import POLICIES
@@ -44,6 +44,7 @@ from swaptrace.results.derived import (
     content_told,
     is_notified,
     made_by,
+    marks_between,
     not_predicted,
     ramzswap,
     store_in,
@@ -233,6 +234,7 @@ class Analysis(Sink):
         self._events, self._last = 0, header.start.time  # over all batches: how many, and when the last one was
         self._tasks: dict[int, str] = {}
         self._cgroups: dict[int, str] = {}  # paths of memory cgroups, by inode number
+        self._marks: list[Mark] = []
         self._since, self._until = since, until
         self._part = since is not None or until is not None
         self._free_path: FreePath | None = None
@@ -291,6 +293,7 @@ class Analysis(Sink):
         """Take in the next batch."""
         self._tasks |= batch.tasks
         self._cgroups |= batch.cgroups
+        self._marks += batch.marks
         if self._until is None:
             self._feed_since(batch)
             return
@@ -509,6 +512,7 @@ class Analysis(Sink):
             begin=self._start - self.header.start.time,
             complete=trailer is not None,
             duration_s=(end - self._start) / 1e9,
+            marks=marks_between(self._marks, self._start, end, self.header.start.time),
             events=self._events,
             **trace,
         )

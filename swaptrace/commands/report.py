@@ -8,7 +8,7 @@ import click
 
 from swaptrace.commands.exact import bytes_option
 from swaptrace.commands.path import NamedPath
-from swaptrace.commands.seconds import Seconds
+from swaptrace.commands.seconds import Moment
 from swaptrace.dimensions import DIMENSIONS
 from swaptrace.policies import POLICIES
 from swaptrace.units import exact_bytes
@@ -30,8 +30,12 @@ from swaptrace.units import exact_bytes
     type=NamedPath(),
     help="File (text, json, csv; -: stdout) or folder (html).  [default: stdout; of swap.trace, swap.report]",
 )
-@click.option("--since", type=Seconds(zero=True), help="Count only from that many seconds after the start.")
-@click.option("--until", type=Seconds(zero=False), help="Stop that many seconds after the start.")
+@click.option(
+    "--since",
+    type=Moment(zero=True),
+    help="Count only from then on: seconds after the start, a time (14:05, 2026-03-01 14:05:30), or a mark.",
+)
+@click.option("--until", type=Moment(zero=False), help="Stop then.")
 @click.option(
     "--device", "devices", multiple=True, help="Only that swap area (/dev/zram0) or store (zram0); repeatable."
 )
@@ -53,8 +57,8 @@ def command(
     trace: Path,
     form: str,
     output: Path | None,
-    since: float | None,
-    until: float | None,
+    since: float | str | None,
+    until: float | str | None,
     devices: tuple[str, ...],
     policies: tuple[str, ...],
     what_ifs: tuple[str, ...],

@@ -1,4 +1,4 @@
-"""The type of every option that is a number of seconds."""
+"""The types of options that are a number of seconds, or a moment."""
 
 from __future__ import annotations
 
@@ -28,3 +28,22 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # which click has sin
         if found and not round(found * 1e9):
             self.fail(f"{value} is less than a nanosecond.", param, ctx)
         return round(found * 1e9) / 1e9
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg]
+    """Seconds after the start of a recording, or else the text that names a moment: see swaptrace.report.when."""
+
+    name = "when"
+
+    def __init__(self, *, zero: bool) -> None:
+        self._seconds = Seconds(zero=zero)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        text = str(value).strip()
+        try:
+            float(text)
+        except ValueError:
+            if not text:
+                self.fail("it is empty.", param, ctx)
+            return text
+        return self._seconds.convert(value, param, ctx)

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ import numpy as np
 from swaptrace import running, units
 from swaptrace.areas import ZSWAP_STORES
 from swaptrace.errors import UsageProblem, to_stderr
-from swaptrace.events import EventBatch, EventFlag, EventKind
+from swaptrace.events import EventBatch, EventFlag, EventKind, empty
+from swaptrace.marks import Listener
 from swaptrace.progress import LiveLine
 from swaptrace.running import Sink
 from swaptrace.stopping import Stop, signals
@@ -67,6 +69,28 @@ class StatusLine(Sink):
         )
 
 
+class Marked(running.Source):
+    """The same source, with the marks that are set meanwhile."""
+
+    def __init__(self, source: running.Source, listener: Listener) -> None:
+        self._source, self._listener = source, listener
+
+    def lost(self) -> int:
+        return self._source.lost()
+
+    def moment(self) -> running.Moment:
+        return self._source.moment()
+
+    def poll(self) -> EventBatch:
+        batch, marks = self._source.poll(), self._listener.take()
+        return replace(batch, marks=batch.marks + marks) if marks else batch
+
+    def finish(self, exit_status: int | None, reason: str) -> tuple[list[EventBatch], Trailer]:
+        marks = self._listener.take()
+        batches, trailer = self._source.finish(exit_status, reason)
+        return [EventBatch(empty(), marks=marks), *batches] if marks else batches, trailer
+
+
 def record(
     output: Path | None,
     summary: Path | None,
@@ -89,7 +113,7 @@ def record(
     compiled, refused = settled(
         lambda: LiveSource(command, ring_bytes, labels=labels, time_frees=time_frees, kprobes=kprobes)
     )
-    with LiveLine() as live, compiled as source, contextlib.ExitStack() as until_the_end:
+    with LiveLine() as live, compiled as source, Listener() as listener, contextlib.ExitStack() as until_the_end:
         files: list[TraceWriter | ResultsWriter] = []
         if output is not None:
             files.append(TraceWriter(output, source.header, force=force))
@@ -98,6 +122,8 @@ def record(
             until_the_end.enter_context(results.asked_by_signal())
             files.append(results)
         say_what_is_missing(source.header, refused)
+        if listener.why_not:
+            to_stderr(listener.why_not)
         if source.compared is not None:
             to_stderr(f"zram's layout is assumed; {units.count(source.compared)} entries are as it has them")
         stop = Stop(duration)
@@ -108,7 +134,7 @@ def record(
             )
             status = StatusLine(live)
             hurry()
-            trailer = running.run(source, (*files, status), stop, command)
+            trailer = running.run(Marked(source, listener), (*files, status), stop, command)
         left_out = source.left_out()
     to_stderr(f"\n{status.line()}")
     for file in files:

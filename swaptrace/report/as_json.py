@@ -26,6 +26,7 @@ _TRACE = (
     "complete",
     "damage",
     "labels",
+    "marks",
     "since_s",
     "until_s",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,10 @@ from swaptrace.dimensions import DIMENSIONS
 from swaptrace.engine import zsmalloc
 from swaptrace.engine.worker import ahead, cores
 from swaptrace.errors import UsageProblem, to_stderr
+from swaptrace.events import Mark
 from swaptrace.progress import LiveLine, bar
 from swaptrace.report.output import complaining, is_same
+from swaptrace.report.when import When, after_start, named, seconds_after_start
 from swaptrace.results.file import read_results
 from swaptrace.results.results import AreaResult, TraceResult, WhatIf
 from swaptrace.trace.header import Header, Kind
@@ -29,14 +32,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Selection:
-    """What of a trace to report. since and until: seconds after its start. what_ifs: KEY=VALUE[,KEY=VALUE...] each.
+    """What of a trace to report. since and until: see swaptrace.report.when. what_ifs: KEY=VALUE[,KEY=VALUE...] each.
 
     devices and policies: all if empty. by: one of DIMENSIONS; sort: one of the columns of its tables, top: how many
     groups they show.
     """
 
-    since: float | None = None
-    until: float | None = None
+    since: When | None = None
+    until: When | None = None
     devices: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
     what_ifs: tuple[str, ...] = ()
@@ -53,14 +56,10 @@ def analyse(path: Path, selection: Selection = _EVERYTHING) -> TraceResult:
 
     Raises BadInput, or UsageProblem for a selection that does not fit.
     """
-    since, until = selection.since, selection.until
     if not selection.by and (selection.sort or selection.top is not None):
         raise UsageProblem("--sort and --top are of the tables that --by makes", "give --by, too")
-    if since is not None and until is not None and since >= until:
-        raise UsageProblem(
-            f"--since {since:g} is not before --until {until:g}: nothing lies between them",
-            "give both in seconds after the start of the recording, the smaller one with --since",
-        )
+    if isinstance(selection.since, float) and isinstance(selection.until, float):
+        after_start(selection.since, selection.until)  # no file is needed to say so
     file = StreamFile(path)
     return _select((_results if file.header.kind == Kind.RESULTS else _trace)(file, selection), selection)
 
@@ -68,9 +67,8 @@ def analyse(path: Path, selection: Selection = _EVERYTHING) -> TraceResult:
 def _trace(file: StreamFile, selection: Selection) -> TraceResult:
     reader = TraceReader(file)
     start = reader.header.start.time
-    since, until = (
-        None if value is None else start + round(value * 1e9) for value in (selection.since, selection.until)
-    )
+    since_s, until_s = _part(reader, selection)
+    since, until = (None if value is None else start + round(value * 1e9) for value in (since_s, until_s))
 
     by = DIMENSIONS.get(selection.by)
     machine = machine_of(reader.header)
@@ -84,14 +82,14 @@ def _trace(file: StreamFile, selection: Selection) -> TraceResult:
             for one in (analysis, *others.values()):
                 one.feed(batch)
             done(reader.bytes_read)
-    if selection.since and since is not None and since >= (end := analysis.recorded_until(reader.trailer)):
+    if since_s and since is not None and since >= (end := analysis.recorded_until(reader.trailer)):
         length = units.duration(end - start)
         raise UsageProblem(
-            f"nothing was recorded after --since {selection.since:g}: the recording is {length} long",
+            f"nothing was recorded after --since {named(selection.since)}: the recording is {length} long",
             "give less than that, in seconds after its start",
         )
     result = analysis.finish(reader.trailer, str(file.path), reader.damage)
-    result = replace(result, trace=result.trace | {"since_s": selection.since, "until_s": selection.until})
+    result = replace(result, trace=result.trace | {"since_s": since_s, "until_s": until_s})
     for other in others.values():
         other.finish(reader.trailer)
     pools = {text: other.what_if() for text, other in others.items()}
@@ -100,6 +98,19 @@ def _trace(file: StreamFile, selection: Selection) -> TraceResult:
         for number, area in enumerate(result.areas)
     ]
     return replace(result, areas=areas) if pools else result
+
+
+def _part(reader: TraceReader, selection: Selection) -> tuple[float | None, float | None]:
+    """The part of the recording that is asked for, in seconds after its start."""
+
+    def marks() -> Iterator[Mark]:
+        return (mark for batch in TraceReader(reader.path) for mark in batch.marks)
+
+    since, until = (
+        None if when is None else seconds_after_start(when, option, reader.header, marks)
+        for option, when in (("--since", selection.since), ("--until", selection.until))
+    )
+    return after_start(since, until)
 
 
 def _with_what_ifs(area: AreaResult, found: dict[str, WhatIf]) -> AreaResult:

@@ -69,8 +69,17 @@ def heading(trace: dict[str, Any]) -> list[tuple[str, str]]:
         ("duration", units.duration(None if seconds is None else seconds * 1e9)),
         ("events", units.count(events) + (f" ({units.rate(speed)})" if speed is not None else "")),
         ("lost", units.count(trace.get("lost_events"))),
-        *((name, value) for name, value in (("part", _part(trace)), ("labels", _labels(trace))) if value),
+        *((name, value) for name, value in _more(trace) if value),
     ]
+
+
+def _more(trace: dict[str, Any]) -> list[tuple[str, str]]:
+    """What not every recording has."""
+    return [("part", _part(trace)), ("labels", _labels(trace)), ("marks", _marks(trace))]
+
+
+def _marks(trace: dict[str, Any]) -> str:
+    return ", ".join(f"{units.duration(mark['time_s'] * 1e9)} {mark['text']}" for mark in trace.get("marks") or ())
 
 
 def _part(trace: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from swaptrace.areas import Snapshot, Store, SwapArea
 from swaptrace.degradation import SLOT_ALLOCATED
 from swaptrace.engine.counters import Counts
-from swaptrace.events import SwapCall
+from swaptrace.events import Mark, SwapCall
 from swaptrace.policies import POLICIES
 from swaptrace.results.bounds import not_understood, with_bounds
 from swaptrace.results.results import AreaResult, Content, TraceResult
@@ -191,6 +191,12 @@ def trace_result(
     )
 
 
+def marks_between(marks: Iterable[Mark], since: int, until: int, start: int) -> list[dict[str, Any]]:
+    """The marks of a part of a recording as reports have them, by time: seconds after its start. Times in ns."""
+    inside = sorted((mark for mark in marks if since <= mark.time <= until), key=lambda mark: mark.time)
+    return [{"time_s": (mark.time - start) / 1e9, "text": mark.text} for mark in inside]
+
+
 def about(header: Header, lost: dict[str, int], **trace: Any) -> dict[str, Any]:
     """What there is to say of a recording as a whole: what its header and its losses tell, and `trace`."""
     return {
@@ -202,5 +208,6 @@ def about(header: Header, lost: dict[str, int], **trace: Any) -> dict[str, Any]:
         "complete": False,
         "damage": None,
         "labels": dict(header.labels),
+        "marks": [],
         **trace,
     }

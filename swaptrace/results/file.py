@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -43,6 +43,14 @@ _MOST_NUMBERS = 2 * BINS * MAP_ROWS + 64 * BINS + 32 * BUCKETS + (1 << 17)
 
 
 @dataclass(frozen=True)
+class _Mark:
+    """As reports have it."""
+
+    time_s: Annotated[float, Meta(ge=0, lt=1e12)]
+    text: str
+
+
+@dataclass(frozen=True)
 class _Whole:
     """What there is to say of all areas together, and is not in the header."""
 
@@ -54,6 +62,7 @@ class _Whole:
     lost: dict[str, Amount]
     missed: dict[str, Amount]
     tasks: dict[int, str]
+    marks: list[_Mark] = field(default_factory=list)  # none in older files
 
 
 class _Array(msgspec.Struct):
@@ -84,6 +93,7 @@ def encode(header: Header, result: TraceResult) -> bytes:
         lost=result.lost,
         missed=result.missed,
         tasks=result.tasks,
+        marks=[_Mark(**mark) for mark in trace["marks"]],
     )
     first = maker.nothing()
     areas = [_fitting(maker, area) for area in result.areas]
@@ -155,6 +165,7 @@ def _read(file: StreamFile) -> TraceResult:
         whole.lost,
         path=str(file.path),
         summary=True,
+        marks=[asdict(mark) for mark in whole.marks],
         **{name: getattr(whole, name) for name in ("complete", "duration_s", "events")},
     )
     header = {**file.header.__dict__, "start": None}

@@ -14,7 +14,7 @@ LAYERS = [
     {"errors", "units", "policies", "dimensions", "__init__"},
     {"areas", "histogram", "stopping", "console"},
     {"events", "degradation", "progress"},
-    {"notifiers", "trace", "running", "in_use"},
+    {"notifiers", "trace", "running", "in_use", "marks"},
     {"engine"},
     {"results"},
     {"analysis"},

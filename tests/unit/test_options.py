@@ -124,6 +124,7 @@ def others(report: Any) -> object:
     return report["by"]["others"] and report["by"]["others"]["frees"]
 
 
+NO_MOMENT = "neither seconds, nor a time (14:05, 2026-03-01 14:05:30), nor a mark of the recording"
 NOT_BEFORE = "is not before --until"
 NOTHING_AFTER = "nothing was recorded after --since"
 REPORT = [
@@ -156,7 +157,12 @@ REPORT = [
     Row("since", "swap.trace --since -1", 2, "not in the range"),
     Row("since", "swap.trace --since nan", 2, "not a number of seconds"),
     Row("since", "swap.trace --since inf", 2, "not in the range"),
-    Row("since", "swap.trace --since soon", 2, "not a valid"),
+    Row("since", "swap.trace --since soon", 2, f"--since soon: {NO_MOMENT}"),
+    Row("since", "swap.trace --since 24:61", 2, "--since 24:61: there is no such time"),
+    Row("since", "swap.trace --since 1990-01-01T00:00:00Z", got=frees, value=10),  # long before: all of it
+    Row("since", "swap.trace --since=", 2, "it is empty"),
+    Row("until", "swap.trace --until soon", 2, f"--until soon: {NO_MOMENT}"),
+    Row("until", "swap.trace --until 1990-01-01T00:00:00Z", 2, "before the recording began"),
     Row("since", "swap.trace --since 1 --since 2.5", got=frees, value=8),  # the last one counts
     Row("until", "swap.trace --until 1e-12", 2, "less than a nanosecond"),
     Row("until", "swap.trace --since 1 --until 1.0000000001", 2, "nothing lies between them"),  # the same nanosecond
@@ -254,6 +260,9 @@ REPORT = [
 ADVICE = {
     "cannot read": "name a file that swaptrace record wrote",
     "not a swaptrace trace": "name a file that swaptrace record wrote",
+    NO_MOMENT: "the recording has none: set them with swaptrace mark while it goes on",
+    "there is no such time": "give one as 14:05 or 2026-03-01 14:05:30",
+    "before the recording began": "give a later time",
     NOT_BEFORE: "give both in seconds after the start of the recording, the smaller one with --since",
     NOTHING_AFTER: "give less than that, in seconds after its start",
     "the recording has no swap area": "its swap areas: /dev/zram0, /dev/zram1, /dev/sda2",
@@ -483,6 +492,13 @@ DIFF = [
     Row("everything", "a b", got=lambda call: call["everything"], value=False),
     Row("everything", "a b --all", got=lambda call: call["everything"], value=True),
 ]  # fmt: skip
+MARK = [
+    Row("text", "here", got=lambda call: call["text"], value="here"),
+    Row("text", "the build begins", got=lambda call: call["text"], value="the build begins"),
+    Row("text", "-- --force", got=lambda call: call["text"], value="--force"),
+    Row("text", "", 2, "Missing argument 'TEXT...'"),
+    Row("text", "--force", 2, "No such option"),
+]
 NO_OPTIONS = [
     Row("", "", got=lambda call: call["what"], value="called"),
     Row("", "extra", 2, "unexpected extra argument"),
@@ -528,13 +544,22 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
     monkeypatch.setattr(
         "swaptrace.diff.command.diff", lambda a, b, *others: compared(([*map(str, a)], [*map(str, b)]), *others)
     )
+    monkeypatch.setattr("swaptrace.marks.set_mark", call.by("text", 1, "text"))
     monkeypatch.setattr("swaptrace.record.check.check", call.by("called", Found()))
     monkeypatch.setattr("swaptrace.record.check.print_check", lambda found, console: None)
     monkeypatch.setattr("swaptrace.record.selftest.selftest", call.by("called", []))
     return call
 
 
-OTHERS = {"record": RECORD, "audit": AUDIT, "diff": DIFF, "check": NO_OPTIONS, "selftest": NO_OPTIONS, "": GROUP}
+OTHERS = {
+    "record": RECORD,
+    "audit": AUDIT,
+    "diff": DIFF,
+    "mark": MARK,
+    "check": NO_OPTIONS,
+    "selftest": NO_OPTIONS,
+    "": GROUP,
+}
 
 
 @pytest.mark.parametrize(
