@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from test_by import rows as rows_of
 from test_options import complaint, run
 
+from swaptrace import units
 from swaptrace.areas import Store, SwapArea
 from swaptrace.console import Console
 from swaptrace.diff import words
@@ -149,6 +150,8 @@ def test_kernels_with_other_chains(capsys: pytest.CaptureFixture[str]) -> None:
         "/dev/zram0, activation 2",
         "/tmp/areas/swap",
     ]
+    lead = document["areas"][1]  # which has most at stake
+    assert document["verdict"] == f"{lead['title']}: {lead['verdict']}"
     pool = figures(document, 2)["pool.peak"]
     reports = [analyse(DATA / kernel / TRACE).areas[2] for kernel in ("6.1", "6.12")]
     assert pool["result"] == "changed"
@@ -182,6 +185,17 @@ def test_what_changed_is_told_by_how_much(capsys: pytest.CaptureFixture[str], tm
         "and takes 36 % more memory for its pool (17.0 KiB·s against 12.5 KiB·s); "
     )
     assert document["areas"][0]["setup"] == [{"name": "notified", "a": "yes", "b": "no"}]
+
+
+def test_if_nothing_more_is_taken_the_sentence_is_of_what_would_be(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """All is given back, and of the pool nothing is known: 2 of 8 pages would be stale for 9 s, or 6."""
+    a, b = (record(tmp_path / str(freed), Work(freed=freed), zsmalloc=None) for freed in (2, 6))
+    assert compared(capsys, a, b)["verdict"].startswith(
+        "Per page stored, B would hold 200 % more in stale slots without notifications than A "
+        "(6.6 KiB·s against 2.2 KiB·s); "
+    )
 
 
 def test_twice_the_work_is_no_change_per_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -279,6 +293,7 @@ VERDICTS = [
     ([ONE, SAME], 1, "B has more of loads than A (3 against 2); nothing else differs."),
     ([ONE, ONE, SAME], 1, "B has more of loads than A (3 against 2); 1 of 2 other figures differ, too, and one run a "
      "side does not tell how much of that is chance."),
+    ([row("loads", Result.CHANGED, 3, 2)], 1, "B has less of loads than A (2 against 3); nothing else differs."),
     ([ONE, WITHIN], 0.1, "B has more of loads than A (3 against 2); everything else differs by less than the runs' own "
      "spread."),
     ([SAME, WITHIN], 0.1, "No difference beyond the spread of the runs in any of the figures that are known (2)."),
@@ -623,6 +638,21 @@ def test_a_place_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path:
 )  # fmt: skip
 def test_percentages(value: float, text: str) -> None:
     assert words._signed(value) == text
+
+
+CELLS = [
+    ("bytes", "absolute", 1500, "1.5 KiB"), ("bytes", "absolute", 0.9034, "0.903 B"),
+    ("bytes", "per_page_stored", 12.5, "12.5 B"), ("bytes * s", "absolute", 2048, "2.0 KiB·s"),
+    ("slots", "absolute", 12345, "12,345"), ("slots", "per_page_stored", 0.125, "0.125"),
+    ("events", "per_second", 2.5, "2.5/s"), ("ns", "per_second", 2500, "2.5 µs/s"), ("ns", "absolute", 2.5, "2.50 ns"),
+    ("ns", "absolute", 0, "0 ns"), ("ns", "absolute", 10, "10 ns"), ("%", "absolute", 12.5, "12 %"),
+    ("number", "absolute", 1.09, "1.09"), ("bytes", "absolute", None, units.DASH),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("unit", "measure", "number", "text"), CELLS)
+def test_cells(unit: str, measure: str, number: float | None, text: str) -> None:
+    assert words.value(number, replace(ONE, unit=unit), measure) == text
 
 
 _NUMBER = st.floats(0, 1e12) | st.integers(0, 1 << 50)
