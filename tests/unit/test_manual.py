@@ -16,7 +16,7 @@ from swaptrace.cli import cli
 from tests.data import documents
 
 ROOT = Path(__file__).parents[2]
-CONTEXT = click.Context(cli, info_name="swaptrace")
+CONTEXT = click.Context(cli, info_name="swaptrace", **cli.context_settings)
 COMMANDS: dict[str, click.Command] = {"swaptrace": cli}
 for _name in cli.list_commands(CONTEXT):
     COMMANDS[f"swaptrace-{_name}"] = cli.get_command(CONTEXT, _name)  # type: ignore[assignment]
