@@ -14,9 +14,11 @@ from pathlib import Path
 import click
 import pytest
 from builders import START, batch, header, notified_free, store, trailer, zram_area
+from fixtures import DATA
 
 from swaptrace.areas import Store
 from swaptrace.cli import cli
+from swaptrace.report.charts import CHARTS
 from swaptrace.trace.writer import TraceWriter
 
 ROOT = Path(__file__).parents[2]
@@ -139,6 +141,25 @@ def test_links_lead_somewhere(page: Path) -> None:
         if heading:
             lines = re.findall(r"^#+ (.*)", file.read_text(encoding="utf-8"), re.MULTILINE)
             assert heading in {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines}, heading
+
+
+def test_the_tutorial_has_each_chart() -> None:
+    """By its title, in the order of the page."""
+    rows = re.findall(
+        r"^\| ([^|]+) \| [^|]+ \|$", (ROOT / "docs/tutorial.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert rows[0] == "chart" and rows[1:] == [chart.title for chart in CHARTS]
+
+
+def test_the_tutorial_speaks_of_tables_that_there_are(home: Path) -> None:
+    """Each paragraph that begins with a table's title, or two."""
+    tutorial = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+    report = (DATA / "6.1/report.txt").read_text(encoding="utf-8").lower()
+    titles = [
+        title for line in re.findall(r"^\*\*.*", tutorial, re.MULTILINE) for title in re.findall(r"\*\*(.+?)\*\*", line)
+    ]
+    assert len(titles) == 10
+    assert [title for title in titles if f"\n{title.lower()}" not in report] == []
 
 
 def test_every_page_is_in_the_index() -> None:
