@@ -239,7 +239,7 @@ _OUTPUTS = (
     ["report", "{trace}", "--format", "html", "-o", "{folder}"],
     *(["diff", "{trace}", "{trace}", "--format", form] for form in ("text", "json", "html")),
     ["check"], ["audit"], ["audit", "--format", "json"], ["--help"], ["report", "--help"], ["--version"],
-    ["selftest", "--help"], ["record", "--help"], ["mark", "--help"],  # what else they print needs root; selftest: below
+    ["selftest", "--help"], ["record", "--help"], ["mark", "--help"],  # what else they print needs root, or a recording
 )  # fmt: skip
 
 
