@@ -61,7 +61,8 @@ class Store:
     of zswap are for the whole machine: there are none if it has another area to serve. allocator: where the compressed
     bytes are; "" if in several pools. features: what the device does besides, that no event tells of (see
     swaptrace.degradation.FEATURES). table_bytes: memory of zram's own table, which has an entry for each page of the
-    device, stored or not; in whole pages (None: not known, or zswap, which has none).
+    device, stored or not; in whole pages (None: not known, or zswap, which has none). backing_dev: where zram can write
+    pages back to, if anywhere.
     """
 
     id: StoreId
@@ -72,6 +73,7 @@ class Store:
     allocator: str = "zsmalloc"
     features: tuple[str, ...] = ()
     table_bytes: Amount | None = None
+    backing_dev: str = ""
 
     @property
     def is_zswap(self) -> bool:
@@ -80,11 +82,19 @@ class Store:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Swap areas and stores at one moment (CLOCK_MONOTONIC, ns)."""
+    """Swap areas and stores at one moment (CLOCK_MONOTONIC, ns).
+
+    memory: of the machine, in bytes: those of MEMORY that the kernel tells of.
+    """
 
     time: Time
     areas: tuple[SwapArea, ...] = ()
     stores: tuple[Store, ...] = ()
+    memory: dict[str, Amount] = field(default_factory=dict)
+
+
+#: What is taken from /proc/meminfo.
+MEMORY = ("MemTotal", "MemAvailable", "SwapCached", "Zswap", "Zswapped")
 
 
 def title_of(path: str, swap_type: int, generation: int) -> str:

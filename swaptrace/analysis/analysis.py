@@ -516,6 +516,8 @@ class Analysis(Sink):
             events=self._events,
             **trace,
         )
+        if not self._part:
+            found = replace(found, start=self.header.start, end=kernel)
         return replace(found, attributed=self._attributed(self._attribution)) if self._attribution else found
 
     def _attributed(self, attribution: Attribution) -> Attributed:

@@ -12,23 +12,12 @@ from dataclasses import dataclass
 
 from swaptrace import units
 from swaptrace.audit.evidence import AreaEvidence, Evidence, StoreEvidence
+from swaptrace.findings.finding import Advice
 from swaptrace.machine.machine import PAGE_SIZE
 from swaptrace.machine.stack import BlockLayer, Filesystem, filesystems, walk
 
 _HIGHEST = 32767  # of a swap area's priorities (SWAP_FLAG_PRIO_MASK)
 _DEAF_TO_REMOUNTS = ("xfs",)  # xfs_fs_reconfigure() says yes to the option discard, and leaves it as it was
-
-
-@dataclass(frozen=True)
-class Advice:
-    """Something to do: a sentence, and the commands that do it, for one shell as root that stops at an error (sh -e).
-
-    cures: the finding is gone afterwards. Where it is not, what is stale now is gone, and the cause stays.
-    """
-
-    sentence: str
-    commands: tuple[str, ...] = ()
-    cures: bool = True
 
 
 # -- room for a swapoff
@@ -218,8 +207,8 @@ def _reset_as_it_was(store: StoreEvidence | None, name: str) -> list[str]:
         return commands
     if store.store.algorithm:
         commands.append(f"echo {store.store.algorithm} > /sys/block/{name}/comp_algorithm")
-    if store.backing_dev:
-        commands.append(f"echo {shlex.quote(store.backing_dev)} > /sys/block/{name}/backing_dev")
+    if store.store.backing_dev:
+        commands.append(f"echo {shlex.quote(store.store.backing_dev)} > /sys/block/{name}/backing_dev")
     commands.append(f"echo {store.store.pages * PAGE_SIZE} > /sys/block/{name}/disksize")
     if limit := store.counter("mem_limit"):
         commands.append(f"echo {limit} > /sys/block/{name}/mem_limit")

@@ -7,7 +7,6 @@ from typing import Any
 
 from swaptrace.audit.audit import Audit
 from swaptrace.audit.evidence import AreaEvidence, StoreEvidence
-from swaptrace.audit.findings import Finding
 from swaptrace.machine.stack import walk
 
 SCHEMA_VERSION = 1  # grows when a field changes its meaning or goes away, not when one is added
@@ -25,7 +24,7 @@ def as_json(audit: Audit) -> dict[str, Any]:
         "areas": [_area(area) for area in evidence.areas],
         "stores": [_store(store) for store in evidence.stores],
         "zswap": asdict(evidence.zswap),
-        "findings": [_finding(finding) for finding in audit.findings],
+        "findings": [finding.as_json() for finding in audit.findings],
         "notes": list(evidence.notes),
     }
 
@@ -64,7 +63,3 @@ def _store(store: StoreEvidence) -> dict[str, Any]:
         "mounts": [{"mount_point": found.point, "free_bytes": free} for found, free in store.mounts],
         "holders": list(store.holders),
     }
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    return {**asdict(finding), "severity": finding.severity.name.lower(), "advice": [asdict(a) for a in finding.advice]}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from swaptrace.audit.evidence import Evidence, gather
-from swaptrace.audit.findings import Finding, Severity, find
+from swaptrace.audit.findings import find
+from swaptrace.findings.finding import Finding, Severity
 from swaptrace.machine.machine import Machine
 from swaptrace.progress import LiveLine
 

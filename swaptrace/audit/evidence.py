@@ -14,7 +14,7 @@ device since then are subtracted as well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ from swaptrace.machine.stack import (
 )
 from swaptrace.machine.swap_map import in_use_events
 from swaptrace.machine.sysfs import SwapsLine
-from swaptrace.machine.zswap import read_zswap
+from swaptrace.machine.zswap import REFUSALS, read_zswap
 
 _TRIES = 4  # looks at a busy device, in the hope of a quiet moment
 
@@ -107,8 +107,7 @@ class StoreEvidence:
 
     areas: paths of the swap areas that end here. mounts: filesystems on it, with their bytes free (None: not told, or
     not of this device alone). holders: device-mapper, loop and other devices on it. users: all that is on it or on that
-    (users_above). file_pages, file_entries: what of it is swap files' (None: not known). backing_dev: where it writes
-    pages back to, if anywhere.
+    (users_above). file_pages, file_entries: what of it is swap files' (None: not known).
     """
 
     store: Store
@@ -118,7 +117,6 @@ class StoreEvidence:
     users: tuple[str, ...] = ()
     file_pages: int | None = None
     file_entries: int | None = None
-    backing_dev: str = ""
 
     def counter(self, name: str) -> int:
         """One of the kernel's counters; 0 where it does not tell."""
@@ -127,11 +125,15 @@ class StoreEvidence:
 
 @dataclass(frozen=True)
 class ZswapEvidence:
-    """zswap: compressed bytes that it holds, and the size of the pages in them (None: the kernel does not tell)."""
+    """zswap: compressed bytes that it holds, and the size of the pages in them (None: the kernel does not tell).
+
+    counters: how often it refused what, since it is on (debugfs).
+    """
 
     enabled: bool
     pool_bytes: int | None = None
     stored_bytes: int | None = None
+    counters: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -335,10 +337,9 @@ def _store(
     pages, found = _of_files(mine, pieces, store.name, look)
     alone = devices_together(machine, store.name) == (store.name,)
     mounts = tuple((found, _free(machine, point) if alone else None) for point, found in sorted(mounted.items()))
-    backing = machine.text(f"sys/block/{store.name}/backing_dev")
     return StoreEvidence(
         store, tuple(area.path for area in mine), mounts, tuple(holders), users_above(machine, store.name),
-        pages, found, "" if backing == "none" else backing,
+        pages, found,
     )  # fmt: skip
 
 
@@ -381,4 +382,6 @@ def _zswap(machine: Machine, notes: dict[str, None]) -> ZswapEvidence:
     pool, stored = (zswap.counters.get(name) for name in ("mem_used_total", "orig_data_size"))
     if enabled and pool is None:
         notes["how much zswap holds is told to root only, in debugfs (mount -t debugfs none /sys/kernel/debug)"] = None
-    return ZswapEvidence(enabled, pool, stored)
+    return ZswapEvidence(
+        enabled, pool, stored, {name: zswap.counters[name] for name in REFUSALS if name in zswap.counters}
+    )

@@ -1,19 +1,15 @@
 """The findings: a table of rules, each a function from evidence to findings of one id.
 
-Severities are those of monitoring: *info* is worth knowing and needs nothing done, *warning* should be mended,
-*critical* should be mended now. Only warnings and critical findings make the audit's verdict (and exit status)
-negative.
+Beside the rules here there are those that hold of a recording, too (swaptrace.findings.rules). Only warnings and
+critical findings make the audit's verdict (and exit status) negative.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from enum import IntEnum
 
 from swaptrace import units
 from swaptrace.audit.advice import (
-    Advice,
     mounts_anew,
     remounts,
     room_for_swapoff,
@@ -23,42 +19,37 @@ from swaptrace.audit.advice import (
     trims,
 )
 from swaptrace.audit.evidence import AreaEvidence, Evidence, StoreEvidence
+from swaptrace.findings import rules
+from swaptrace.findings.finding import Advice, Finding, Number, Severity
+from swaptrace.findings.rules import SMALL, AreaFacts, Facts
 from swaptrace.machine.machine import PAGE_SIZE
 from swaptrace.machine.stack import Filesystem, filesystems, walk, way_down
 
-_SMALL = 1 << 20  # bytes: less than that is not worth anybody's time
 _GRAVE = 0.05  # of the machine's memory
 _MANY = 0.05  # of the slots in use
-
-Number = int | float | None
-
-
-class Severity(IntEnum):
-    INFO = 0
-    WARNING = 1
-    CRITICAL = 2
-
-
-@dataclass(frozen=True)
-class Finding:
-    """subject: the swap area or zram device. evidence: numbers by name; the unit is in the name (_bytes, _s, else pages
-    or counts). advice: the remedy first, then what else can be done."""
-
-    id: str
-    severity: Severity
-    subject: str
-    sentence: str
-    evidence: dict[str, Number] = field(default_factory=dict)
-    advice: tuple[Advice, ...] = ()
-
 
 Rule = Callable[[Evidence], Iterator[Finding]]
 
 
 def find(evidence: Evidence) -> list[Finding]:
     """All findings, the gravest first."""
-    found = [finding for rule in RULES for finding in rule(evidence)]
+    found = [finding for rule in RULES for finding in rule(evidence)] + rules.find(_facts(evidence))
     return sorted(found, key=lambda finding: -finding.severity)
+
+
+def _facts(evidence: Evidence) -> Facts:
+    """What the rules for recordings need to know, as far as it can be seen without one."""
+    behind = "zswap" if evidence.zswap.enabled else "disk"
+    areas = tuple(
+        AreaFacts(
+            area.path, area.priority, area.pages, area.used, "zram" if area.stores else behind,
+            area.stores[0] if area.stores else None,
+        )
+        for area in evidence.areas
+    )  # fmt: skip
+    stores = tuple(store.store for store in evidence.stores)
+    moved = {store.name: dict(store.counters) for store in stores} | {"zswap": evidence.zswap.counters}
+    return Facts(areas, stores, moved)
 
 
 # -- areas that get no notifications
@@ -308,7 +299,7 @@ def slots_without_entries(evidence: Evidence) -> Iterator[Finding]:
         if found is None or not area.stores:
             continue
         others = found.slots - found.with_entry
-        if others * PAGE_SIZE < _SMALL or others < _MANY * found.slots:
+        if others * PAGE_SIZE < SMALL or others < _MANY * found.slots:
             continue
         elsewhere = "held by zswap, or allocated" if evidence.zswap.enabled else "allocated"
         parts = {
@@ -380,7 +371,7 @@ def _by_size(size: int | None, evidence: Evidence) -> Severity:
     """For what only costs memory: by how much of it. Where that is not told, it may be much."""
     if _grave(size, evidence):
         return Severity.CRITICAL
-    return Severity.WARNING if size is None or size >= _SMALL else Severity.INFO
+    return Severity.WARNING if size is None or size >= SMALL else Severity.INFO
 
 
 def _numbers(area: AreaEvidence, evidence: Evidence, **more: Number) -> dict[str, Number]:

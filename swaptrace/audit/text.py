@@ -9,11 +9,11 @@ from rich.text import Text
 from swaptrace import units
 from swaptrace.audit.audit import Audit
 from swaptrace.audit.evidence import AreaEvidence, Evidence, Observed
-from swaptrace.audit.findings import Finding, Severity
-from swaptrace.console import new_table, plain, print_table, print_title, say
+from swaptrace.console import new_table, plain, print_table, say
+from swaptrace.findings.finding import Severity
+from swaptrace.findings.text import print_finding
 from swaptrace.machine.stack import way_down
 
-_STYLE = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.CRITICAL: "bold red"}
 _NOTIFIED = {True: Text("yes", "green"), False: Text("no", "red"), None: Text("not needed", "dim")}
 
 
@@ -37,7 +37,7 @@ def print_audit(audit: Audit, console: Console) -> None:
         for area in evidence.areas:
             say(console, f"Traced, {area.path}: {_traced(area.observed)}")
     for finding in audit.findings:
-        _print_finding(finding, console)
+        print_finding(finding, console)
     for note in evidence.notes:
         console.print()
         say(console, f"note: {note}", "dim")
@@ -122,17 +122,3 @@ def _traced(seen: Observed | None) -> str:
     if seen.lost_events:
         parts.append(f"{units.count(seen.lost_events)} events were lost, so these are bounds")
     return ", ".join(parts) + "."
-
-
-def _print_finding(finding: Finding, console: Console) -> None:
-    console.print()
-    style = _STYLE[finding.severity]
-    title = Text.assemble((finding.severity.name.lower(), style), "  ", (finding.id, "bold"), f"  {finding.subject}")
-    print_title(title, console, characters=" ")
-    say(console, finding.sentence)
-    for advice in finding.advice:
-        console.print()
-        say(console, advice.sentence)
-        for command in advice.commands:
-            # as a whole, even if too long for the line: it is there to be copied
-            console.print(Text.assemble("    ", (command, "bold")), soft_wrap=True)

@@ -90,7 +90,17 @@ def read_store(device: Path) -> Store:
         algorithm=algorithm,
         counters=counters,
         features=features_of(device),
+        backing_dev=_backing_device(device),
     )
+
+
+def _backing_device(device: Path) -> str:
+    """Empty if there is none, or the kernel was built without CONFIG_ZRAM_WRITEBACK."""
+    try:
+        told = (device / "backing_dev").read_text().strip()
+    except OSError:
+        return ""
+    return "" if told == "none" else told
 
 
 def features_of(device: Path) -> tuple[str, ...]:

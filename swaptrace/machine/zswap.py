@@ -18,10 +18,12 @@ _NAMES = {
     "stored_incompressible_pages": "huge_pages",
     "pool_total_size": "mem_used_total",
 }
-_COUNTERS = (
-    "written_back_pages", "pool_limit_hit", "duplicate_entry", "reject_reclaim_fail", "reject_alloc_fail",
-    "reject_kmemcache_fail", "reject_compress_fail", "reject_compress_poor",
+#: How often it did not take a page, by reason.
+REFUSALS = (
+    "pool_limit_hit", "reject_reclaim_fail", "reject_alloc_fail", "reject_kmemcache_fail", "reject_compress_fail",
+    "reject_compress_poor",
 )  # fmt: skip
+_COUNTERS = ("written_back_pages", "duplicate_entry", *REFUSALS)
 
 
 @dataclass(frozen=True)

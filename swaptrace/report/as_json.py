@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from swaptrace.report import by
+from swaptrace.report.findings import findings
 from swaptrace.results.catalogue import untold_figures, values
 from swaptrace.results.results import AreaResult, TraceResult
 
@@ -41,6 +42,7 @@ def as_json(result: TraceResult, groups: by.Breakdown | None = None) -> dict[str
         "losses": result.lost,
         "missed": result.missed,
         "not_told": list(result.header.get("missing", ())),
+        "findings": [finding.as_json() for finding in findings(result)],
         "areas": [_area(area, not_told) for area in result.areas],
     }
     if groups is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from swaptrace.progress import track
 from swaptrace.report import bounded, by, style, tables, words
 from swaptrace.report.charts import CHARTS
+from swaptrace.report.findings import findings
 from swaptrace.report.page import render
 from swaptrace.results.results import AreaResult, TraceResult
 
@@ -90,6 +91,7 @@ def _render(result: TraceResult, sections: list[_Section], groups: by.Breakdown 
         heading=words.heading(result.trace),
         headline=words.trace_headline(result),
         warnings=words.warnings(result),
+        findings=findings(result),
         sections=sections,
         whose=[] if groups is None else by.sentences(groups),
         whose_tables=[] if groups is None else by.tables_of(groups),

@@ -7,7 +7,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from swaptrace.console import new_table, plain, print_table, print_title, say
+from swaptrace.findings.text import print_finding
 from swaptrace.report import bounded, by, tables, words
+from swaptrace.report.findings import findings
 from swaptrace.results.results import AreaResult, TraceResult
 from swaptrace.units import DASH
 
@@ -25,6 +27,8 @@ def print_text(result: TraceResult, console: Console, groups: by.Breakdown | Non
         say(console, f"WARNING  {warning}", "bold red")
     console.print()
     say(console, words.trace_headline(result), "bold")
+    for finding in findings(result):
+        print_finding(finding, console)
     if groups is not None:
         _print_groups(groups, console)
         return

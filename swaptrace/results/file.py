@@ -20,7 +20,7 @@ import pyarrow as pa
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from swaptrace.areas import Amount
+from swaptrace.areas import Amount, Snapshot
 from swaptrace.engine.constants import BINS, MAP_ROWS
 from swaptrace.events import FreeReason
 from swaptrace.histogram import BUCKETS
@@ -62,7 +62,8 @@ class _Whole:
     lost: dict[str, Amount]
     missed: dict[str, Amount]
     tasks: dict[int, str]
-    marks: list[_Mark] = field(default_factory=list)  # none in older files
+    marks: list[_Mark] = field(default_factory=list)  # none in older files, nor
+    end: Snapshot | None = None
 
 
 class _Array(msgspec.Struct):
@@ -94,6 +95,7 @@ def encode(header: Header, result: TraceResult) -> bytes:
         missed=result.missed,
         tasks=result.tasks,
         marks=[_Mark(**mark) for mark in trace["marks"]],
+        end=result.end,
     )
     first = maker.nothing()
     areas = [_fitting(maker, area) for area in result.areas]
@@ -169,7 +171,10 @@ def _read(file: StreamFile) -> TraceResult:
         **{name: getattr(whole, name) for name in ("complete", "duration_s", "events")},
     )
     header = {**file.header.__dict__, "start": None}
-    return TraceResult(trace, header, areas, whole.lost, whole.tasks, whole.missed, whole.begin)
+    start = file.header.start
+    return TraceResult(
+        trace, header, areas, whole.lost, whole.tasks, whole.missed, whole.begin, start=start, end=whole.end
+    )
 
 
 def _decoded(text: bytes, kind: type[T], arrays: Callable[[type, Any], Any] | None = None) -> T:

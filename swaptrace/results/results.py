@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace.areas import Snapshot
 from swaptrace.engine.counters import Counts
 from swaptrace.engine.figures import Integral as Integral
 from swaptrace.engine.figures import Series, SlotMap
@@ -220,7 +221,8 @@ class TraceResult:
     """A whole trace. `trace` is the JSON report's object of that name.
 
     lost: events lost, by kind; missed: those of them whose probe did not run. begin: of what was counted, ns since the
-    recording began. attributed: whose the pages are, if that was asked for.
+    recording began. attributed: whose the pages are, if that was asked for. start, end: areas and stores then, as the
+    kernel told of them; None where that is not known: of a recording that was cut, or a part of one.
     """
 
     trace: dict[str, Any]
@@ -231,3 +233,5 @@ class TraceResult:
     missed: dict[str, int] = field(default_factory=dict)
     begin: int = 0
     attributed: Attributed | None = None
+    start: Snapshot | None = None
+    end: Snapshot | None = None

@@ -20,6 +20,7 @@ from swaptrace import manual
 from swaptrace.diff import document as diff
 from swaptrace.diff.figures import RATIOS
 from swaptrace.dimensions import DIMENSIONS
+from swaptrace.findings.finding import Severity
 from swaptrace.report.as_json import SCHEMA_VERSION
 from swaptrace.results.catalogue import FIGURES, INTEGRAL_PARTS, Better, Figure, Kind, Unit, children, inside
 from swaptrace.results.groups import GROUP_FIGURES, POOL_FIGURE
@@ -113,6 +114,7 @@ def schema(version: int) -> dict[str, Any]:
             "losses": told,
             "missed": told,
             "not_told": {"type": "array", "items": {"type": "string"}},
+            "findings": {"type": "array", "items": _finding()},
             "areas": {"type": "array", "items": area},
             "by": _by(),
         },
@@ -127,6 +129,21 @@ def schema(version: int) -> dict[str, Any]:
             }
         },
     }
+
+
+def _finding() -> dict[str, Any]:
+    """As swaptrace.findings.finding has it."""
+    text, number = {"type": "string"}, {"type": ["number", "null"]}
+    advice = {"sentence": text, "commands": {"type": "array", "items": text}, "cures": {"type": "boolean"}}
+    fields = {
+        "id": text,
+        "severity": {"enum": [severity.name.lower() for severity in Severity]},
+        "subject": text,
+        "sentence": text,
+        "evidence": {"type": "object", "additionalProperties": number},
+        "advice": {"type": "array", "items": {"type": "object", "required": list(advice), "properties": advice}},
+    }
+    return {"type": "object", "required": list(fields), "properties": fields}
 
 
 def _by() -> dict[str, Any]:

@@ -16,9 +16,9 @@ from swaptrace.audit.advice import _new_device, mounts_anew
 from swaptrace.audit.as_json import as_json
 from swaptrace.audit.audit import Audit, audit, judge
 from swaptrace.audit.evidence import AreaEvidence, Evidence, Observed, gather
-from swaptrace.audit.findings import Finding, Severity
 from swaptrace.audit.text import print_audit
 from swaptrace.errors import EnvironmentProblem
+from swaptrace.findings.finding import Finding, Severity
 from swaptrace.in_use import InUse
 from swaptrace.machine.machine import Extent
 from swaptrace.machine.stack import Filesystem

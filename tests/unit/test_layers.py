@@ -18,6 +18,7 @@ LAYERS = [
     {"engine"},
     {"results"},
     {"analysis"},
+    {"findings"},
     {"report"},
     {"diff"},
     {"kernel"},
