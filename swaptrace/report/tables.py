@@ -12,7 +12,7 @@ from swaptrace import units
 from swaptrace.histogram import Survival
 from swaptrace.policies import POLICIES
 from swaptrace.report import shares, words
-from swaptrace.results.catalogue import Kind, Unit, children, figure_at
+from swaptrace.results.catalogue import Kind, Unit, children, cost, figure_at
 from swaptrace.results.results import COMPARISONS, AreaResult, Content, Integral, PolicyResult
 
 EQUAL = "✓"
@@ -87,6 +87,21 @@ def in_use_table(area: AreaResult, duration_s: float | None) -> Table | None:
     }
     note = f"{units.count(cached)} of the {_plural(total, 'slots')} in use have their page in the swap cache."
     return Table("in-use", "Where the slots in use are, at the end", rows, ["slots", "share"], note)
+
+
+def cost_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """What the machine really pays for the store, and would, were it full."""
+    found = cost(area)
+    if found is None or not found["total_bytes"]:
+        return None
+    rows = {
+        row.words: [f"{value:.2f}" if row.kind is Kind.RATIO else show(row.name)(value)]
+        for row in children("cost")
+        if row.words and (value := found[row.name.rpartition(".")[2]]) is not None
+    }
+    fits = {None: "", True: "Full, it would fit into this machine's memory, which all else needs as well.",
+            False: "Full, it would NOT fit into this machine's memory."}  # fmt: skip
+    return Table("cost", "What the machine pays for the store, at the end", rows, ["value"], fits[found["fits"]])
 
 
 def _table_note(size: int | None) -> str:
@@ -297,6 +312,7 @@ def ramzswap_table(area: AreaResult, duration_s: float | None) -> Table | None:
 AREA_TABLES: tuple[Callable[[AreaResult, float | None], Table | None], ...] = (
     content_table,
     in_use_table,
+    cost_table,
     slots_table,
     compressed_table,
     pool_table,

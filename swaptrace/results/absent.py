@@ -14,7 +14,7 @@ from swaptrace.engine import zsmalloc
 from swaptrace.results.results import Content
 
 #: Bytes of the pool, but for what is stale under each policy.
-POOL_FIGURES = ("mem_used_total", "pool", "recovered.pool_bytes", "leaked.pool_bytes")
+POOL_FIGURES = ("mem_used_total", "pool", "recovered.pool_bytes", "leaked.pool_bytes", "cost")
 
 _COUNTERS = ("failed_reads", "failed_writes", "invalid_io", "pages_zero", "good_compress_pct", "pages_expand_pct")
 _OF_A_STORE = (

@@ -333,6 +333,81 @@ _OF_CONTENT = (
     ),
 )  # fmt: skip
 
+# -- what that costs
+
+
+def cost(area: AreaResult) -> dict[str, Any] | None:
+    """Of the area's store; None for a disk, or where the pool is not known."""
+    pool, original = area.model.mem_used_total, area.model.orig_data_size
+    table = area.table_bytes if area.backing == "zram" else 0
+    if area.store is None or pool is None or original is None or table is None:
+        return None
+    page_size = len(area.sizes) - 1
+    duplicates = area.duplicate_slots_end * page_size
+    full = None if not original or area.store_pages is None else area.store_pages * page_size * pool // original + table
+    return {
+        "pool_bytes": pool,
+        "table_bytes": table,
+        "duplicate_bytes": duplicates,
+        "total_bytes": pool + table + duplicates,
+        "compression_ratio": _ratio(original, area.model.compr_data_size),
+        "memory_ratio": _ratio(original, pool + table),
+        "full_bytes": full,
+        "machine_bytes": area.machine_bytes,
+        "fits": None if full is None or area.machine_bytes is None else full <= area.machine_bytes,
+    }
+
+
+def _ratio(original: int, size: int | None) -> float | None:
+    return original / size if original and size else None
+
+
+_COST = (
+    Figure(
+        "cost", Kind.GROUP, Unit.NO,
+        "what the machine really pays for the area's store at the end, below; null for a disk, and where the pool or "
+        "the table is not known",
+        cost, lost_with=ANY, needs=_STORES | {WRITTEN_BACK}, section=_CONTENT,
+    ),
+    Figure(
+        "cost.pool_bytes", Kind.STATE, Unit.BYTES, "the pool: `mem_used_total`", words="pool of compressed pages",
+        better=_LESS,
+    ),
+    Figure(
+        "cost.table_bytes", Kind.STATE, Unit.BYTES, "zram's own table, however full it is; 0 for zswap",
+        words="zram's table", better=_LESS,
+    ),
+    Figure(
+        "cost.duplicate_bytes", Kind.STATE, Unit.BYTES,
+        "pages in memory of which the store has a copy as well: `duplicate.slots_end` of the area, uncompressed",
+        words="pages that are in memory as well", better=_LESS,
+    ),
+    Figure("cost.total_bytes", Kind.STATE, Unit.BYTES, "all three", words="together", better=_LESS),
+    Figure(
+        "cost.compression_ratio", Kind.RATIO, Unit.NUMBER,
+        "`orig_data_size` over `compr_data_size`: what zramctl's DATA over COMPR is; null of an empty store",
+        words="data over compressed data", better=_MORE,
+    ),
+    Figure(
+        "cost.memory_ratio", Kind.RATIO, Unit.NUMBER,
+        "`orig_data_size` over pool and table together: what the store really saves; null of an empty store",
+        words="data over pool and table", better=_MORE,
+    ),
+    Figure(
+        "cost.full_bytes", Kind.STATE, Unit.BYTES,
+        "what a zram device would take if it were full, with pages as those that it holds now: its disksize times pool "
+        "over `orig_data_size`, and its table; null for zswap, and of an empty store",
+        words="if it were full of such pages", better=_LESS,
+    ),
+    Figure(
+        "cost.machine_bytes", Kind.SIZE, Unit.BYTES, "the machine's memory (MemTotal); null in older recordings",
+        words="the machine's memory",
+    ),
+    Figure(
+        "cost.fits", Kind.FLAG, Unit.NO, "whether `full_bytes` is no more than that, or null", better=_MORE,
+    ),
+)  # fmt: skip
+
 _RAMZSWAP = (
     _row(
         "ramzswap", Kind.GROUP, Unit.NO, "the statistics that the ramzswap driver kept, under its names, below",
@@ -645,6 +720,7 @@ FIGURES: tuple[Figure, ...] = (
     *_HEADER,
     *CONTENT,
     *_OF_CONTENT,
+    *_COST,
     *_POLICIES,
     *_DUPLICATE,
     *_POOL,

@@ -216,7 +216,7 @@ _FIELDS: dict[str, _How] = {
     "zram": _NAME,
     **dict.fromkeys(("store", "algorithm"), _NAME),
     "slots": _PROPERTY,
-    "table_bytes": _PROPERTY,
+    **dict.fromkeys(("table_bytes", "store_pages", "machine_bytes"), _PROPERTY),
     "notified": _How(or_, or_),
     "off": _How(or_, and_),
     **dict.fromkeys((*COUNTS, "sizes", "refaults"), _COUNT),

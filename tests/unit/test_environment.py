@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -373,7 +372,7 @@ def test_check_says_each_reason_once() -> None:
     out = io.StringIO()
     print_check(Check([], choices, []), Console(file=out, width=400))
     said = out.getvalue()
-    assert said.count("there is no zram") == 1 and said.count(f"as for: {PROBES[0].event}") == len(PROBES) - 1
+    every = ", ".join(probe.event for probe in PROBES)
+    assert said.count("there is no zram") == 1 and f"{every}: there is no zram." in " ".join(said.split())
     lost = {choice.probe.without for choice in choices[3:]}
-    assert all(len(re.findall(rf"without it, {re.escape(sentence)} *$", said, re.MULTILINE)) == 1 for sentence in lost)
-    assert all(choice.probe.event in said for choice in choices)
+    assert all(" ".join(said.split()).count(f", {sentence}.") == 1 for sentence in lost)

@@ -267,7 +267,7 @@ def only_plain(value: Any) -> bool:
 
 def test_json_keeps_the_contract(whole: TraceResult) -> None:
     report = as_json(whole)
-    assert list(report) == ["schema_version", "trace", "losses", "missed", "not_told", "areas"]
+    assert list(report) == ["schema_version", "trace", "losses", "missed", "not_told", "findings", "areas"]
     assert report["schema_version"] == 1
     assert list(report["trace"]) == TRACE
     for area in report["areas"]:
