@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from swaptrace import units
 from swaptrace.diff.document import Comparison, Recording, Result, Row, Spread
@@ -118,7 +118,8 @@ def verdict(figures: Sequence[Row], chance: float) -> str:
 
 def _others(others: int, known: int, several: bool) -> str:
     if not others:
-        return "everything else differs by less than the runs' own spread" if several else "nothing else differs"
+        rest = "everything else that is known differs by no more than the runs' own spread"
+        return rest if several else "nothing else that is known differs"
     if several:
         return (
             f"{units.count(others)} of {units.count(known)} other figures differ by more than the runs' own spread, too"
@@ -137,18 +138,24 @@ def _leading(figures: Sequence[Row]) -> tuple[int, str]:
     named = {row.name: row for row in figures}
     for group in (_TAKES, _WOULD_TAKE):
         for part in _PARTS:
-            least = _NO_NEWS * _largest(named.get(f"{_WOULD_TAKE[0][0]}.{part}"))
-            found = [
-                (row, how)
-                for figure, how in group
-                if (row := named.get(f"{figure}.{part}")) and row.result is Result.CHANGED and _gap(row) >= least
-            ]
-            found = [(row, how) for row, how in found if row.measure == found[0][0].measure]
-            if found:
-                than = [" than A", *[""] * len(found)]
-                said = (f"{how.format(_more_or_less(row))}{than.pop(0)} ({_both(row)})" for row, how in found)
+            if found := _material(named, group, part):
+                said = (
+                    f"{how.format(_more_or_less(row))}{'' if number else ' than A'} ({_both(row)})"
+                    for number, (row, how) in enumerate(found)
+                )
                 return len(found), f"{_per(found[0][0], 'B')} {' and '.join(said)}"
     return 0, ""
+
+
+def _material(named: Mapping[str, Row], group: Sequence[tuple[str, str]], part: str) -> list[tuple[Row, str]]:
+    """Of a group's figures, those that have changed by enough to be news, in one measure; and how that is said."""
+    least = _NO_NEWS * _largest(named.get(f"{_WOULD_TAKE[0][0]}.{part}"))
+    found = [
+        (row, how)
+        for figure, how in group
+        if (row := named.get(f"{figure}.{part}")) and row.result is Result.CHANGED and _gap(row) >= least
+    ]
+    return [(row, how) for row, how in found if row.measure == found[0][0].measure]
 
 
 def _largest(row: Row | None) -> float:

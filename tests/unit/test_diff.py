@@ -290,12 +290,13 @@ def row(name: str, result: Result, a: float = 1, b: float = 1) -> Row:
 
 ONE, SAME, WITHIN = row("loads", Result.CHANGED, 2, 3), row("frees", Result.SAME), row("stores", Result.WITHIN)
 VERDICTS = [
-    ([ONE, SAME], 1, "B has more of loads than A (3 against 2); nothing else differs."),
+    ([ONE, SAME], 1, "B has more of loads than A (3 against 2); nothing else that is known differs."),
     ([ONE, ONE, SAME], 1, "B has more of loads than A (3 against 2); 1 of 2 other figures differ, too, and one run a "
      "side does not tell how much of that is chance."),
-    ([row("loads", Result.CHANGED, 3, 2)], 1, "B has less of loads than A (2 against 3); nothing else differs."),
-    ([ONE, WITHIN], 0.1, "B has more of loads than A (3 against 2); everything else differs by less than the runs' own "
-     "spread."),
+    ([row("loads", Result.CHANGED, 3, 2)], 1, "B has less of loads than A (2 against 3); nothing else that is known "
+     "differs."),
+    ([ONE, WITHIN], 0.1, "B has more of loads than A (3 against 2); everything else that is known differs by no "
+     "more than the runs' own spread."),
     ([SAME, WITHIN], 0.1, "No difference beyond the spread of the runs in any of the figures that are known (2)."),
     ([SAME], 1, "No difference in any of the figures that are known (1)."),
     ([row("loads", Result.UNKNOWN), row("frees", Result.UNDECIDED)], 1,
