@@ -213,6 +213,7 @@ TRACE = [
     "complete",
     "damage",
     "labels",
+    "marks",
     "since_s",
     "until_s",
     "summary",
@@ -252,7 +253,7 @@ EXTRA = [
     *["discards", "failed_writes", "table_bytes"],
     *["live_slots_end", "live_compr_bytes_end", "lifetime_by_reason_ns", "censored"],
     *["pool", "duplicate", "leaks", "what_if", "slot_free_path", "bd_count", "moved", "used_slots"],
-    *["store", "algorithm", "written_back", "bounds", "unknown"],
+    *["store", "algorithm", "written_back", "in_use", "cost", "bounds", "unknown"],
 ]
 INTEGRAL = {"end", "peak", "mean", "byte_seconds"}
 
