@@ -552,6 +552,7 @@ class Analysis(Sink):
             store=model.store.name if model.store else None,
             algorithm=(model.store.algorithm or None) if model.store else None,
             table_bytes=model.store.table_bytes if model.store else None,
+            freeable_bytes=replay.pools.freeable(_POOL["observed"]) if replay.pools else None,
             store_pages=(model.store.pages or None) if model.store and area.backing == "zram" else None,
             machine_bytes=(kernel or self.header.start).memory.get("MemTotal"),
             slots=area.slots,

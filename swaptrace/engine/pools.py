@@ -226,6 +226,11 @@ class Pools:
         pool: _Pool = self._of(number)
         return self._in_bytes(pool.held, pool.peak, integral_of(pool.integral))
 
+    def freeable(self, number: int) -> int:
+        """Bytes of a policy's pool that compaction would give back now."""
+        pool: _Pool = self._of(number)
+        return zsmalloc.freeable_pages(pool.arrays, pool.geometry) * self.page_size
+
     def stale(self, number: int) -> Integral:
         """Bytes that a policy's pool holds more than that of `notify`."""
         pool: _Pool = self._of(number)

@@ -257,6 +257,21 @@ def copy_pool(pool: PoolArrays, geo: Geometry) -> PoolArrays:
     return copy
 
 
+def freeable_pages(pool: PoolArrays, geo: Geometry) -> int:
+    """zs_can_compact(), of all classes: pages that compaction would give back. O(slots).
+
+    It moves objects together until no class has room for those of a whole zspage.
+    """
+    used = 1 + int(pool.totals[Total.ZSPAGES])
+    inuse = np.bincount(pool.objects[np.flatnonzero(pool.objects)], minlength=used)
+    there = np.flatnonzero(inuse)
+    number, classes = pool.zspages["size_class"][there], geo.arrays.classes
+    each, count = classes["objs_per_zspage"].astype(np.int64), len(classes)
+    allocated = np.bincount(number, minlength=count) * each
+    wasted = allocated - np.bincount(number, weights=inuse[there], minlength=count).astype(np.int64)
+    return int((wasted // np.maximum(each, 1) * classes["pages_per_zspage"]).sum())
+
+
 # ----------------------------------------------------------------------------------------------------------- allocator
 
 

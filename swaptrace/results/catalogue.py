@@ -347,6 +347,7 @@ def cost(area: AreaResult) -> dict[str, Any] | None:
     full = None if not original or area.store_pages is None else area.store_pages * page_size * pool // original + table
     return {
         "pool_bytes": pool,
+        "freeable_bytes": area.freeable_bytes,
         "table_bytes": table,
         "duplicate_bytes": duplicates,
         "total_bytes": pool + table + duplicates,
@@ -372,6 +373,12 @@ _COST = (
     Figure(
         "cost.pool_bytes", Kind.STATE, Unit.BYTES, "the pool: `mem_used_total`", words="pool of compressed pages",
         better=_LESS,
+    ),
+    Figure(
+        "cost.freeable_bytes", Kind.STATE, Unit.BYTES,
+        "of these, what compaction would give back now (`echo 1 > /sys/block/zramN/compact`): whole pages' worth of "
+        "room between objects; null in older files of results",
+        words="of it, freeable by compaction", better=_LESS,
     ),
     Figure(
         "cost.table_bytes", Kind.STATE, Unit.BYTES, "zram's own table, however full it is; 0 for zswap",

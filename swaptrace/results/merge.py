@@ -217,6 +217,7 @@ _FIELDS: dict[str, _How] = {
     **dict.fromkeys(("store", "algorithm"), _NAME),
     "slots": _PROPERTY,
     **dict.fromkeys(("table_bytes", "store_pages", "machine_bytes"), _PROPERTY),
+    "freeable_bytes": _STATE,
     "notified": _How(or_, or_),
     "off": _How(or_, and_),
     **dict.fromkeys((*COUNTS, "sizes", "refaults"), _COUNT),

@@ -120,6 +120,7 @@ class AreaResult(Counts):
     store: str | None = None  # the store's name: that of the zram device, or zswap
     algorithm: str | None = None  # by which the store compresses
     table_bytes: int | None = None  # of zram's own table, whatever is stored
+    freeable_bytes: int | None = None  # of the pool, as observed, by compaction at the end
     store_pages: int | None = None  # that the store has room for: zram's disksize
     machine_bytes: int | None = None  # the machine's memory
     ranges: dict[str, Range] = field(default_factory=dict)

@@ -337,6 +337,11 @@ class TestCompaction:
             model, kernel = moment.content["zram0"].mem_used_total, int(moment.zram["zram0"]["mm_stat"][2])
             assert model == kernel + PAGE * self.given_back(moment)
 
+    def test_what_could_be_given_back_was(self, areas: Areas) -> None:
+        """What the report says that compaction would give back is what it did, by mm_stat's pages_compacted."""
+        cost = self.reported(areas, areas.at("compact", "holes"))["cost"]
+        assert cost["freeable_bytes"] == PAGE * self.given_back(areas.at("compact", "compacted")) > 0
+
     @pytest.mark.parametrize("step", ["holes", "compacted"])
     def test_the_report_tells_no_pool_from_then_on(self, areas: Areas, step: str) -> None:
         area = self.reported(areas, areas.at("compact", step))

@@ -95,6 +95,15 @@ def test_entries(recorded: Scenario) -> None:
     assert len(recorded.analysis.held("zswap")) == area.model.pages_stored
 
 
+def test_slots_in_use_add_up_to_used(recorded: Scenario) -> None:
+    """Held by zswap, of zeros, in the swap cache, and on the disk: the swap map, read slot by slot, and /proc/swaps."""
+    area = area_of(recorded)
+    assert area.in_use is not None
+    assert area.in_use.slots == area.kernel_counts["used_slots"] == area.used_slots > 0
+    assert area.in_use.with_entry == area.live_slots_end > 0
+    assert (area.in_use.zero_filled > 0) <= recorded.has(Feature.ZERO_MAP)
+
+
 def test_compressed_bytes(recorded: Scenario) -> None:
     """The memory cgroup of the workload is charged for the very bytes of each entry (memory.zswap.current)."""
     stored = recorded.events[recorded.events["kind"] == EventKind.STORE]

@@ -43,6 +43,7 @@ def test_what_is_paid() -> None:
     assert pool == result().areas[0].model.mem_used_total > 0
     assert found == {
         "pool_bytes": pool,
+        "freeable_bytes": 0,
         "table_bytes": 24576,
         "duplicate_bytes": PAGE_SIZE,
         "total_bytes": pool + 24576 + PAGE_SIZE,
@@ -101,6 +102,7 @@ def test_in_the_table() -> None:
     (table,) = (table for table in area_tables(area, 1) if table.name == "cost")
     assert table.rows == {
         "pool of compressed pages": ["16.0 KiB"],
+        "of it, freeable by compaction": ["0 B"],
         "zram's table": ["24.0 KiB"],
         "pages that are in memory as well": ["4.0 KiB"],
         "together": ["44.0 KiB"],

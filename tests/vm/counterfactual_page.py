@@ -353,7 +353,11 @@ def _by_discard(results: dict[str, Any]) -> str:
 On Linux {" and ".join(kernels)}, an area that discards its free clusters takes other slots than one that does not
 (since 9a42aed48421, "mm, swap: prefer nonfull over free clusters", Linux 6.18). There a run on zram itself predicts
 nothing for `--discard` and `--discard=pages`. Those rigs were recorded themselves, and `discard` is compared with what
-their own recordings say of it; what they would have held under `discard_once` is not predicted."""
+their own recordings say of it; what they would have held under `discard_once` is not predicted.
+
+For the same reason huge pages that come back in part (thp-swapin) are compared with recordings of each rig itself.
+On a file they are split when they go out (10 of 10, by the kernel's thp_swpout_fallback; none on zram and device
+mapper), and single pages fill clusters that are partly in use. On 7.3 they come back from device mapper as a whole."""
 
 
 def _reasons(results: dict[str, Any]) -> str:
