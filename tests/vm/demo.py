@@ -5,8 +5,6 @@ Usage: demo.py FOLDER: writes FOLDER/demo.swaptrace. What the workload does is i
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,15 +14,12 @@ from zram import zram_swap
 from swaptrace.record.workload import Process
 
 PAGES = 12_000
+FIRST = ("compressible", "random", "same", "zero", "mixed", "mixed", "compressible")
+SECOND = ("mixed", "compressible", "random")
 
 
-def workload(survivors: Path) -> None:
-    """Ten processes with all kinds of pages: most exit, some read half of their pages back, three live on.
-
-    Their pids are left in the file `survivors`, so that they can be ended when the recording is over.
-    """
-    contents = ("compressible", "random", "same", "zero", "mixed", "mixed", "compressible")
-    first = [Process(PAGES, content, seed) for seed, content in enumerate(contents)]
+def workload(first: list[Process], second: list[Process]) -> list[Process]:
+    """Ten processes with all kinds of pages: most exit, some read half of their pages back, three live on: those."""
     for process in first:
         process.page_out()
     for process in first[4:6]:
@@ -32,7 +27,6 @@ def workload(survivors: Path) -> None:
     first[0].give_back(PAGES // 3)
     for process in first[:4]:
         process.exit()
-    second = [Process(PAGES, content, seed) for seed, content in enumerate(("mixed", "compressible", "random"), 10)]
     for process in second:
         process.page_out()
     first[5].page_out()
@@ -40,25 +34,28 @@ def workload(survivors: Path) -> None:
     first[4].exit()
     first[6].exit()
     second[1].page_in(step=3)
-    alive = [process.leave() for process in (first[5], second[0], second[1])]
-    survivors.write_text("\n".join(map(str, alive)))
+    return [first[5], second[0], second[1]]
 
 
 def demo(folder: Path) -> int:
     """Record the workload; the recorder's exit status."""
-    trace, survivors = folder / "demo.swaptrace", folder / "survivors"
+    trace = folder / "demo.swaptrace"
     with zram_swap(megabytes=360):
+        # Their memory is filled before the recording begins: that takes a while, in which nothing is swapped.
+        first = [Process(PAGES, content, seed) for seed, content in enumerate(FIRST)]
+        second = [Process(PAGES, content, seed) for seed, content in enumerate(SECOND, 10)]
         record = [sys.executable, "-m", "swaptrace", "record", "--force", "-o", str(trace), "--"]
-        status = subprocess.call([*record, sys.executable, __file__, str(survivors), "workload"])
-        if survivors.exists():
-            for pid in survivors.read_text().split():
-                os.kill(int(pid), signal.SIGTERM)
-            survivors.unlink()
-    return status
+        with subprocess.Popen(
+            [*record, "sh", "-c", "echo; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as recorder:
+            assert recorder.stdin and recorder.stdout
+            # A line comes once it records; none does if it cannot. The end of cat's input is the end of the recording.
+            alive = workload(first, second) if recorder.stdout.readline() else []
+            recorder.stdin.close()
+        for process in alive:
+            process.exit()
+    return recorder.returncode
 
 
 if __name__ == "__main__":
-    if sys.argv[2:] == ["workload"]:
-        workload(Path(sys.argv[1]))
-    else:
-        sys.exit(demo(Path(sys.argv[1])))
+    sys.exit(demo(Path(sys.argv[1])))
