@@ -10,7 +10,12 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 VM := tests/vm/run
 
+# Ubuntu's is a snap, which a package of another name installs.
+BROWSER := $(shell . /etc/os-release 2> /dev/null; \
+	test "$$ID" = ubuntu && echo chromium-chromedriver || echo chromium chromium-driver)
+
 PACKAGES := \
+	$(BROWSER) \
 	btrfs-progs \
 	busybox-static \
 	clang-format \

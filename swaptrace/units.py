@@ -6,6 +6,7 @@ None is a figure that nobody knows: it is shown as DASH. Machines read the JSON 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,6 +18,18 @@ _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _NS = (("ns", 1), ("µs", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000))
 _SECOND = 1_000_000_000
 _LONG = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+#: By what stands behind a number: what it is of, and how many of that it is.
+_KINDS = {
+    "": ("count", 1.0),
+    "%": ("share", 0.01),
+    "/s": ("rate", 1.0),
+    **{unit: ("bytes", 1024.0**power) for power, unit in enumerate(_BYTES)},
+    **{f"{unit}·s": ("byte-seconds", 1024.0**power) for power, unit in enumerate(_BYTES)},
+    **{unit: ("time", float(scale)) for unit, scale in _NS},
+    **{unit: ("time", float(scale * _SECOND)) for unit, scale in _LONG},
+}
+_NUMBER = re.compile(r"([\d,]+(?:\.\d+)?) ?([^\d\s]*)")
 
 
 _EXACT: ContextVar[bool] = ContextVar("exact bytes", default=False)
@@ -127,3 +140,18 @@ def time_unit(largest: float) -> tuple[str, float]:
     if largest >= 600 * _SECOND:
         return "minutes", 60.0 * _SECOND
     return ("seconds", float(_SECOND)) if largest >= _SECOND / 10 else ("milliseconds", 1e6)
+
+
+def magnitude(text: str) -> tuple[str, float] | None:
+    """What a formatted figure is of, and how much, so that figures can be put in order; None for what is none.
+
+    It is as exact as the text; what is less than a figure, or more, comes right before it, or after it.
+    """
+    found = re.fullmatch(rf"([-+]|[<>] )?({_NUMBER.pattern}(?: {_NUMBER.pattern})*)", text)
+    parts = _NUMBER.findall(found[2]) if found else []
+    if not parts or any(unit not in _KINDS for _, unit in parts):
+        return None
+    kinds = {_KINDS[unit][0] for _, unit in parts}
+    value = sum(float(number.replace(",", "")) * _KINDS[unit][1] for number, unit in parts)
+    sign = {"-": -1, "< ": 1 - 1e-6, "> ": 1 + 1e-6}.get(found[1] or "", 1) if found else 1
+    return (kinds.pop(), sign * value) if len(kinds) == 1 else None

@@ -175,7 +175,7 @@ def _table(name: str, title: str, found: Breakdown, figures: list[str], note: st
         trees = [_cell(found.sort, group.tree[found.sort]) for group in found.first]
         for cells, tree in zip(rows.values(), [*trees, *[""] * 2], strict=False):
             cells.append(tree)
-    return Table(name, title, rows, names, note)
+    return Table(name, title, rows, names, note, sums=1 if found.others is None else 2)
 
 
 def _heading(figure: str) -> str:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from swaptrace import units
 from swaptrace.progress import track
-from swaptrace.report import bounded, by, style, tables, words
+from swaptrace.report import bounded, by, interactive, pictures, style, tables, words
 from swaptrace.report.charts import CHARTS
 from swaptrace.report.findings import findings
 from swaptrace.report.page import render
+from swaptrace.report.palette import in_css
+from swaptrace.report.plot import HATCHED, Plot
 from swaptrace.results.results import AreaResult, TraceResult
 
 
 @dataclass(frozen=True)
-class _Picture:
+class _Figure:
+    """A chart. name: begins the ids of its elements, and with .png it is the picture's file."""
+
+    name: str
     title: str
+    plot: Plot
     caption: str
-    source: str  # a data: URI
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class _Section:
     line: str
     headline: str  # empty for the area that the first sentence of the page is about
     tables: list[tables.Table]
-    pictures: list[_Picture]
+    figures: list[_Figure]
 
 
 def write_html(result: TraceResult, folder: Path, groups: by.Breakdown | None = None) -> Path:
@@ -49,12 +54,15 @@ def write_html(result: TraceResult, folder: Path, groups: by.Breakdown | None = 
             words.area_line(area),
             "" if area is words.lead(result) else words.headline(area),
             bounded.area_tables(area, duration),
-            _pictures(area, name, folder) if area.exact else [],  # what they show cannot be told if events were lost
+            _figures(area, name) if area.exact else [],  # what they show cannot be told if events were lost
         )
         for name, area in zip(area_names(result.areas), result.areas, strict=True)
     ]
+    plots = {figure.name: figure.plot for section in sections for figure in section.figures}
+    for name, plot in track(list(plots.items()), "drawing"):
+        (folder / f"{name}.png").write_bytes(style.as_png(pictures.draw(plot)))
     page = folder / "report.html"
-    page.write_text(_render(result, sections, groups), encoding="utf-8")
+    page.write_text(_render(result, sections, plots, groups), encoding="utf-8")
     return page
 
 
@@ -71,31 +79,50 @@ def area_names(areas: Sequence[AreaResult]) -> list[str]:
     return names
 
 
-def _pictures(area: AreaResult, name: str, folder: Path) -> list[_Picture]:
-    """Draw what has data, write it as PNG, and keep the smaller of PNG and SVG for the page."""
-    pictures = []
-    for chart in track(CHARTS, f"drawing {name}"):
-        if chart.has_data(area):
-            figure = chart.draw(area)
-            png, svg = style.as_png(figure), style.as_svg(figure)
-            (folder / f"{name}-{chart.name}.png").write_bytes(png)
-            kind, data = ("svg+xml", svg) if len(svg) < len(png) else ("png", png)
-            source = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
-            pictures.append(_Picture(chart.title, chart.caption_of(area), source))
-    return pictures
+def _figures(area: AreaResult, name: str) -> list[_Figure]:
+    """The charts that have something to show."""
+    made = [(chart, chart.plot(area)) for chart in CHARTS]
+    return [
+        _Figure(f"{name}-{chart.name}", chart.title, plot, chart.caption_of(area))
+        for chart, plot in made
+        if plot.panels
+    ]
 
 
-def _render(result: TraceResult, sections: list[_Section], groups: by.Breakdown | None) -> str:
+def _sortable(table: tables.Table, column: int) -> bool:
+    """Whether it makes sense to sort by a column: its figures are of one kind, and there are several."""
+    rows = list(table.rows.values())[: len(table.rows) - table.sums]
+    found = [units.magnitude(cells[column]) for cells in rows if column < len(cells)]
+    return len(found) > 1 and len({each[0] for each in found if each is not None}) == 1
+
+
+def _key(cell: str) -> float | str:
+    """By what a cell is sorted; nothing if nobody knows."""
+    found = units.magnitude(cell)
+    return "" if found is None else found[1]
+
+
+def _render(
+    result: TraceResult, sections: list[_Section], plots: Mapping[str, Plot], groups: by.Breakdown | None
+) -> str:
     return render(
         "report.html.j2",
         heading=words.heading(result.trace),
         headline=words.trace_headline(result),
-        warnings=words.warnings(result),
         findings=findings(result),
+        warnings=words.warnings(result),
         sections=sections,
         whose=[] if groups is None else by.sentences(groups),
         whose_tables=[] if groups is None else by.tables_of(groups),
         glossary=words.GLOSSARY,
         equal=tables.EQUAL,
         outside=bounded.OUTSIDE,
+        sortable=_sortable,
+        key=_key,
+        places=interactive.places,
+        dash_lengths=interactive.dash_lengths,
+        hatched=HATCHED,
+        colour=in_css,
+        library=interactive.library() if plots else "",
+        charts=interactive.embedded(plots) if plots else "",
     )

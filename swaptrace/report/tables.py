@@ -31,6 +31,7 @@ class Table:
     """One table: every cell is text. The note, if any, is a sentence that goes below it.
 
     rows: cells, by the row's name. names: the columns' own. good: of a table of changes, whether a row's is good news.
+    sums: how many of the last rows are sums of the others.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Table:
     names: list[str]
     note: str = ""
     good: dict[str, bool | None] | None = None
+    sums: int = 0
 
     @property
     def columns(self) -> list[tuple[str, bool]]:

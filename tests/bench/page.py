@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Chart
 from matplotlib.ticker import FuncFormatter
 
-from swaptrace.report import style
+from swaptrace.report import palette, style
 from tests.bench.measure import Figure
 
 __all__ = ["chart", "overhead_chart", "rows", "write"]
@@ -95,16 +95,16 @@ def bars(shown: Sequence[Figure], title: str) -> tuple[Chart, Axes]:
     picture, (axes,) = style.figure(title, "median (blue), the range of all rounds (black), and the target (vermilion)")
     picture.subplots_adjust(left=0.44)
     places = range(len(shown), 0, -1)
-    axes.barh(places, [one.middle for one in shown], color=style.LIVE, height=0.6)
+    axes.barh(places, [one.middle for one in shown], color=palette.LIVE, height=0.6)
     for place, one in zip(places, shown, strict=True):
-        axes.plot([one.least, one.greatest], [place, place], color=style.INK, linewidth=2)
+        axes.plot([one.least, one.greatest], [place, place], color=palette.INK, linewidth=2)
         right = one.greatest
         if one.target is not None and right < one.target < 1.5 * right:
             right = one.target  # or the figure would be written over its mark
         axes.annotate(
-            number(one.middle), (right, place), (5, 0), textcoords="offset points", va="center", color=style.INK
+            number(one.middle), (right, place), (5, 0), textcoords="offset points", va="center", color=palette.INK
         )
         if one.target is not None:
-            axes.plot([one.target] * 2, [place - 0.4, place + 0.4], color=style.STALE, linewidth=3)
+            axes.plot([one.target] * 2, [place - 0.4, place + 0.4], color=palette.STALE, linewidth=3)
     axes.set_yticks(list(places), [textwrap.fill(one.what, 42) for one in shown], size=9)
     return picture, axes

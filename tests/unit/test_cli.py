@@ -325,7 +325,7 @@ def loaded_by(*modules: str) -> set[str]:
     return set(python("-c", f"import sys\n{imports}print(*sys.modules, sep='\\n')").stdout.splitlines())
 
 
-_HEAVY = {"pandas", "matplotlib", "rich", "jinja2"}
+_HEAVY = {"bokeh", "pandas", "matplotlib", "rich", "jinja2"}
 _ANALYSIS = {"swaptrace.engine.replay", "swaptrace.analysis.analysis"}
 
 

@@ -203,7 +203,7 @@ def test_where_they_are_shown(tmp_path: Path) -> None:
     )
     assert page.exit_code == 0
     html = (tmp_path / "page" / "report.html").read_text()
-    assert "warning: failed-writes" in html and "echo 8192 &gt; /sys/block/zram0/mem_limit" in html
+    assert '<li class="finding warning">' in html and "echo 8192 &gt; /sys/block/zram0/mem_limit" in html
 
 
 def test_names_are_text(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from swaptrace.report.as_json import as_json
 from swaptrace.report.charts import CHARTS
 from swaptrace.report.command import Selection, _select
 from swaptrace.report.html import write_html
+from swaptrace.report.pictures import draw
 from swaptrace.report.text import print_text
 from swaptrace.results.results import AreaResult, TraceResult
 from swaptrace.trace.header import Header, from_json, to_json
@@ -260,12 +261,12 @@ def test_headlines_rest_on_nothing_that_is_not_known() -> None:
 def test_charts_draw_none_of_them() -> None:
     charts = {chart.name: chart for chart in CHARTS}
     plain, discarding = area_of(by=True, discards=False), area_of(by=True, discards=True)
-    (axes,) = charts["policies"].draw(plain).axes
+    (axes,) = draw(charts["policies"].plot(plain)).axes
     assert [line.get_label().split(":")[0] for line in axes.lines] == ["none", "notify", "observed"]
-    assert any("not predicted: discard" in text.get_text() for text in charts["policies"].draw(plain).texts)
-    assert charts["map"].has_data(plain)
-    assert not charts["map"].has_data(discarding)
-    content = charts["content"].draw(discarding)
+    assert any("not predicted: discard" in text.get_text() for text in draw(charts["policies"].plot(plain)).texts)
+    assert charts["map"].plot(plain).panels
+    assert not charts["map"].plot(discarding).panels
+    content = draw(charts["content"].plot(discarding))
     assert any("1 slots were live at the end" in text.get_text() for text in content.texts)
     assert not any("no stale one" in text.get_text() for text in content.texts)
     assert "stale without notifications" not in content.axes[0].get_legend_handles_labels()[1]

@@ -25,10 +25,11 @@ from swaptrace.cli import cli, main
 from swaptrace.engine.zsmalloc import ChainRule, FullnessRule, geometry
 from swaptrace.errors import UsageProblem
 from swaptrace.events import EventFlag, EventKind
-from swaptrace.report import style
 from swaptrace.report.charts import Chart
 from swaptrace.report.command import Selection, _select, analyse
+from swaptrace.report.plot import Plot
 from swaptrace.results.catalogue import INTEGRAL_PARTS
+from swaptrace.results.results import AreaResult
 from swaptrace.trace.writer import TraceWriter
 
 SECOND = 1_000_000_000
@@ -320,10 +321,12 @@ def test_a_policy_reaches_every_format(
     """Rows, fields and lines of that policy alone (what they hold, and what charts draw: test_tables, test_charts)."""
     monkeypatch.chdir(folder)
     drawn: list[tuple[str, ...]] = []
-    chart = Chart(
-        "x", "x", lambda area: style.blank("x", "x"), "x", lambda area: bool(drawn.append(area.shown)) or True
-    )
-    monkeypatch.setattr("swaptrace.report.html.CHARTS", (chart,))
+
+    def plot(area: AreaResult) -> Plot:
+        drawn.append(area.shown)
+        return Plot("x", "x")
+
+    monkeypatch.setattr("swaptrace.report.html.CHARTS", (Chart("x", "x", plot, "x"),))
     _, out, _ = run(
         capsys, ["report", "swap.trace", "--format", form, "--policy", policy, "-o", "page" if form == "html" else "-"]
     )

@@ -34,7 +34,7 @@ from rich.console import Console
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.areas import Store
 from swaptrace.commands.report import command
-from swaptrace.report import charts, words
+from swaptrace.report import charts, pictures, words
 from swaptrace.report.as_json import as_json
 from swaptrace.report.text import print_text
 from tests.data.documents import schema
@@ -55,7 +55,8 @@ off_and_on = [swap_call(START + 300, "swapoff", area, zram), swap_call(START + 4
 after = stale(events + off_and_on)[1]
 out = io.StringIO()
 print_text(result, Console(file=out, width=120))
-(line,) = [line for line in charts.policies(result.areas[0]).axes[0].lines if line.get_label() == "label of the chart"]
+(axes,) = pictures.draw(charts.policies(result.areas[0])).axes
+(line,) = [line for line in axes.lines if line.get_label() == "label of the chart"]
 (option,) = [option for option in command.params if option.name == "policies"]
 print(json.dumps({
     "before": before, "after": after, "json": as_json(result)["areas"][0]["policies"]["careful"],

@@ -13,9 +13,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from swaptrace.policies import POLICIES
-from swaptrace.report import charts, html, style, tables, words
+from swaptrace.report import charts, interactive, pictures, style, tables, words
 from swaptrace.report.as_json import as_json
-from swaptrace.report.charts import CHARTS
 from swaptrace.report.command import Selection, _select, analyse
 from swaptrace.report.html import write_html
 from swaptrace.results.results import AreaResult, Range, TraceResult
@@ -50,17 +49,13 @@ def selected(policies: tuple[str, ...], kernel: str = "5.10") -> TraceResult:
 def page(result: TraceResult, folder: Path) -> str:
     """The HTML without pictures, and without the glossary, which explains all words."""
     with (
-        patch.object(html, "CHARTS", tuple(_blank(chart) for chart in CHARTS)),
+        patch.object(pictures, "draw", lambda _: Figure()),
         patch.object(style, "as_png", lambda _: b""),
-        patch.object(style, "as_svg", lambda _: b""),
+        patch.object(interactive, "embedded", lambda _: ""),
     ):
         text = write_html(result, folder).read_text(encoding="utf-8")
     body = text[text.index("<main") :]
     return re.sub(r'<dl class="glossary">.*?</dl>', "", body, flags=re.DOTALL)
-
-
-def _blank(chart: charts.Chart) -> charts.Chart:
-    return charts.Chart(chart.name, chart.title, lambda _: Figure(), chart.caption, chart.has_data)
 
 
 @pytest.mark.parametrize("policies", SELECTIONS, ids="+".join)
@@ -94,7 +89,7 @@ def test_json_has_what_was_asked_for(policies: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("policies", SELECTIONS, ids="+".join)
 def test_charts_say_what_was_asked_for(policies: tuple[str, ...]) -> None:
     for area in selected(policies).areas:
-        titles = [draw(area).texts[0].get_text() for draw in (charts.content, charts.policies, charts.pool)]
+        titles = [chart(area).finding for chart in (charts.content, charts.policies, charts.pool)]
         gives = [title for title in titles if re.search("otifications|Nobody", title)]
         assert not gives or "none" in policies, titles
         assert all("no stale one took memory" not in title for title in titles) or area.policies["none"]

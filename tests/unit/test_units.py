@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from swaptrace import units
@@ -123,3 +125,35 @@ def test_units_of_axes() -> None:
 )  # fmt: skip
 def test_number(value: float | None, said: str) -> None:
     assert units.number(value) == said
+
+
+@pytest.mark.parametrize(
+    ("kind", "say", "values"),
+    [
+        ("bytes", units.size, [-5 << 20, -1, 0, 1023, 1024, 1 << 20, 1 << 40, 5000 << 50]),
+        ("byte-seconds", units.byte_seconds, [0, 700, 1 << 20, 1 << 33]),
+        ("time", units.duration, [0, 850, 1_234, 34_500_000, 59.9e9, 61e9, 3601e9, 90_000e9, 1e6 * 86_400e9]),
+        ("count", units.count, [-1000, -1, 0, 1_234_567]),
+        ("share", units.percent, [0, 0.0001, 0.001, 0.0444, 0.5, 0.99, 0.999, 1]),
+        ("rate", units.rate, [0, 0.02, 3.4, 12_345]),
+    ],
+)
+def test_magnitudes_are_in_the_order_of_the_figures(
+    kind: str, say: Callable[[float], str], values: list[float]
+) -> None:
+    found = [units.magnitude(say(value)) for value in values]
+    assert {each[0] for each in found if each} == {kind}
+    magnitudes = [each[1] for each in found if each]
+    assert magnitudes == sorted(set(magnitudes)) and len(magnitudes) == len(values)
+    assert magnitudes == pytest.approx(values, rel=0.06, abs=0.001)  # what the text leaves of it
+
+
+@pytest.mark.parametrize(
+    "text", [units.DASH, "", "✓", "not reached", "within", "5 apples", "3 min 2 MiB", "1 page", "-"]
+)
+def test_what_is_no_figure_has_no_magnitude(text: str) -> None:
+    assert units.magnitude(text) is None
+
+
+def test_magnitude_of_signed_figures() -> None:
+    assert units.magnitude("+4.0 KiB") == ("bytes", 4096) and units.magnitude("-4.0 KiB") == ("bytes", -4096)

@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from swaptrace import units
-from swaptrace.report import style
+from swaptrace.report import palette, style
 
-COLOURS = {"none": style.STALE, "discard": "#E69F00", "discard_once": "#CC79A7"}
+COLOURS = {"none": palette.STALE, "discard": "#E69F00", "discard_once": "#CC79A7"}
 SAID = {"none": "none", "discard": "discard", "discard_once": "discard once"}
 MARKERS = "osD^v"
 MIB = 1 << 20
@@ -92,8 +92,8 @@ def prediction_chart(results: dict[str, Any]) -> Figure:
     figure, (above, below) = style.figure(finding, subject, rows=2, height=8.4)
     figure.subplots_adjust(left=0.12, hspace=0.16)
     largest = max(row["measured"] for *_, row in rows) / MIB
-    above.plot([0, largest], [0, largest], color=style.MUTED, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
-    below.axhline(0, color=style.MUTED, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
+    above.plot([0, largest], [0, largest], color=palette.MUTED, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
+    below.axhline(0, color=palette.MUTED, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
     for kernel, _, _, row in rows:
         marker, colour = MARKERS[kernels.index(kernel) % len(MARKERS)], COLOURS[row["policy"]]
         x, size = row["measured"] / MIB, 8.5 - 1.5 * kernels.index(kernel) - 1.3 * list(COLOURS).index(row["policy"])
@@ -106,7 +106,7 @@ def prediction_chart(results: dict[str, Any]) -> Figure:
     room = max(0.15 * (max(off) - min(off)), 0.05)
     below.set_ylim(min(off) - room, max(off) + room)
     handles: list[Any] = [Patch(color=colour, label=SAID[name]) for name, colour in COLOURS.items()]
-    plain = {"linestyle": "", "color": style.INK, "markersize": 7}
+    plain = {"linestyle": "", "color": palette.INK, "markersize": 7}
     handles += [Line2D([], [], marker=MARKERS[i], label=f"Linux {kernel}", **plain) for i, kernel in enumerate(kernels)]
     style.legend(above, 6, handles)
     return figure
@@ -130,12 +130,12 @@ def churn_chart(results: dict[str, Any]) -> Figure:
     ends = [_draw_churn(one, *each) for one, each in zip(axes, found.items(), strict=True)]
     axes[0].set_xlim(0, max(ends))
     handles = [
-        Patch(color=style.LIVE, alpha=0.85, label="live"),
-        Patch(facecolor=style.GIVEN_BACK + "30", edgecolor=style.GIVEN_BACK, hatch="///", label="given back"),
+        Patch(color=palette.LIVE, alpha=0.85, label="live"),
+        Patch(facecolor=palette.GIVEN_BACK + "30", edgecolor=palette.GIVEN_BACK, hatch="///", label="given back"),
         Line2D([], [], color=COLOURS["none"], linewidth=1.6, label="none"),
         Line2D([], [], color=COLOURS["discard"], linewidth=2.2, label="discard"),
-        Line2D([], [], color=style.INK, marker="x", linestyle="", label="zram"),
-        Line2D([], [], color=style.STALE, marker="o", linestyle="", label="file"),
+        Line2D([], [], color=palette.INK, marker="x", linestyle="", label="zram"),
+        Line2D([], [], color=palette.STALE, marker="o", linestyle="", label="file"),
         Line2D([], [], color=COLOURS["discard"], marker="s", linestyle="", label="file, discard=pages"),
     ]
     style.legend(axes[0], 7, handles)
@@ -150,15 +150,15 @@ def _draw_churn(axes: Axes, kernel: str, workload: dict[str, Any]) -> float:
     start = series["time"][np.flatnonzero(series["live"])[0]]
     time, live = series["time"] - start, series["live"] / MIB
     top = live + series["none"] / MIB
-    axes.fill_between(time, 0, live, step="pre", color=style.LIVE, alpha=0.85, linewidth=0)
-    green = {"facecolor": style.GIVEN_BACK + "30", "edgecolor": style.GIVEN_BACK, "hatch": "///"}
+    axes.fill_between(time, 0, live, step="pre", color=palette.LIVE, alpha=0.85, linewidth=0)
+    green = {"facecolor": palette.GIVEN_BACK + "30", "edgecolor": palette.GIVEN_BACK, "hatch": "///"}
     axes.fill_between(time, live, top, step="pre", linewidth=0, **green)
     axes.step(time, top, where="pre", color=COLOURS["none"], linewidth=1.6)
     if "discard" in series:
         axes.step(time, live + series["discard"] / MIB, where="pre", color=COLOURS["discard"], linewidth=2.0)
     measured = [row["kernel"]["compr_data_size"] for row in workload["model"][:-1]]
-    axes.plot(times - start, np.array(measured) / MIB, "x", color=style.INK, markersize=8, clip_on=False)
-    for rig, marker, colour in (("file", "o", style.STALE), ("file, discard=pages", "s", COLOURS["discard"])):
+    axes.plot(times - start, np.array(measured) / MIB, "x", color=palette.INK, markersize=8, clip_on=False)
+    for rig, marker, colour in (("file", "o", palette.STALE), ("file, discard=pages", "s", COLOURS["discard"])):
         held = [row["live"] + row["measured"] for row in workload["rigs"].get(rig, [])[:-1]]
         if held:
             axes.plot(
