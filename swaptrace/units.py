@@ -133,13 +133,19 @@ def byte_unit(largest: float) -> tuple[str, float]:
     return _BYTES[power], float(1024**power)
 
 
+#: ns in each unit of an axis of time.
+NS_OF = {"hours": 3600e9, "minutes": 60e9, "seconds": 1e9, "milliseconds": 1e6}
+
+
 def time_unit(largest: float) -> tuple[str, float]:
     """(unit, ns in it) for an axis that goes up to `largest` ns: seconds, unless figures get unwieldy."""
-    if largest >= 3 * 3600 * _SECOND:
-        return "hours", 3600.0 * _SECOND
-    if largest >= 600 * _SECOND:
-        return "minutes", 60.0 * _SECOND
-    return ("seconds", float(_SECOND)) if largest >= _SECOND / 10 else ("milliseconds", 1e6)
+    if largest >= 3 * NS_OF["hours"]:
+        unit = "hours"
+    elif largest >= 10 * NS_OF["minutes"]:
+        unit = "minutes"
+    else:
+        unit = "seconds" if largest >= NS_OF["seconds"] / 10 else "milliseconds"
+    return unit, NS_OF[unit]
 
 
 def magnitude(text: str) -> tuple[str, float] | None:

@@ -86,7 +86,8 @@ class _Timeline:
 
 
 def _time(edges: Floats, unit: str) -> Axis:
-    return Axis(f"{unit} since the start", 0, float(edges[-1]), together=True)
+    second = 1e9 / units.NS_OF[unit]
+    return Axis(f"{unit} since the start", 0, float(edges[-1]), together=True, second=second)
 
 
 def _timeline(area: AreaResult, stale_only: bool = False) -> _Timeline | None:

@@ -47,6 +47,7 @@ def write_html(result: TraceResult, folder: Path, groups: by.Breakdown | None = 
     """
     folder.mkdir(parents=True, exist_ok=True)
     duration = result.trace.get("duration_s")
+    marks = [(mark["time_s"] - result.begin / 1e9, mark["text"]) for mark in result.trace.get("marks") or ()]
     sections = [
         _Section(
             name,
@@ -54,7 +55,7 @@ def write_html(result: TraceResult, folder: Path, groups: by.Breakdown | None = 
             words.area_line(area),
             "" if area is words.lead(result) else words.headline(area),
             bounded.area_tables(area, duration),
-            _figures(area, name) if area.exact else [],  # what they show cannot be told if events were lost
+            _figures(area, name, marks) if area.exact else [],  # what they show cannot be told if events were lost
         )
         for name, area in zip(area_names(result.areas), result.areas, strict=True)
     ]
@@ -79,9 +80,9 @@ def area_names(areas: Sequence[AreaResult]) -> list[str]:
     return names
 
 
-def _figures(area: AreaResult, name: str) -> list[_Figure]:
-    """The charts that have something to show."""
-    made = [(chart, chart.plot(area)) for chart in CHARTS]
+def _figures(area: AreaResult, name: str, marks: Sequence[tuple[float, str]]) -> list[_Figure]:
+    """The charts that have something to show. marks: seconds after the beginning of what they show."""
+    made = [(chart, chart.plot(area).marked(marks)) for chart in CHARTS]
     return [
         _Figure(f"{name}-{chart.name}", chart.title, plot, chart.caption_of(area))
         for chart, plot in made

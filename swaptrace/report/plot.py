@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,8 @@ _AGES = {
 class Axis:
     """From `low` to `high`. ticks: where, and what stands there; None: wherever numbers are round.
 
-    together: charts whose axes are of the same quantity from the same beginning, so that one zoom can go for all.
+    together: charts whose axes are of the same quantity from the same beginning, so that one zoom can go for all: time.
+    second: how long one is on an axis of time; 0 on any other.
     """
 
     label: str
@@ -55,6 +56,7 @@ class Axis:
     ticks: dict[float, str] | None = None
     log: bool = False
     together: bool = False
+    second: float = 0.0
 
     def share_of(self, value: float) -> float:
         """How far along the axis a value is: 0 at `low`, 1 at `high`."""
@@ -186,6 +188,17 @@ class Plot:
     finding: str
     subject: str
     panels: tuple[Panel, ...] = ()
+
+    def marked(self, marks: Iterable[tuple[float, str]]) -> Plot:
+        """The same with moments marked, where it is about time: seconds after its beginning, and a text."""
+        every = list(marks)
+
+        def rules(x: Axis) -> tuple[Rule, ...]:
+            places = ((seconds * x.second, text) for seconds, text in every)
+            return tuple(Rule(at, text) for at, text in places if x.second and x.low <= at <= x.high)
+
+        panels = tuple(replace(panel, marks=panel.marks + rules(panel.x)) for panel in self.panels)
+        return replace(self, panels=panels)
 
     @property
     def keys(self) -> list[Key]:

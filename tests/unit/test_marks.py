@@ -6,8 +6,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -20,7 +22,10 @@ from swaptrace.events import EventBatch, Mark, empty
 from swaptrace.marks import LONGEST, Listener, as_mark, set_mark
 from swaptrace.record.recorder import Marked
 from swaptrace.report.as_json import as_json
+from swaptrace.report.charts import CHARTS
 from swaptrace.report.command import Selection, analyse
+from swaptrace.report.html import write_html
+from swaptrace.report.plot import Plot, Rule
 from swaptrace.report.words import heading
 from swaptrace.results.file import encode, read_results
 from swaptrace.running import run
@@ -263,3 +268,41 @@ def test_a_time_of_the_next_day(tmp_path: Path, in_newfoundland: None) -> None:
     writer.feed(batch([store(START + second * 10**9 + 1, 0, 1 + second, 100) for second in range(8)]))
     writer.close(trailer(START + 10 * 10**9))
     assert analyse(tmp_path / "trace", Selection(since="0:00:02")).areas[0].stores == 4
+
+
+def rules(plot: Plot) -> list[list[tuple[float, str]]]:
+    return [[(mark.at, mark.label) for mark in panel.marks if isinstance(mark, Rule)] for panel in plot.panels]
+
+
+def test_charts_show_them_where_it_is_about_time(recorded: Path) -> None:
+    """In the unit of the axis; and nowhere else."""
+    area, marks = analyse(recorded).areas[0], [(2.0, "begin"), (6.0, "end"), (11.0, "too late"), (-1.0, "too early")]
+    seen = set()
+    for chart in CHARTS:
+        before, after = chart.plot(area), chart.plot(area).marked(marks)
+        for panel, plain, found in zip(after.panels, rules(before), rules(after), strict=True):
+            timely = panel.x.together
+            seen.add(timely)
+            assert found == plain + ([(2.0, "begin"), (6.0, "end")] if timely else [])
+            assert not timely or panel.x.label == "seconds since the start"
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize(("seconds", "at"), [(0.05, 50.0), (590.0, 590.0), (600.0, 10.0), (3 * 3600.0, 3.0)])
+def test_a_mark_at_the_end_of_any_axis(recorded: Path, seconds: float, at: float) -> None:
+    area = analyse(recorded).areas[0]
+    longer = replace(
+        area, series=replace(area.series, time=np.linspace(1, seconds * 1e9, len(area.series.time)).astype(int))
+    )
+    (content,) = (chart for chart in CHARTS if chart.name == "content")
+    found = rules(content.plot(longer).marked([(seconds, "last")]))
+    assert ("last" in {label for each in found for _, label in each}) and found[0][-1][0] == pytest.approx(at)
+
+
+def test_the_page_shows_them(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a part lie after the beginning of that part."""
+    drawn: dict[str, Plot] = {}
+    monkeypatch.setattr("swaptrace.report.interactive.embedded", lambda plots: drawn.update(plots) or "")
+    write_html(analyse(recorded, Selection(since=4.0)), tmp_path / "page")
+    timely = [rules(plot)[0] for plot in drawn.values() if plot.panels[0].x.together]
+    assert timely and all(found[-2:] == [(2.0, "end"), (4.0, "begin")] for found in timely)
