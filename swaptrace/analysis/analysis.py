@@ -285,7 +285,10 @@ class Analysis(Sink):
             if len(fronted) > 1:  # zswap keeps the pages of all swap areas in one pool
                 for model in fronted:
                     model.replay.forget_pools()
-        return self._models[key]
+        model = self._models[key]
+        if model.store is not None and not model.store.pages:  # met by an event, which tells no more than its number
+            model.store = store
+        return model
 
     # -- events
 

@@ -27,7 +27,7 @@ SECOND = 1_000_000_000
 PROGRAM = re.compile(r"(?:sudo )?(?:~/swaptrace/bin/|\.venv/bin/)swaptrace(?= )")
 #: What is run here, as somebody without root types it. Nothing else is ever handed to a shell: these are documents.
 RUN = re.compile(
-    r"(~/swaptrace/bin/|\.venv/bin/)(swaptrace (check|report|audit)|python -m swaptrace\.manual)"
+    r"(~/swaptrace/bin/|\.venv/bin/)(swaptrace (check|report|diff|audit)|python -m swaptrace\.manual)"
     r"( [\w./~=,-]+)*( \| head -\d+)?"
 )
 
@@ -37,6 +37,7 @@ AS_ROOT = {
     "sudo ~/swaptrace/bin/swaptrace record --summary",
     "sudo ~/swaptrace/bin/swaptrace record -o swap.trace",
     "sudo ~/swaptrace/bin/swaptrace selftest",
+    'sudo ~/swaptrace/bin/swaptrace mark "build begins"',
     "sudo .venv/bin/swaptrace audit --trace 60",
     "sudo .venv/bin/swaptrace record --summary my.summary -d 600",
     "sudo .venv/bin/swaptrace record -o my.trace -d 600",
@@ -79,7 +80,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / name).write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" {words} "$@"\n')
             (folder / name).chmod(0o755)
     (home / "build/demo").mkdir(parents=True)
-    for place in ("swap.trace", "build/demo/demo.swaptrace"):
+    sides = [f"{side}{number}.trace" for side in ("before", "after") for number in ("", 1, 2)]
+    for place in ("swap.trace", "build/demo/demo.swaptrace", *sides):
         record(home / place)
     return home
 

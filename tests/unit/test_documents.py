@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import START, batch, free, header, store, trailer, zram_area
+from builders import START, Event, batch, free, header, store, told_zsmalloc, trailer, zram_area
 from test_report import result
 from test_report import zram_area as made_up
 
 from swaptrace.analysis.analysis import Analysis
-from swaptrace.areas import Store
+from swaptrace.areas import Snapshot, Store
 from swaptrace.dimensions import DIMENSIONS
 from swaptrace.events import EVENT, EventFlag, EventKind
 from swaptrace.report.as_json import as_json
 from swaptrace.report.by import breakdown
 from swaptrace.results.results import Range
+from swaptrace.trace.header import Trailer
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -109,13 +110,16 @@ def reports() -> list[dict[str, Any]]:
     """With everything that a report may have: made up, with losses, and of a trace."""
     whole = made_up()
     lossy = dataclasses.replace(whole, ranges={"frees": Range(1, 2)}, unknown={"stores": "lost"})
-    analysis = Analysis(header([zram_area("/dev/zram0", 0, 64, 0)], [Store(0, "zram0", 64)]))
-    analysis.feed(batch([store(START + 1, 0, 1, 100), free(START + 2, 0, 1)]))
+    area, zram = zram_area("/dev/zram0", 0, 64, 0), Store(0, "zram0", 64, table_bytes=4096)
+    analysis = Analysis(header([area], [zram], zsmalloc=told_zsmalloc()))
+    analysis.feed(batch([store(START + 1, 0, 1, 100), store(START + 1, 0, 2, 100), free(START + 2, 0, 1)]))
+    analysis.feed(batch([Event(START + 3, EventKind.IN_USE, 0, 2)]))
+    ended = Trailer(Snapshot(START + 9, (area,), (zram,), {"MemTotal": 1 << 30}))
     whose = Analysis(header([zram_area("/dev/zram0", 0, 64, 0)], [Store(0, "zram0", 64)]), by=DIMENSIONS["cgroup"])
     whose.feed(batch([store(START + 1, 0, 1, 100), store(START + 2, 0, 2, 100)._replace(arg=7)]))
     groups = whose.finish(trailer(START + 9))
     return [
-        as_json(result(whole)), as_json(result(lossy, lost=3)), as_json(analysis.finish(trailer(START + 9))),
+        as_json(result(whole)), as_json(result(lossy, lost=3)), as_json(analysis.finish(ended)),
         as_json(groups, breakdown(groups, None, 1)),
     ]  # fmt: skip
 

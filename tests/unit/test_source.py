@@ -82,6 +82,7 @@ def live(ring: Ring, under_way: int = 0) -> LiveSource:
     made._calls = type("Calls", (), {"lost": {}})
     made._lost_before, made._cgroups = {}, Cgroups(lambda: None)
     made._end_snapshot = lambda: trailer(START + 1000).end
+    made._in_use = lambda end: []
     return made  # type: ignore[no-any-return]
 
 

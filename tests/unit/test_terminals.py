@@ -22,6 +22,8 @@ COMMANDS = {
     "check": ["check"],
     "selftest": [],  # SELFTEST
     "record": ["record", "--help"],
+    "mark": ["mark", "--help"],
+    "diff": ["diff", RECORDING, RECORDING],
     "report": ["report", RECORDING],
     "audit": ["audit"],
 }
@@ -52,7 +54,7 @@ def test_colours_are_left_out_where_nobody_wants_them(command: str) -> None:
 WAITING = {
     "report": (["report", RECORDING], ["analysing"]),
     "html": (["report", RECORDING, "--format", "html", "-o", "page", "--device", "/dev/loop0"],
-             ["analysing", "loading what draws the charts ...", "drawing loop0"]),
+             ["analysing", "loading what draws the charts ...", "drawing"]),
     "check": (["check"], ["looking at this kernel ..."]),
     "audit": (["audit"], ["looking at swap areas and stores ..."]),
 }  # fmt: skip
