@@ -36,7 +36,7 @@ PACKAGES := \
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: packages $(VENV)/.installed ## install what is missing: Debian packages, and .venv with the project
@@ -139,6 +139,10 @@ lint: setup ## ruff, mypy and clang-format, which change nothing
 .PHONY: counterfactual
 counterfactual: setup ## compare what the model predicts with what other rigs measure (reports/counterfactual)
 	$(PYTHON) tests/vm/counterfactual.py
+
+.PHONY: investigations
+investigations: setup ## questions about the kernel, answered anew (reports/investigations; ONLY="fragmentation")
+	$(PYTHON) tests/vm/investigate.py $(ONLY)
 
 # Only compared with.
 bench: PACKAGES += bpftrace
