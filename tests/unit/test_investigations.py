@@ -8,14 +8,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from builders import START, batch, header, notified_free, store, trailer, zram_area
+from pool import Pool
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 import investigate
-from investigations import harness, kernel_source, zsmalloc_table
+from investigations import fragmentation, fragmentation_page, harness, kernel_source, zsmalloc_table
+from investigations.levels import AGAIN, CHURNED, LEVELS
 from kernels import SetupError
 
-from swaptrace.engine.zsmalloc import ChainRule, geometry
+from swaptrace.areas import Store
+from swaptrace.engine.zsmalloc import ChainRule, FullnessRule, Geometry, geometry
+from swaptrace.trace.writer import TraceWriter
 
 
 def published(name: str) -> Any:
@@ -150,3 +156,168 @@ def test_numbers_that_differ_are_said() -> None:
 )
 def test_numbers_in_words(numbers: list[str], words: str) -> None:
     assert zsmalloc_table._and(numbers) == words
+
+
+# ------------------------------------------------------------------------------------------------ fragmentation
+
+OLD = geometry(4096, 4, ChainRule.USED_PERCENT, FullnessRule.QUARTERS)
+NEW = geometry()
+BOTH = pytest.mark.parametrize("geo", [OLD, NEW], ids=["old", "new"])
+PAGES = 200
+
+
+@BOTH
+def test_what_was_only_stored_is_packed(geo: Geometry) -> None:
+    sizes, order = fragmentation.random_sizes(3_000)
+    filled = fragmentation.Store(geo, np.zeros(3_000, np.int64))
+    filled.put(order, sizes)
+    as_it_is, packed = filled.ratios()
+    assert as_it_is == packed > 1
+    filled.drop(order[:2_000])
+    as_it_is, packed = filled.ratios()
+    assert as_it_is > packed > 1
+
+
+@BOTH
+def test_what_is_left_and_what_is_replaced(geo: Geometry) -> None:
+    """Against a pool that is followed one operation at a time."""
+    sizes, order = fragmentation.random_sizes(PAGES, 20)
+    assert len(np.unique(sizes)) == 20
+    pool = Pool(PAGES, geo)
+    for slot, size in enumerate(sizes.tolist()):
+        pool.malloc(slot, size)
+    for slot in order[: PAGES // 2].tolist():
+        pool.free(slot)
+    found = fragmentation.thinned(sizes, order, geo)
+    assert found["half"][0] == pool.mem_used_total / sizes[order[PAGES // 2 :]].sum()
+    other = Pool(PAGES, geo)
+    for number in range(PAGES):
+        if number >= PAGES // 2:
+            other.free(int(order[number - PAGES // 2]))
+        other.malloc(int(order[number]), int(sizes[number]))
+    assert found["half, replaced"][0] == other.mem_used_total / sizes[PAGES // 2 :].sum()
+
+
+def recorded(folder: Path, run: str, geo: Geometry, names: list[str], compacted: int | None = None) -> None:
+    """A trace of a process whose pages go at random, and the kernel's figures at each checkpoint, by a pool apart."""
+    sizes, order = fragmentation.random_sizes(PAGES)
+    pool, checkpoints = Pool(PAGES, geo), []
+    # a slot that was used before by another page, and at the end one that will be
+    events = [store(START + 1, 0, 0, 9), notified_free(START + 2, 0, 0, 9)]
+    last, other = int(order[-1]), START + 900_000
+    events += [notified_free(other, 0, last, int(sizes[last])), store(other + 1, 0, last, 9)]
+    for slot, size in enumerate(sizes.tolist()):
+        pool.malloc(slot, size)
+        events.append(store(START + 10 + slot, 0, slot, size))
+    left = PAGES
+    for number, name in enumerate(names):
+        moment = START + 10_000 * (number + 1)
+        wanted = PAGES // LEVELS.get(name, 3)
+        for slot in order[PAGES - left : PAGES - wanted].tolist():
+            pool.free(slot)
+            events.append(notified_free(moment - 5_000 + slot, 0, slot, int(sizes[slot])))
+        left = wanted
+        figures = {"pages_stored": left, "same_pages": 0, "huge_pages": 0, "mem_used_total": pool.mem_used_total}
+        figures["compr_data_size"] = int(sizes[order[PAGES - left :]].sum())
+        checkpoints.append({"name": name, "time": moment, **figures})
+    told = {
+        "pages_per_zspage": geo.arrays.classes["pages_per_zspage"].tolist(),
+        "fullness_rule": geo.fullness_rule.name,
+    }
+    start = header(
+        [zram_area("/dev/zram0", 0, PAGES, 0)], [Store(0, "zram0", PAGES, allocator="zsmalloc")], zsmalloc=told
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = TraceWriter(folder / f"{run}.trace", start)
+    writer.feed(batch(sorted(events, key=lambda event: event.time)))
+    writer.close(trailer(START + 10**6))
+    after = None if compacted is None else {"mem_used_total": compacted}
+    (folder / f"{run}.json").write_text(json.dumps({"checkpoints": checkpoints, "compacted": after}))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """As if both kernels had been booted."""
+    folder = tmp_path_factory.mktemp("guests")
+    for kernel, algorithm, geo in (("6.1", "lzo-rle", OLD), ("6.12", "lz4", NEW)):
+        recorded(folder / kernel / algorithm, "again", geo, [*LEVELS])
+        recorded(folder / kernel / algorithm, "churn", geo, [CHURNED])
+        recorded(folder / kernel / algorithm, "5 %", geo, ["5 %"], compacted=40_960)
+    kernels = {kernel: fragmentation.measured(folder / kernel) for kernel in ("6.1", "6.12")}
+    return json.loads(json.dumps({"model": published("fragmentation")["model"], "kernels": kernels}))
+
+
+def test_the_model_is_what_the_kernel_says(results: Any) -> None:
+    assert fragmentation.misses(results) == []
+    assert results["kernels"]["6.1"]["rules"] == "chain=4,rule=used_percent,fullness=quarters"
+    row = results["kernels"]["6.12"]["algorithms"]["lz4"]["again"]["checkpoints"][1]
+    assert (row["name"], row["objects"]) == ("half", PAGES // 2)
+    assert row["pools"]["chain=8,rule=least_waste,fullness=tenths"] == row["kernel"]["mem_used_total"]
+    assert row["pools"]["chain=4,rule=used_percent,fullness=quarters"] < row["kernel"]["mem_used_total"]
+    assert all(row["packed"][rules] <= row["pools"][rules] for rules in row["pools"])
+
+
+@pytest.mark.parametrize(("name", "said"), [("mem_used_total", 2), ("compr_data_size", 2), ("pages_stored", 1)])
+def test_what_is_not_equal_is_said(results: Any, name: str, said: int) -> None:
+    wrong = copy.deepcopy(results)
+    wrong["kernels"]["6.12"]["algorithms"]["lz4"]["again"]["checkpoints"][2]["kernel"][name] += 1
+    missed = fragmentation.misses(wrong)
+    assert len(missed) == said
+    assert missed[0].startswith(f"Linux 6.12, lz4, again, at 'quarter': {name} is")
+
+
+def test_lost_events_are_said(results: Any) -> None:
+    wrong = copy.deepcopy(results)
+    wrong["kernels"]["6.1"]["algorithms"]["lzo-rle"]["churn"]["lost_events"] = 3
+    assert fragmentation.misses(wrong) == ["Linux 6.1, lzo-rle, churn: 3 events were lost"]
+
+
+def test_one_rule_changes_at_a_time() -> None:
+    ratios = {"chain=4,rule=a,fullness=x": 1.0, "chain=8,rule=a,fullness=x": 1.5}
+    ratios |= {"chain=4,rule=b,fullness=x": 2.0, "chain=8,rule=b,fullness=x": 1.0}
+    assert fragmentation_page.changes(ratios, "chain") == [0.5, -1.0]
+    assert fragmentation_page._range([0.5, -1.0]) == "-1.000 to +0.500"
+    assert fragmentation_page._range([-0.0001, 0.0001]) == "0"
+
+
+def test_what_makes_the_difference_adds_up(results: Any) -> None:
+    split = fragmentation_page.split_churn(fragmentation_page.churned(results))
+    assert split is not None
+    whole = split["since"] - split["before"]
+    assert whole == pytest.approx(split["rules on before"] + split["workload by new"])
+    assert whole == pytest.approx(split["rules on since"] + split["workload by old"])
+
+
+@pytest.mark.parametrize(
+    ("rules_on_before", "said"),
+    [(0.0, "do not explain it: what is stored differs"), (1.0, "The kernel's rules explain it")],
+)
+def test_the_verdict_follows_from_the_figures(results: Any, rules_on_before: float, said: str) -> None:
+    changed = copy.deepcopy(results)
+    pools = {kernel: _churn(changed, kernel)["pools"] for kernel in ("6.1", "6.12")}
+    held = {kernel: _churn(changed, kernel)["object_bytes"] for kernel in ("6.1", "6.12")}
+    for kernel, by_new in (("6.1", 1 + rules_on_before), ("6.12", 2)):
+        pools[kernel][fragmentation_page.OLD] = held[kernel]
+        pools[kernel][fragmentation_page.NEW] = by_new * held[kernel]
+    assert said in fragmentation_page.headline(changed)
+
+
+def _churn(results: Any, kernel: str) -> Any:
+    (runs,) = results["kernels"][kernel]["algorithms"].values()
+    return runs["churn"]["checkpoints"][0]
+
+
+def test_the_page_shows_what_was_recorded_and_compacted(results: Any) -> None:
+    page = fragmentation.page(results)
+    assert list(page.charts) == ["left", "chains", "churn"]
+    row = next(line for line in page.text.splitlines() if line.startswith("| 6.12 | lz4 | 5 % | 10 |"))
+    assert f"| {_ratio(results)} |" in row
+    assert "| 6.1 | lzo-rle | 5 % |" in page.text
+    assert "| 40.0 KiB |" in page.text
+    assert "is left, " in page.headline
+    assert AGAIN not in page.headline
+
+
+def _ratio(results: Any) -> str:
+    row = results["kernels"]["6.12"]["algorithms"]["lz4"]["again"]["checkpoints"][3]
+    return f"{row['kernel']['mem_used_total'] / row['kernel']['compr_data_size']:.3f}"

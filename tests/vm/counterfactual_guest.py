@@ -59,7 +59,7 @@ WORKLOAD_CPU, RECORDER_CPU = 0, 1
 
 
 @cache
-def _pool(content: str) -> NDArray[np.uint8]:
+def content_pool(content: str) -> NDArray[np.uint8]:
     """Pages to pick from: made once, for making them takes longer than swapping them."""
     return CONTENTS[content](POOL_PAGES, np.random.default_rng(2009))
 
@@ -74,8 +74,10 @@ class Memory:
         self._first = -whole.ctypes.data % HUGE_PAGE if huge else 0
         self._map.madvise(MADV_HUGEPAGE if huge else MADV_NOHUGEPAGE)
         self._array = whole[self._first : self._first + pages * PAGE_SIZE].reshape(pages, PAGE_SIZE)
-        pool, picks = _pool(content), np.random.default_rng(seed).integers(0, POOL_PAGES, pages)
+        pool, picks = content_pool(content), np.random.default_rng(seed).integers(0, POOL_PAGES, pages)
         self._bytes = pool[picks, 0]
+        self._order = np.random.default_rng([seed, 1]).permutation(pages)
+        self._kept = pages
         for first in range(0, pages, 256):
             self._array[first : first + 256] = pool[picks[first : first + 256]]
 
@@ -109,6 +111,12 @@ class Memory:
 
     def give_back(self, first: int, count: int) -> None:
         self._map.madvise(mmap.MADV_DONTNEED, self._first + first * PAGE_SIZE, count * PAGE_SIZE)
+
+    def keep(self, left: int) -> None:
+        """Give back all but `left` pages, one by one, in an order that chance (its seed) has decided beforehand."""
+        for page in self._order[left : self._kept].tolist():
+            self.give_back(page, 1)
+        self._kept = min(left, self._kept)
 
 
 class Actor:
@@ -517,7 +525,7 @@ def main() -> None:
     Path("/sys/kernel/mm/transparent_hugepage/enabled").write_text("madvise")
     # one page at a time: what is read ahead stays in the swap cache, on some rigs and not on others
     Path("/proc/sys/vm/page-cluster").write_text("0")
-    _pool("mixed")
+    content_pool("mixed")
     for workload in sys.argv[2:] or WORKLOADS:
         (folder / workload).mkdir(parents=True, exist_ok=True)
         for rig in SOME_RIGS.get(workload, RIGS):

@@ -19,7 +19,7 @@ from typing import cast
 from investigations import harness
 from investigations.harness import Investigation
 
-NAMES = ("zsmalloc-table",)
+NAMES = ("fragmentation", "zsmalloc-table")
 
 
 def named(name: str) -> Investigation:
@@ -60,6 +60,7 @@ def main(arguments: list[str]) -> int:
         parser.error(f"no investigation {', '.join(sorted(unknown))}: there are {', '.join(NAMES)}")
     wanted = options.names or NAMES
     went_well = [run(name, options.kernel, options.out / name, keep=options.keep) for name in wanted]
+    harness.write_index(options.out)
     return 0 if all(went_well) else 1
 
 

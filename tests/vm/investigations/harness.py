@@ -111,6 +111,17 @@ does all of it again, writes this folder, and fails if something is not equal th
 """
 
 
+def write_index(folder: Path) -> None:
+    """The list of all pages that there are, by their titles."""
+    pages = sorted(folder.glob("*/README.md"))
+    rows = [f"[{page.read_text().splitlines()[0].removeprefix('# ')}]({page.parent.name}/README.md)" for page in pages]
+    (folder / "README.md").write_text(
+        "# Investigations\n\n<!-- Written by tests/vm/investigate.py: change that, not this. -->\n\n"
+        "Questions about the kernel, answered by recordings and by the model; `make investigations` does all of it "
+        f"again.\n\n{listed(rows)}\n"
+    )
+
+
 def day_of(path: Path) -> str:
     """The day on which something was measured."""
     return time.strftime("%Y-%m-%d", time.gmtime(path.stat().st_mtime))
