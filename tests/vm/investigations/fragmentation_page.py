@@ -176,8 +176,8 @@ def _of_churn(found: Sequence[Moment]) -> str:
         if enough
         else (
             f" These spread over so many size classes that most have few objects, and a zspage that is not full: even "
-            f"packed, they would take {packed[NEW]:.2f} times their bytes by the rules of {SINCE[0]}, {packed[OLD]:.2f} by "
-            f"those of {BEFORE[0]}."
+            f"packed, they would take {packed[NEW]:.2f} times their bytes by the rules of {SINCE[0]}, "
+            f"{packed[OLD]:.2f} by those of {BEFORE[0]}."
         )
     )
     return (
@@ -208,7 +208,7 @@ class Compaction(NamedTuple):
 def compactions(results: Results) -> Iterator[Compaction]:
     for kernel, one in results["kernels"].items():
         for algorithm, runs in one["algorithms"].items():
-            for name in [*(level for level in LEVELS if level in runs), *(runs.keys() - LEVELS.keys())]:
+            for name in [*(level for level in LEVELS if level in runs), *sorted(runs.keys() - LEVELS.keys())]:
                 if (run := runs[name])["compacted"] is not None:
                     row = run["checkpoints"][-1]
                     yield Compaction(
