@@ -122,13 +122,13 @@ class Memory:
 class Actor:
     """A process with Memory that does what it is told; told nothing, it does nothing."""
 
-    def __init__(self, *what: Any, cpu: int = WORKLOAD_CPU) -> None:
+    def __init__(self, *what: Any, cpu: int = WORKLOAD_CPU, memory: type[Memory] = Memory) -> None:
         self._here, there = mp.Pipe()
         self.pid = os.fork()
         if self.pid == 0:
             self._here.close()
             os.sched_setaffinity(0, {cpu})
-            _act(there, what)
+            _act(there, memory, what)
         there.close()
         self.wait()
 
@@ -152,10 +152,10 @@ class Actor:
         self._here.close()
 
 
-def _act(connection: Connection, what: tuple[Any, ...]) -> None:
+def _act(connection: Connection, kind: type[Memory], what: tuple[Any, ...]) -> None:
     """The forked process: never returns. Its children ("fork") share its memory, and have the next number each."""
     try:
-        memory = Memory(*what)
+        memory = kind(*what)
         connection.send(None)
         children: list[tuple[int, Connection]] = []
         while (told := connection.recv()) is not None:

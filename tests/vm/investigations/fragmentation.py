@@ -6,17 +6,14 @@ Recordings are replayed under each set of rules, as `report --what-if` does; the
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import counterfactual_compare as compare
 import numpy as np
-from numpy.typing import NDArray
 
-from swaptrace.analysis.analysis import Analysis, machine_of
+from swaptrace.analysis.analysis import machine_of
 from swaptrace.engine.zsmalloc import (
     Allocator,
     ChainRule,
@@ -26,12 +23,12 @@ from swaptrace.engine.zsmalloc import (
     geometry,
     new_pool,
 )
-from swaptrace.events import EventBatch, EventFlag, EventKind
 from swaptrace.trace.reader import TraceReader
 
 from .fragmentation_page import page
 from .harness import Results, day_of
 from .levels import LEVELS, REPLACED
+from .recorded import Recording, Sizes, against_mm_stat, differing, unequal
 
 __all__ = ["KERNELS", "TITLE", "measured", "misses", "modelled", "page"]
 
@@ -42,8 +39,6 @@ CHAINS = (4, 8)
 OBJECTS = 64_000
 SEED = 2009
 ALL_CHAINS = range(4, 17)  # that Kconfig allows
-
-Sizes = NDArray[np.int64]
 
 
 def specification(chain: int, rule: ChainRule, fullness: FullnessRule) -> str:
@@ -164,40 +159,6 @@ def _objects_per_zspage(sizes: Sizes, geo: Geometry) -> float:
 # ------------------------------------------------------------------------------------------------ recordings
 
 
-@dataclass(frozen=True)
-class Recording:
-    """A trace of zram0, read once."""
-
-    reader: TraceReader
-    batches: list[EventBatch]
-
-    def pool(self, moment: int, geo: Geometry) -> int:
-        """Bytes of the pool then (CLOCK_MONOTONIC, ns) by these rules: what `--until` and `--what-if` tell."""
-        analysis = self._until(moment, geo)
-        area = analysis.finish(self.reader.trailer).areas[-1]
-        if area.pool is None:
-            raise ValueError(f"{self.reader.path}: the pool is not known")
-        return area.pool.end
-
-    def sizes(self, moment: int) -> Sizes:
-        """Of the objects that the store holds then."""
-        held = self._until(moment).held("zram0")
-        events = np.concatenate([batch.events for batch in self.batches])
-        own = (events["kind"] == EventKind.STORE) & (events["device"] == 0) & (events["time"] < moment)
-        stores = events[own][::-1]
-        index, last = np.unique(stores["slot"], return_index=True)
-        entries = stores[last][np.isin(index, held)]
-        return entries["size"][(entries["flags"] & EventFlag.SAME) == 0].astype(np.int64)
-
-    def _until(self, moment: int, geo: Geometry | None = None) -> Analysis:
-        header = self.reader.header
-        machine = machine_of(header) if geo is None else replace(machine_of(header), geometry=geo)
-        analysis = Analysis(header, until=moment, machine=machine)
-        for batch in self.batches:
-            analysis.feed(batch)
-        return analysis
-
-
 def measured(folder: Path) -> Results:
     """By algorithm and run: the kernel's figures at each checkpoint, and the pool by all rules at that moment."""
     algorithms = sorted(path for path in folder.iterdir() if path.is_dir())
@@ -218,13 +179,10 @@ def measured(folder: Path) -> Results:
 
 
 def of_run(trace: Path) -> dict[str, Any]:
-    reader = TraceReader(trace)
-    recording = Recording(reader, list(reader))
-    facts = json.loads(trace.with_suffix(".json").read_text())
-    if reader.trailer is None:
-        raise ValueError(f"{trace} is not complete")
+    recording = Recording(trace)
+    facts = recording.facts
     return {
-        "lost_events": sum(reader.trailer.lost.values()),
+        "lost_events": recording.lost,
         "checkpoints": [checkpoint(recording, one) for one in facts["checkpoints"]],
         "compacted": facts["compacted"]["mem_used_total"] if facts["compacted"] else None,
     }
@@ -232,14 +190,10 @@ def of_run(trace: Path) -> dict[str, Any]:
 
 def checkpoint(recording: Recording, facts: dict[str, Any]) -> dict[str, Any]:
     """The kernel's figures at a moment, the model's, and what pools there are by all rules."""
-    moment, trailer = facts["time"], recording.reader.trailer
-    assert trailer is not None
-    prediction = compare.predict(recording.reader.header, trailer, recording.batches, moment)
+    moment = facts["time"]
     sizes = recording.sizes(moment)
     return {
-        "name": facts["name"],
-        "kernel": {name: facts[name] for name in compare.MODELLED},
-        "model": prediction.model,
+        **against_mm_stat(recording, facts),
         "objects": len(sizes),
         "object_bytes": int(sizes.sum()),
         "different_sizes": len(np.unique(sizes)),
@@ -258,11 +212,11 @@ def misses(results: Results) -> list[str]:
                 if run["lost_events"]:
                     found.append(f"{where}: {run['lost_events']} events were lost")
                 for row in run["checkpoints"]:
-                    said = {key: (row["model"][key], value) for key, value in row["kernel"].items()}
-                    said["object bytes"] = (row["object_bytes"], row["kernel"]["compr_data_size"])
+                    found += unequal(where, row)
+                    said = {"object bytes": (row["object_bytes"], row["kernel"]["compr_data_size"])}
                     said["pool by its rules"] = (row["pools"][one["rules"]], row["kernel"]["mem_used_total"])
                     found += [
-                        f"{where}, at '{row['name']}': {key} is {kernels}, not {ours}"
+                        differing(where, row, key, ours, kernels)
                         for key, (ours, kernels) in said.items()
                         if ours != kernels
                     ]
