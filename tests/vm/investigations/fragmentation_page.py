@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
 from swaptrace import units
-from swaptrace.report import style
+from swaptrace.report import palette, style
 
 from .harness import Page, Results, folded, table
 from .levels import AGAIN, CHURNED, LEVELS, REPLACED
@@ -24,14 +24,14 @@ STEPS = {
     "chain=8,rule=least_waste,fullness=tenths": "and tenths: 6.12's rules",
 }
 OLD, *_, NEW = STEPS
-COLOURS = {OLD: style.LIVE, NEW: style.STALE}
+COLOURS = {OLD: palette.LIVE, NEW: palette.STALE}
 #: What rules differ in: its name, and the values before and after.
 FACTORS = {
     "chain": ("chain length, 4 to 8 pages", "4", "8"),
     "rule": ("chain rule, used_percent to least_waste", "used_percent", "least_waste"),
     "fullness": ("fullness rule, quarters to tenths", "quarters", "tenths"),
 }
-LEVEL_COLOURS = (style.MUTED, "#56B4E9", "#E69F00", style.STALE)
+LEVEL_COLOURS = (palette.MUTED, "#56B4E9", "#E69F00", palette.STALE)
 CHURN, AGAIN_RUN = "churn", "again"
 BEFORE, SINCE = ("6.1", "lzo-rle"), ("6.12", "lz4")  # whose churn the question was asked about
 
@@ -257,16 +257,16 @@ def left_chart(results: Results) -> Figure:
         each.set_ylabel(label)
         each.set_ylim(bottom=0)
         each.yaxis.set_major_locator(MultipleLocator(2))
-        each.axhline(1, color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        each.axhline(1, color=palette.MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     axes[-1].set_xticks(range(len(LEVELS)), [level + " left" * (level != "full") for level in LEVELS])
     handles = [
         Line2D([], [], color=colour, linewidth=2, label=STEPS[rules].split(": ")[-1])
         for rules, colour in COLOURS.items()
     ]
-    handles.append(Line2D([], [], color=style.INK, linewidth=1.6, linestyle=":", label="packed"))
+    handles.append(Line2D([], [], color=palette.INK, linewidth=1.6, linestyle=":", label="packed"))
     if len(panels) > 1:
-        handles.append(Line2D([], [], color=style.INK, marker="x", linestyle="", markersize=8, label="mm_stat"))
-        handles.append(Line2D([], [], color=style.INK, marker="+", linestyle="", markersize=10, label="compacted"))
+        handles.append(Line2D([], [], color=palette.INK, marker="x", linestyle="", markersize=8, label="mm_stat"))
+        handles.append(Line2D([], [], color=palette.INK, marker="+", linestyle="", markersize=10, label="compacted"))
     style.legend(axes[0], 5, handles)
     return figure
 
@@ -289,7 +289,7 @@ def _draw_recording(axes: Axes, own: str, runs: dict[str, Any]) -> None:
             axes.plot([x for x, _ in places], values, line, color=colour, linewidth=2)
             if key == "pools":
                 _label(axes, values[-1], colour)
-    marks: dict[str, Any] = {"linestyle": "", "color": style.INK, "zorder": 4, "clip_on": False}
+    marks: dict[str, Any] = {"linestyle": "", "color": palette.INK, "zorder": 4, "clip_on": False}
     measured = [row["kernel"]["mem_used_total"] / row["kernel"]["compr_data_size"] for _, row in places]
     axes.plot([x for x, _ in places], measured, marker="x", markersize=8, **marks)
     for number, level in enumerate(LEVELS):
@@ -326,7 +326,7 @@ def chains_chart(model: Results) -> Figure:
     axes.set_xticks(range(4, 17))
     axes.set_xlabel("longest chain, pages (CONFIG_ZSMALLOC_CHAIN_SIZE)")
     lines = (("least_waste (from 6.3)", "-"), ("used_percent (up to 6.2)", ":"))
-    style.legend(axes, 2, [Line2D([], [], color=style.INK, linestyle=line, label=label) for label, line in lines])
+    style.legend(axes, 2, [Line2D([], [], color=palette.INK, linestyle=line, label=label) for label, line in lines])
     return figure
 
 
@@ -355,15 +355,15 @@ def churn_chart(results: Results) -> Figure:
             axes.bar(x, one.packed[rules], width * 0.94, color=colour)
             style.text(axes, x, one.pools[rules] + 0.05, f"{one.pools[rules]:.2f}", ha="center")
         own = number + (list(COLOURS).index(one.rules) - 0.5) * width
-        axes.plot(own, one.measured, "x", color=style.INK, markersize=9)
+        axes.plot(own, one.measured, "x", color=palette.INK, markersize=9)
     names = [f"{one.kernel}, {one.algorithm}\n{one.row['different_sizes']} sizes" for one in found]
     axes.set_xticks(range(len(found)), names)
-    axes.axhline(1, color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    axes.axhline(1, color=palette.MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     handles = [
         Line2D([], [], color=colour, linewidth=8, label=STEPS[rules].split(": ")[-1])
         for rules, colour in COLOURS.items()
     ]
-    handles.append(Line2D([], [], color=style.INK, marker="x", linestyle="", markersize=9, label="mm_stat"))
+    handles.append(Line2D([], [], color=palette.INK, marker="x", linestyle="", markersize=9, label="mm_stat"))
     style.legend(axes, 3, handles)
     return figure
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from swaptrace.engine.zsmalloc import ChainRule, geometry
-from swaptrace.report import style
+from swaptrace.report import palette, style
 from swaptrace.trace.reader import TraceReader
 
 from . import kernel_source
@@ -194,7 +194,7 @@ def chart(model: Results) -> Figure:
     figure, (above, below) = style.figure(finding, "size classes of a zsmalloc pool, pages of 4 KiB", 2, 7.6)
     figure.subplots_adjust(hspace=0.18)
     chains = list(CHAINS)
-    colours = {BEFORE: style.STALE, SINCE: style.LIVE}
+    colours = {BEFORE: palette.STALE, SINCE: palette.LIVE}
     words = {BEFORE: f"code of {BEFORE}", SINCE: f"code of {SINCE}"}
     for release, colour in colours.items():
         counts = [model["code"][release][str(chain)][0] for chain in chains]
@@ -204,14 +204,14 @@ def chart(model: Results) -> Figure:
     said = [document[str(chain)][0] for chain in chains]
     apart = [count - new_of(model, chain) for count, chain in zip(said, chains, strict=True)]
     how: dict[str, Any] = {"linestyle": "", "clip_on": False, "zorder": 4}
-    above.plot(chains, said, "o", color=style.INK, markersize=8, label="document", **how)
-    below.plot(chains, apart, "o", color=style.INK, markersize=8, **how)
+    above.plot(chains, said, "o", color=palette.INK, markersize=8, label="document", **how)
+    below.plot(chains, apart, "o", color=palette.INK, markersize=8, **how)
     for number, pool in enumerate({tuple(each["shape"]): each for each in model["pools"].values()}.values()):
         label = "kernels' own pools" if number == 0 else None
         ring: dict[str, Any] = {"markersize": 15, "markerfacecolor": "none", "markeredgewidth": 2, **how}
-        above.plot(pool["chain"], pool["shape"][0], "o", color=style.GIVEN_BACK, label=label, **ring)
+        above.plot(pool["chain"], pool["shape"][0], "o", color=palette.GIVEN_BACK, label=label, **ring)
         off_pool = pool["shape"][0] - new_of(model, pool["chain"])
-        below.plot(pool["chain"], off_pool, "o", color=style.GIVEN_BACK, **ring)
+        below.plot(pool["chain"], off_pool, "o", color=palette.GIVEN_BACK, **ring)
     above.set_ylabel("size classes")
     below.set_ylabel("more than there are")
     below.set_xlabel("longest chain, pages (CONFIG_ZSMALLOC_CHAIN_SIZE)")
