@@ -162,7 +162,7 @@ Boots = dict[tuple[str, str], Future[Any]]
 
 _POOL = pytest.StashKey[ThreadPoolExecutor]()
 _BOOTS = pytest.StashKey[Boots]()
-_ORDER = ("unit", "kernel", "vm")
+_ORDER = ("unit", "browser", "kernel", "vm")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
