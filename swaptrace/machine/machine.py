@@ -14,13 +14,17 @@ import struct
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.machine import sysfs
+
+if TYPE_CHECKING:
+    from swaptrace.kernel.btf import KernelTypes
 
 PAGE_SIZE = sysfs.PAGE_SIZE
 
@@ -85,27 +89,40 @@ def _dm_table(name: str) -> str:
     return done.stdout
 
 
+@cache
+def _kernel_types() -> KernelTypes:
+    """Once a process: it takes some 15 MB, which libbpf keeps. Raises EnvironmentProblem."""
+    from swaptrace.kernel.btf import KernelTypes
+
+    return KernelTypes()
+
+
 def _zram_entry_size() -> int | None:
     """From BTF, through libbpf, which comes with BCC: the audit does without, if need be."""
     from swaptrace.errors import EnvironmentProblem
-    from swaptrace.kernel.btf import KernelTypes
     from swaptrace.kernel.layout import zram_entry_size
 
     try:
-        return zram_entry_size(KernelTypes())
+        return zram_entry_size(_kernel_types())
     except EnvironmentProblem:
         return None
+
+
+@cache
+def _swap_info() -> int:
+    """The address of swap_info[]; 0 if it is not told."""
+    from swaptrace.kernel.probes import Symbols
+
+    return Symbols().addresses({"swap_info"}).get("swap_info", 0)
 
 
 def _swap_maps() -> dict[int, NDArray[np.uint8]]:
     """By swap type, of the areas that are on: see swaptrace.machine.swap_map."""
     from swaptrace.errors import EnvironmentProblem
-    from swaptrace.kernel.btf import KernelTypes
-    from swaptrace.kernel.probes import Symbols
     from swaptrace.machine.swap_map import read_swap_maps
 
     try:
-        return read_swap_maps(KernelTypes(), Symbols().addresses({"swap_info"}).get("swap_info", 0))
+        return read_swap_maps(_kernel_types(), _swap_info())
     except (EnvironmentProblem, OSError):
         return {}
 

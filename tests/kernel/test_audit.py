@@ -128,7 +128,10 @@ def test_area_that_gets_no_notifications(audited: AuditGuest, rig: str, finding:
     assert (before.ids, before.area["notified"]) == ([finding], False)
     # nobody has any of these pages: all entries but mkswap's are stale, or wait in the slot caches (then in use)
     entries = before.area["entries"] - 1
-    assert before.stale == max(entries - before.area["slots_in_use"], 0)
+    in_use = dict(before.area["in_use"])
+    in_use.pop("cached")
+    assert sum(in_use.values()) == before.area["slots_in_use"]
+    assert before.stale == before.area["stale_entries"] == entries - in_use["with_entry"]
     if discards:
         assert before.stale < entries <= PAGES - CLUSTER  # whole clusters were dropped, and only those
     else:
