@@ -317,7 +317,11 @@ def _since(area: AreaResult, before: int) -> AreaResult:
     """An area that was not there for the first `before` ns; its store may have been."""
     if not before:
         return area
-    pools = [name for name, row, _ in walk(values(area)) if row.name == "pool" or row.name.endswith("pool_bytes")]
+    pools = [
+        name
+        for name, row, _ in walk(values(area))
+        if row.kind is Kind.INTEGRAL and (row.name == "pool" or row.name.endswith("pool_bytes"))
+    ]
     why = "the area came later than the first of the parts that these results are of, which do not tell of its store"
     whole: AreaResult = _stretched(area, before)
     return replace(whole, unknown=area.unknown | dict.fromkeys(pools, why))

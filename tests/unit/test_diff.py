@@ -697,7 +697,7 @@ def test_the_commands_of_the_document_run(
     commands = [line.partition("#")[0].split() for line in block.splitlines()]
     assert len(commands) == 3
     for program, *arguments in commands:
-        assert program == "swaptrace" and run(capsys, arguments)[0] == 0
+        assert program == "~/swaptrace/bin/swaptrace" and run(capsys, arguments)[0] == 0
 
 
 def test_the_documents_table_of_chances() -> None:
