@@ -125,7 +125,9 @@ def test_area_that_gets_no_notifications(audited: AuditGuest, rig: str, finding:
     steps = audited.steps(rig)
     assert (steps["fresh"].ids, steps["fresh"].stale) == ([finding], 0)
     before = steps["before"]
-    assert (before.ids, before.area["notified"]) == ([finding], False)
+    assert (before.ids[0], before.area["notified"]) == (finding, False)
+    # dropped clusters leave holes: with chains of 8 pages more of them than with chains of 4
+    assert set(before.ids[1:]) <= ({"pool-fragmented"} if discards else set())
     # nobody has any of these pages: all entries but mkswap's are stale, or wait in the slot caches (then in use)
     entries = before.area["entries"] - 1
     in_use = dict(before.area["in_use"])
