@@ -194,6 +194,7 @@ def test_the_page(capsys: pytest.CaptureFixture[str], recording: str, tmp_path: 
         "/dev/zram0 (swap type 0)"
     )
     assert re.search(r'<th scope="row">docker 3f2a9c0d1e4b</th><td[^>]*>2</td><td[^>]*>2\.9 KiB</td>', page)
+    assert re.search(r'<tfoot>\s*<tr><th scope="row">all</th>', page)
 
 
 def test_nothing_is_told_if_events_were_lost(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
