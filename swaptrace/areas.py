@@ -97,6 +97,11 @@ class Snapshot:
 MEMORY = ("MemTotal", "MemAvailable", "SwapCached", "Zswap", "Zswapped")
 
 
+def store_name(number: int) -> str:
+    """What a store is called of which nothing else is told."""
+    return "zswap" if number >= ZSWAP_STORES else f"zram{number}"
+
+
 def title_of(path: str, swap_type: int, generation: int) -> str:
     """What tells a swap area from others, and from earlier ones on the same device."""
     again = f", activation {generation + 1}" if generation else ""

@@ -5,6 +5,7 @@ Data flows one way: feed() takes batches in order, whatever their source; finish
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +18,7 @@ from swaptrace import units
 from swaptrace.analysis.attribution import Attribution
 from swaptrace.analysis.doubts import Doubts, doubtful, doubts_of
 from swaptrace.analysis.underway import Completion, under_way
-from swaptrace.areas import ZSWAP_STORES, Snapshot, Store, SwapArea, title_of
+from swaptrace.areas import Snapshot, Store, SwapArea, store_name, title_of
 from swaptrace.degradation import BLIND, STORED, why_not_modelled
 from swaptrace.dimensions import Dimension
 from swaptrace.engine import mapping, zsmalloc
@@ -25,6 +26,7 @@ from swaptrace.engine.counters import Total
 from swaptrace.engine.groups import NOBODYS
 from swaptrace.engine.lazy import check_memory
 from swaptrace.engine.lifetimes import Lifetimes
+from swaptrace.engine.lives import LIFE, Lives
 from swaptrace.engine.policies import DUPLICATE, LEAKED, LIVE, RECOVERED, STALE
 from swaptrace.engine.records import EventRecords
 from swaptrace.engine.replay import Replay
@@ -84,6 +86,7 @@ class _StoreModel:
         notifiers: SwapEventNotifiers,
         worker: Worker,
         attribution: Attribution | None,
+        lives: bool,
     ) -> None:
         self.store = store
         self._size = pages
@@ -91,6 +94,7 @@ class _StoreModel:
         self.map = mapping.empty_map(store.id if store else -1, 0, machine.page_size)
         self._places = mapping.Places(self.map)
         self.lifetimes = Lifetimes(0, machine.page_size)
+        self.lives = Lives() if lives else None
         geometry = _pool_geometry(store, machine)
         self._attribution = attribution
         groups = attribution.groups() if attribution is not None else None
@@ -106,6 +110,8 @@ class _StoreModel:
         self.map = mapping.add_area(self.map, area, number)
         self.areas.append(area)
         self.lifetimes.add_area(self.map)
+        if self.lives is not None:
+            self.lives.add_area(area.slots)
         self.replay.add_area(area.slots, self.map, now)
         self._places = mapping.Places(self.map)
         self._notifiers.register(self._slot_free, SwapEvent.SLOT_FREE, area.swap_type)
@@ -133,10 +139,12 @@ class _StoreModel:
         """Make room for that many pages: for those that something happens to, not for all that a store may have."""
         before = len(self.map.owner)
         if pages > before:
-            check_memory(pages)
+            check_memory(pages, LIFE.itemsize if self.lives is not None else 0)
             self.map = mapping.grow_map(self.map, max(pages, min(2 * before, self._size)))
             self._places = mapping.Places(self.map)
             self.lifetimes.grow(len(self.map.owner))
+            if self.lives is not None:
+                self.lives.grow(len(self.map.owner))
             self.replay.grow(len(self.map.owner))
 
     def _slot_free(self, notification: Notification) -> None:
@@ -147,6 +155,8 @@ class _StoreModel:
         if self._attribution is not None:
             self.replay.groups.expect(*self._attribution.numbers(events.array), self.swap_types.values())
         self.lifetimes.advance(events, self._places)
+        if self.lives is not None:
+            self.lives.advance(events, self._places, slots)
         self.replay.advance(events, self._told, self._places, slots)
 
     def copy(self) -> _StoreModel:
@@ -154,6 +164,18 @@ class _StoreModel:
         model = copy(self)
         model.lifetimes, model.replay = self.lifetimes.copy(), self.replay.copy()
         return model
+
+
+@dataclass(frozen=True)
+class Lived:
+    """Lives of one store's slots. areas: those that rows have the numbers of. store: its name; None for a disk.
+
+    rows: of swaptrace.engine.lives.LIFE.
+    """
+
+    areas: list[SwapArea]
+    store: str | None
+    rows: NDArray[np.void]
 
 
 @dataclass(frozen=True)
@@ -204,7 +226,7 @@ class Analysis(Sink):
     since and until: CLOCK_MONOTONIC, ns; events before `since` change states, but are not counted. A slot's free is cut
     in two by neither: its notifications belong to the part in which it began. machine: another one than that of the
     trace, for a what-if. threads: 2 follows the pools in a thread of its own, for the same result. by: what to tell
-    pages apart by, if whose they are is wanted.
+    pages apart by, if whose they are is wanted. lives: whether each slot's lives are wanted, one by one: lives().
     """
 
     def __init__(
@@ -216,7 +238,9 @@ class Analysis(Sink):
         machine: Machine | None = None,
         threads: int = 1,
         by: Dimension | None = None,
+        lives: bool = False,
     ) -> None:
+        self._lives = lives
         self._attribution = Attribution(by) if by is not None else None
         self._blind = bool(BLIND & set(header.missing))
         self.header = header = replace(header, start=modelled(header.start, header.missing))
@@ -275,7 +299,9 @@ class Analysis(Sink):
 
     def _new_model(self, store: Store | None, pages: int) -> _StoreModel:
         self._table = None
-        return _StoreModel(store, pages, self._machine, self._start, self.notifiers, self._worker, self._attribution)
+        return _StoreModel(
+            store, pages, self._machine, self._start, self.notifiers, self._worker, self._attribution, self._lives
+        )
 
     def _model_of(self, store: Store) -> _StoreModel:
         key = ("store", store.id, 0)
@@ -364,6 +390,8 @@ class Analysis(Sink):
         for model in self._models.values():
             model.lifetimes.reset_statistics()
             model.replay.reset_statistics(time)
+            if model.lives is not None:
+                model.lives.taken()  # of what was over before
         self._events = 0
         self._start, self._since = time, None
 
@@ -416,10 +444,33 @@ class Analysis(Sink):
         for number in found.ends:
             known = self._stores.get(number)
             if ("store", number, 0) not in self._models and not (known and known.features):
-                name = "zswap" if number >= ZSWAP_STORES else f"zram{number}"
-                self._model_of(Store(number, name, 0))
+                self._model_of(Store(number, store_name(number), 0))
 
     # -- results
+
+    def lives(self) -> Iterator[Lived]:
+        """The lives that are over, their entries included, since this was last asked for; none of before `since`.
+
+        They take memory until then: ask after each feed().
+        """
+        for model in self._models.values():
+            if model.lives is not None and len(rows := model.lives.taken()) and self._since is None:
+                yield self._lived(model, rows)
+
+    def unfinished_lives(self) -> Iterator[Lived]:
+        """The others, at the end."""
+        for model in self._models.values():
+            for rows in model.lives.unfinished() if model.lives is not None else ():
+                yield self._lived(model, rows)
+
+    @staticmethod
+    def _lived(model: _StoreModel, rows: NDArray[np.void]) -> Lived:
+        return Lived(model.areas, model.store.name if model.store is not None else None, rows)
+
+    @property
+    def names(self) -> tuple[dict[int, str], dict[int, str]]:
+        """What has been told until now: command names by process id, paths of memory cgroups by inode number."""
+        return self._tasks, self._cgroups
 
     def areas(self) -> list[SwapArea]:
         """All swap areas seen so far, in order of appearance."""

@@ -21,6 +21,7 @@ LOOPS = (
     "groups",
     "levels",
     "lifetimes",
+    "lives",
     "mapping",
     "pools",
     "records",

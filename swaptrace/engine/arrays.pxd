@@ -44,12 +44,31 @@ cdef struct Zspage:  # swaptrace.engine.zsmalloc.ZSPAGE
     unsigned char unused
     unsigned short reserved
 
+cdef struct Life:  # swaptrace.engine.lives.LIFE
+    long long stored
+    long long freed
+    long long dropped
+    long long replaced
+    unsigned int slot
+    unsigned int page
+    unsigned int size
+    unsigned int last
+    unsigned int cgroup
+    unsigned int tgid
+    unsigned int stores
+    unsigned int loads
+    unsigned short bits
+    unsigned char area
+    unsigned char reason
+    unsigned int unused
+
 ctypedef const Event[::1] Events
 ctypedef Event[::1] MutableEvents
 ctypedef Page[::1] Pages
 ctypedef Operation[::1] Operations
 ctypedef const SizeClass[::1] SizeClasses
 ctypedef Zspage[::1] Zspages
+ctypedef Life[::1] Lives
 
 ctypedef unsigned char[::1] uint8_1d
 ctypedef unsigned short[::1] uint16_1d

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from swaptrace.areas import MAX_TYPES
-from swaptrace.engine.counters import COUNTS, GroupCount, Total
+from swaptrace.engine.counters import COUNTS, GroupCount, LifeBit, Total
 from swaptrace.engine.policies import (
     ALL_POOLS,
     HELD,
@@ -75,6 +75,8 @@ CONSTANTS: dict[str, int] = {
     "PHASE_USED": 1,
     "PHASE_USED_BEFORE": 2,
     "PHASE_FREE": 3,
+    # what is known of a row of swaptrace.engine.lives, and what its entry is
+    **{f"LIFE_{bit.name}": int(bit) for bit in LifeBit},
     # columns of what pages add up to, by class; by quantity, the last two are peaks instead
     "SLOTS": 0,
     "BYTES": 1,

@@ -1,9 +1,9 @@
-"""What the engine counts: of an area, and of a store."""
+"""What the engine counts: of an area, of a store, of a group; and what it notes of a slot's life."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 from swaptrace.events import FreeReason
 
@@ -60,3 +60,18 @@ class GroupCount(IntEnum):
     FREED_FOR = 4  # and so on: of these, by FreeReason
     HELD_SLOTS = FREED_FOR + len(FreeReason)
     HELD_BYTES = HELD_SLOTS + 1
+
+
+class LifeBit(IntFlag):
+    """Of a row of swaptrace.engine.lives: which of its fields are known, and what its entry is."""
+
+    THERE = 1  # it is a row
+    STORED = 2
+    FREED = 4
+    DROPPED = 8
+    REPLACED = 16
+    SIZED = 32
+    SAME = 64
+    HUGE = 128
+    WRITTEN_BACK = 256  # zram's: the entry has no object in memory
+    MISSED = 512

@@ -21,9 +21,9 @@ _PIECE = 1 << 20  # elements
 _BYTES = 36 + 48 * len(DELAYS[0])  # of all arrays of one page, twice, for they are copied when there are to be more
 
 
-def check_memory(pages: int) -> None:
-    """Raises BadInput if this machine has too little memory to follow that many pages."""
-    needed = pages * _BYTES
+def check_memory(pages: int, more: int = 0) -> None:
+    """Raises BadInput if this machine has too little memory to follow that many pages. more: bytes a page, besides."""
+    needed = pages * (_BYTES + 2 * more)
     if 2 * needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
         raise BadInput(
             f"following {units.count(pages)} pages of a store takes {units.size(needed)} of memory: too much here",

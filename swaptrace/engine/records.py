@@ -8,12 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from cython.cimports.swaptrace.engine.arrays import Events, Operations, Pages, SizeClasses, Zspages
+    from cython.cimports.swaptrace.engine.arrays import Events, Lives, Operations, Pages, SizeClasses, Zspages
 
 
 def events_of(array: NDArray[np.void]) -> Events:
     """An array of EVENT."""
     return cast("Events", array)
+
+
+def lives_of(array: NDArray[np.void]) -> Lives:
+    """An array of LIFE."""
+    return cast("Lives", array)
 
 
 def operations_of(array: NDArray[np.void]) -> Operations:

@@ -43,6 +43,23 @@ class Zspage:
     size_class: int
     fullness: int
 
+class Life:
+    stored: int
+    freed: int
+    dropped: int
+    replaced: int
+    slot: int
+    page: int
+    size: int
+    last: int
+    cgroup: int
+    tgid: int
+    stores: int
+    loads: int
+    bits: int
+    area: int
+    reason: int
+
 R = TypeVar("R")
 
 class _Records(NDArray[np.void], Generic[R]):
@@ -56,6 +73,7 @@ Pages: TypeAlias = _Records[Page]
 Operations: TypeAlias = _Records[Operation]
 SizeClasses: TypeAlias = _Records[SizeClass]
 Zspages: TypeAlias = _Records[Zspage]
+Lives: TypeAlias = _Records[Life]
 
 uint8_1d: TypeAlias = NDArray[np.uint8]
 uint16_1d: TypeAlias = NDArray[np.uint16]
