@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from swaptrace.policies import POLICIES
+from swaptrace.results.over_time import over_time
 from swaptrace.results.results import AreaResult, TraceResult
 
 _AREA = ["device", "swap_type", "generation", "time_s"]
@@ -26,12 +26,7 @@ def course(area: AreaResult, begin: int) -> pd.DataFrame:
     begin: of what was counted (`--since`), ns since the recording began, from which time_s counts. The rest is Int64:
     slots, compressed bytes, and bytes of the store's whole pool.
     """
-    series = area.series
-    figures = {"live_slots": series.slots.get("live"), "live_compr_bytes": series.bytes.get("live")}
-    for policy in filter(area.shows, POLICIES):
-        figures[f"policies.{policy}.stale_slots"] = series.slots.get(policy)
-        figures[f"policies.{policy}.stale_compr_bytes"] = series.bytes.get(policy)
-        figures[f"policies.{policy}.pool_bytes"] = series.pool_bytes.get(policy)
+    series, figures = area.series, over_time(area)
     frame = pd.DataFrame(figures, index=range(len(series.time)), dtype="Int64")
     return frame.assign(
         device=area.device,

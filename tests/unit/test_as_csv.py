@@ -43,6 +43,8 @@ def test_every_value_is_that_of_the_results(result: TraceResult) -> None:
         named = {
             "live_slots": series.slots["live"],
             "live_compr_bytes": series.bytes.get("live"),
+            "duplicate_slots": series.slots["duplicate"],
+            "duplicate_compr_bytes": series.bytes["duplicate"],
             **{f"policies.{name}.stale_slots": series.slots.get(name) for name in POLICIES},
             **{f"policies.{name}.stale_compr_bytes": series.bytes.get(name) for name in POLICIES},
             **{f"policies.{name}.pool_bytes": series.pool_bytes.get(name) for name in POLICIES},
