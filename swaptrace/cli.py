@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from swaptrace import version
-from swaptrace.errors import EnvironmentProblem, Problem, to_stderr
+from swaptrace.errors import NO_ROOM, EnvironmentProblem, Problem, to_stderr
 from swaptrace.stopping import Stopped
 
 #: What each command does, in one sentence.
@@ -24,11 +24,9 @@ _COMMANDS = {
     "mark": "Put a mark into a recording that is going on.",
     "report": "Report what a trace says: text, JSON, or charts in an HTML page.",
     "diff": "Compare two recordings, or several runs of each: what has changed, and by how much.",
+    "export": "Write a recording as Parquet, CSV, a Perfetto trace or OpenMetrics.",
     "audit": "Judge this machine's swap areas: what is stale, why, and what to do about it.",
 }
-
-
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 class _ReaderGone(Exception):
@@ -47,7 +45,7 @@ def _output() -> Iterator[None]:
     except BrokenPipeError:
         raise _ReaderGone from None
     except OSError as error:
-        if error.errno not in _NO_ROOM or error.filename is not None:  # some other file's
+        if error.errno not in NO_ROOM or error.filename is not None:  # some other file's
             raise
         _print_nothing_more()
         raise EnvironmentProblem(

@@ -6,7 +6,11 @@ They are caught in one place (swaptrace.cli), which prints the two lines to stde
 from __future__ import annotations
 
 import contextlib
+import errno
 import sys
+
+#: What a write fails with where there is no room for it, or the disk has a fault.
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 def to_stderr(text: str) -> None:

@@ -45,9 +45,14 @@ class Attribution:
     def names(self, tasks: Mapping[int, str], cgroups: Mapping[int, str]) -> dict[int, str]:
         """Of all groups, by number. tasks: command names by process id; cgroups: paths by inode number."""
         words: dict[str, Callable[[int], str]] = {
-            "cgroup": lambda key: cgroups.get(key, f"cgroup {key}"),
+            "cgroup": lambda key: cgroup_name(cgroups, key),
             "process": lambda key: f"{tasks.get(key, '?')} ({key})",
             "reason": lambda key: FreeReason(key - 1).name.lower(),
         }
         found = {number: words[self.dimension.name](key) for key, number in self._numbers.items()}
         return {NOBODYS: self.dimension.nobody, **found}
+
+
+def cgroup_name(paths: Mapping[int, str], number: int) -> str:
+    """A memory cgroup's path, by the inode number of its directory; or that number, if the path is not known."""
+    return paths.get(number, f"cgroup {number}")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from swaptrace import units
 from swaptrace.analysis.analysis import Analysis, Machine, machine_of
@@ -48,11 +48,23 @@ class Selection:
     top: int | None = None
 
 
+class Follower(Protocol):
+    """Makes something else of a trace while it is analysed. lives: whether it asks the analysis for slots' lives."""
+
+    lives: bool
+
+    def begin(self, header: Header, analysis: Analysis, since: int | None, until: int | None) -> None:
+        """What is counted: from the one on, until before the other, CLOCK_MONOTONIC (ns)."""
+
+    def feed(self, batch: EventBatch) -> None:
+        """The analysis has taken in this batch."""
+
+
 _EVERYTHING = Selection()
 
 
-def analyse(path: Path, selection: Selection = _EVERYTHING) -> TraceResult:
-    """The results of a trace, or those that a file of results holds.
+def analyse(path: Path, selection: Selection = _EVERYTHING, follower: Follower | None = None) -> TraceResult:
+    """The results of a trace, or those that a file of results holds, which has no events to follow.
 
     Raises BadInput, or UsageProblem for a selection that does not fit.
     """
@@ -61,26 +73,31 @@ def analyse(path: Path, selection: Selection = _EVERYTHING) -> TraceResult:
     if isinstance(selection.since, float) and isinstance(selection.until, float):
         after_start(selection.since, selection.until)  # no file is needed to say so
     file = StreamFile(path)
-    return _select((_results if file.header.kind == Kind.RESULTS else _trace)(file, selection), selection)
+    is_results = file.header.kind == Kind.RESULTS
+    return _select(_results(file, selection) if is_results else _trace(file, selection, follower), selection)
 
 
-def _trace(file: StreamFile, selection: Selection) -> TraceResult:
+def _trace(file: StreamFile, selection: Selection, follower: Follower | None) -> TraceResult:
     reader = TraceReader(file)
     start = reader.header.start.time
-    since_s, until_s = _part(reader, selection)
+    since_s, until_s = part_of(reader.header, reader.path, selection)
     since, until = (None if value is None else start + round(value * 1e9) for value in (since_s, until_s))
-
     by = DIMENSIONS.get(selection.by)
     machine = machine_of(reader.header)
-    analysis = Analysis(reader.header, since=since, until=until, machine=machine, threads=cores(), by=by)
+    lives = follower is not None and follower.lives
+    analysis = Analysis(reader.header, since=since, until=until, machine=machine, threads=cores(), by=by, lives=lives)
     others = {
         text: Analysis(reader.header, since=since, until=until, machine=_other(reader.header, text), threads=cores())
         for text in selection.what_ifs
     }
+    if follower is not None:
+        follower.begin(reader.header, analysis, since, until)
     with bar("analysing", reader.bytes) as done:
         for batch in ahead(iter(reader)) if cores() > 1 else reader:
             for one in (analysis, *others.values()):
                 one.feed(batch)
+            if follower is not None:
+                follower.feed(batch)
             done(reader.bytes_read)
     if since_s and since is not None and since >= (end := analysis.recorded_until(reader.trailer)):
         length = units.duration(end - start)
@@ -100,14 +117,14 @@ def _trace(file: StreamFile, selection: Selection) -> TraceResult:
     return replace(result, areas=areas) if pools else result
 
 
-def _part(reader: TraceReader, selection: Selection) -> tuple[float | None, float | None]:
+def part_of(header: Header, path: Path, selection: Selection) -> tuple[float | None, float | None]:
     """The part of the recording that is asked for, in seconds after its start."""
 
     def marks() -> Iterator[Mark]:
-        return (mark for batch in TraceReader(reader.path) for mark in batch.marks)
+        return (mark for batch in TraceReader(path) for mark in batch.marks)
 
     since, until = (
-        None if when is None else seconds_after_start(when, option, reader.header, marks)
+        None if when is None else seconds_after_start(when, option, header, marks)
         for option, when in (("--since", selection.since), ("--until", selection.until))
     )
     return after_start(since, until)

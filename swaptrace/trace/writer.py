@@ -114,6 +114,11 @@ def open_private(path: Path, *, force: bool) -> BufferedWriter:
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
     descriptor = os.open(path, flags, 0o600)
     os.fchmod(descriptor, 0o600)
-    if os.geteuid() == 0 and "SUDO_UID" in os.environ:
-        os.fchown(descriptor, int(os.environ["SUDO_UID"]), int(os.environ.get("SUDO_GID", "-1")))
+    for_user(descriptor)
     return os.fdopen(descriptor, "wb")
+
+
+def for_user(place: int | Path) -> None:
+    """Give a file or folder that was made here to the user behind sudo, if there is one. place: or a descriptor."""
+    if os.geteuid() == 0 and "SUDO_UID" in os.environ:
+        os.chown(place, int(os.environ["SUDO_UID"]), int(os.environ.get("SUDO_GID", "-1")))

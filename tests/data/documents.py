@@ -2,8 +2,8 @@
 commands, docs/cli.md; and what the document of `swaptrace diff` says of itself, the tables of docs/diff.md and its JSON
 Schema.
 
-Run it after a change of these, and it writes all anew: python -m tests.data.documents. tests/unit/test_catalogue.py and
-test_manual.py compare.
+And what the columns of exported tables are, in docs/api.md. Run it after a change of these, and it writes all anew:
+python -m tests.data.documents. tests/unit/test_catalogue.py, test_manual.py and test_export.py compare.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ from swaptrace.findings.finding import Severity
 from swaptrace.report.as_json import SCHEMA_VERSION
 from swaptrace.results.catalogue import FIGURES, INTEGRAL_PARTS, Better, Figure, Kind, Unit, children, inside
 from swaptrace.results.groups import GROUP_FIGURES, POOL_FIGURE
+from swaptrace.tables.columns import NAME, Table
+from swaptrace.tables.rows import TABLES
 
 ALL_OF_GROUPS = (*GROUP_FIGURES, POOL_FIGURE)
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-DOCUMENT, SCHEMA = DOCS / "report-json.md", DOCS / "report.schema.json"
+DOCUMENT, SCHEMA, API = DOCS / "report-json.md", DOCS / "report.schema.json", DOCS / "api.md"
 COMMAND_LINE = DOCS / "cli.md"
 
 _TABLE = re.compile(r"(<!-- figures of (?P<of>[^>]*) -->\n).*?(<!-- end -->)", re.DOTALL)
+_COLUMNS = re.compile(r"(<!-- columns of (?P<of>[^>]*) -->\n).*?(<!-- end -->)", re.DOTALL)
 DIFF_DOCUMENT, DIFF_SCHEMA = DOCS / "diff.md", DOCS / "diff.schema.json"
 _SECTION, _OF_DIFF = "section ", "diff "
 _INTEGRAL, _GROUP, _RATIOS = "an integral", "a group", "ratios"
@@ -44,6 +47,30 @@ def written(text: str) -> str:
     comparison, `diff CLASS` and `ratios`.
     """
     return _TABLE.sub(lambda found: found[1] + "\n".join(_table(found["of"])) + "\n" + found[3], text)
+
+
+def columns_written(text: str) -> str:
+    """The document with the columns of tables as they are: between `<!-- columns of TABLE -->` and `<!-- end -->`."""
+    return _COLUMNS.sub(lambda found: found[1] + "\n".join(_columns(TABLES[found["of"]])) + "\n" + found[3], text)
+
+
+def _columns(table: Table) -> list[str]:
+    rows = [
+        f"| `{each.name}` | {_KINDS.get(str(each.type), each.type)} | {each.unit} | {each.sentence} |"
+        for each in table.columns
+    ]
+    return [
+        "",
+        f"`{table.name}`: a row is {table.sentence}.",
+        "",
+        "| column | type | unit | what |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+_KINDS = {str(NAME): "name", "string": "text"}
 
 
 def _table(of: str) -> list[str]:
@@ -232,3 +259,4 @@ if __name__ == "__main__":
         document.write_text(written(document.read_text(encoding="utf-8")), encoding="utf-8")
     SCHEMA.write_text(schema_text(), encoding="utf-8")
     DIFF_SCHEMA.write_text(diff_schema_text(), encoding="utf-8")
+    API.write_text(columns_written(API.read_text(encoding="utf-8")), encoding="utf-8")

@@ -420,7 +420,7 @@ def test_reports_can_be_made_anywhere() -> None:
     package = Path(__file__).parents[2] / "swaptrace"
     modules = [
         ".".join(path.relative_to(package.parent).with_suffix("").parts)
-        for folder in ("analysis", "diff", "engine", "report", "results", "trace")
+        for folder in ("analysis", "diff", "engine", "export", "report", "results", "tables", "trace")
         for path in sorted((package / folder).glob("*.py"))
         if path.name != "__init__.py"
     ]

@@ -502,6 +502,33 @@ MARK = [
     Row("text", "", 2, "Missing argument 'TEXT...'"),
     Row("text", "--force", 2, "No such option"),
 ]
+
+
+def exporting(call: Any) -> Any:
+    return call["wanted"]
+
+
+EXPORT = [
+    Row("recording", "", 2, "Missing argument 'FILE'"),
+    Row("recording", "some.trace --to csv", got=lambda call: call["path"], value=Path("some.trace")),
+    Row("to", "some.trace --to pdf", 2, "is not one of 'parquet', 'csv', 'perfetto', 'openmetrics'"),
+    *(Row("to", f"x --to {to}", got=lambda call: exporting(call).to, value=to)
+      for to in ("parquet", "csv", "perfetto", "openmetrics")),
+    Row("output", "x --to csv", got=lambda call: exporting(call).output, value=None),
+    Row("output", "x --to csv -o -", got=lambda call: exporting(call).output, value=Path("-")),
+    Row("what", "x --to csv", got=lambda call: exporting(call).tables, value=()),
+    Row("what", "x --to csv --what series --what areas", got=lambda call: exporting(call).tables,
+        value=("series", "areas")),
+    Row("what", "x --to csv --what all", 2, "is not one of 'events', 'lifetimes', 'series', 'areas'"),
+    Row("since", "x --to csv --since 0", got=lambda call: exporting(call).selection, value=Selection(since=0)),
+    Row("since", "x --to csv --since -1", 2, "not in the range"),
+    Row("until", "x --to csv --until 2.5", got=lambda call: exporting(call).selection, value=Selection(until=2.5)),
+    Row("until", "x --to csv --until 0", 2, "not in the range"),
+    Row("devices", "x --to csv --device a --device b", got=lambda call: exporting(call).selection,
+        value=Selection(devices=("a", "b"))),
+    Row("force", "x --to csv", got=lambda call: exporting(call).force, value=False),
+    Row("force", "x --to csv --force", got=lambda call: exporting(call).force, value=True),
+]  # fmt: skip
 NO_OPTIONS = [
     Row("", "", got=lambda call: call["what"], value="called"),
     Row("", "extra", 2, "unexpected extra argument"),
@@ -540,6 +567,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
     call = Call()
     record = ("output", "summary", "command")
     monkeypatch.setattr("swaptrace.record.recorder.record", call.by("trace", 0, *record))
+    monkeypatch.setattr("swaptrace.export.command.export", call.by("export", None, "path", "wanted"))
     monkeypatch.setattr("swaptrace.audit.audit.audit", call.by("audit", Found(), "seconds"))
     monkeypatch.setattr("swaptrace.audit.as_json.as_json", lambda found: "json")
     monkeypatch.setattr("swaptrace.audit.text.print_audit", lambda found, console: print("text", units.size(4096)))
@@ -558,6 +586,7 @@ OTHERS = {
     "record": RECORD,
     "audit": AUDIT,
     "diff": DIFF,
+    "export": EXPORT,
     "mark": MARK,
     "check": NO_OPTIONS,
     "selftest": NO_OPTIONS,

@@ -1,0 +1,53 @@
+"""swaptrace export"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from swaptrace.commands.seconds import Seconds
+
+
+@click.command("export")
+@click.argument("recording", metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    required=True,
+    type=click.Choice(["parquet", "csv", "perfetto", "openmetrics"]),
+    help="parquet, csv: tables. perfetto: for ui.perfetto.dev. openmetrics: figures, for Prometheus.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder (parquet, csv) or file (perfetto, openmetrics; -: stdout).  [default: beside FILE]",
+)
+@click.option(
+    "--what",
+    multiple=True,
+    type=click.Choice(["events", "lifetimes", "series", "areas"]),
+    help="Only that table; repeatable.",
+)
+@click.option("--since", type=Seconds(zero=True), help="Only from that many seconds after the start.")
+@click.option("--until", type=Seconds(zero=False), help="Stop that many seconds after the start.")
+@click.option(
+    "--device", "devices", multiple=True, help="Only that swap area (/dev/zram0) or store (zram0); repeatable."
+)
+@click.option("--force", is_flag=True, help="Overwrite what is there.")
+def command(
+    recording: Path,
+    to: str,
+    output: Path | None,
+    what: tuple[str, ...],
+    since: float | None,
+    until: float | None,
+    devices: tuple[str, ...],
+    force: bool,
+) -> int:
+    """Write a recording in a format of other programs."""
+    from swaptrace.export.command import Wanted, export
+    from swaptrace.report.command import Selection
+
+    export(recording, Wanted(to, output, what, Selection(since, until, devices), force))
+    return 0
