@@ -116,7 +116,10 @@ class Recording:
         from swaptrace.tables.events import EventRows
         from swaptrace.trace.reader import TraceReader
 
-        rows = EventRows(self.header, self._devices, *part_of(self.header, self._selection))
+        start = self.header.start.time
+        part = (None if seconds is None else start + round(seconds * 1e9)
+                for seconds in part_of(self.header, self.path, self._selection))  # fmt: skip
+        rows = EventRows(self.header, self._devices, *part)
         for batch in TraceReader(self.path):
             yield rows.rows(batch)
 

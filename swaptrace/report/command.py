@@ -16,7 +16,7 @@ from swaptrace.dimensions import DIMENSIONS
 from swaptrace.engine import zsmalloc
 from swaptrace.engine.worker import ahead, cores
 from swaptrace.errors import UsageProblem, to_stderr
-from swaptrace.events import Mark
+from swaptrace.events import EventBatch, Mark
 from swaptrace.progress import LiveLine, bar
 from swaptrace.report.output import complaining, is_same
 from swaptrace.report.when import When, after_start, named, seconds_after_start
