@@ -14,6 +14,7 @@ from swaptrace.analysis.attribution import cgroup_name
 from swaptrace.areas import Store, SwapArea, store_name
 from swaptrace.engine.mapping import extents_of
 from swaptrace.events import NAMES, SUBJECTS, EventBatch, EventFlag, EventKind, Subject, SwapCall
+from swaptrace.in_use import split_off
 from swaptrace.notifiers import SwapEventNotifiers
 from swaptrace.results.catalogue import Unit
 from swaptrace.results.derived import made_by
@@ -126,7 +127,8 @@ class EventRows:
             self._swapon(area)
 
     def rows(self, batch: EventBatch) -> pa.RecordBatch:
-        """The rows of the next batch."""
+        """The rows of the next batch: what the swap map says at the end is no event."""
+        batch, _ = split_off(batch)
         self._tasks |= batch.tasks
         self._cgroups |= batch.cgroups
         place, slot = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
