@@ -72,9 +72,10 @@ _OF_CALLS = (EventKind.SWAPON, EventKind.SWAPOFF)
 
 @dataclass
 class _Extents:
-    """Which pages of a store are slots of areas that are on, by their first pages.
+    """Which pages of a store are slots of areas that are on.
 
-    begin, end: of each extent, pages. place: whose it is. slot: its first one.
+    rows: (first page, the page after the last, place, first slot) of each extent. columns: the same, sorted: int64
+    (extents, 4).
     """
 
     rows: list[tuple[int, int, int, int]] = field(default_factory=list)
