@@ -87,6 +87,7 @@ class _StoreModel:
         worker: Worker,
         attribution: Attribution | None,
         lives: bool,
+        ages: bool,
     ) -> None:
         self.store = store
         self._size = pages
@@ -98,7 +99,16 @@ class _StoreModel:
         geometry = _pool_geometry(store, machine)
         self._attribution = attribution
         groups = attribution.groups() if attribution is not None else None
-        self.replay = Replay(pages, now, geometry, machine.cluster_slots, worker, groups)
+        self.replay = Replay(
+            pages,
+            now,
+            geometry,
+            machine.cluster_slots,
+            worker,
+            groups,
+            ages,
+            None if store is None else machine.write_back,
+        )
         self._notifiers = notifiers
         self._told = np.zeros(TYPES, np.bool_)  # by swap type, where the slot frees of a batch are delivered
         self.swap_types: dict[int, int] = {}  # the areas that are on: their numbers, by swap type
@@ -180,11 +190,15 @@ class Lived:
 
 @dataclass(frozen=True)
 class Machine:
-    """What the store model needs to know of a kernel. geometry: None where its pool is not known."""
+    """What the store model needs to know of a kernel. geometry: None where its pool is not known.
+
+    write_back: of a machine that writes back entries that are idle for so long, ns.
+    """
 
     page_size: int
     geometry: zsmalloc.Geometry | None
     cluster_slots: int
+    write_back: int | None = None
 
 
 def machine_of(header: Header) -> Machine:
@@ -227,6 +241,7 @@ class Analysis(Sink):
     in two by neither: its notifications belong to the part in which it began. machine: another one than that of the
     trace, for a what-if. threads: 2 follows the pools in a thread of its own, for the same result. by: what to tell
     pages apart by, if whose they are is wanted. lives: whether each slot's lives are wanted, one by one: lives().
+    ages: whether to follow how long entries are idle.
     """
 
     def __init__(
@@ -239,9 +254,11 @@ class Analysis(Sink):
         threads: int = 1,
         by: Dimension | None = None,
         lives: bool = False,
+        ages: bool = False,
     ) -> None:
         self._lives = lives
         self._attribution = Attribution(by) if by is not None else None
+        self._ages = ages
         self._blind = bool(BLIND & set(header.missing))
         self.header = header = replace(header, start=modelled(header.start, header.missing))
         self._machine = machine or machine_of(header)
@@ -300,7 +317,15 @@ class Analysis(Sink):
     def _new_model(self, store: Store | None, pages: int) -> _StoreModel:
         self._table = None
         return _StoreModel(
-            store, pages, self._machine, self._start, self.notifiers, self._worker, self._attribution, self._lives
+            store,
+            pages,
+            self._machine,
+            self._start,
+            self.notifiers,
+            self._worker,
+            self._attribution,
+            self._lives,
+            self._ages,
         )
 
     def _model_of(self, store: Store) -> _StoreModel:
@@ -489,13 +514,18 @@ class Analysis(Sink):
         return next((self._content(model) for model in found), None)
 
     def what_if(self) -> list[WhatIf | None]:
-        """The pools of each area's store, in the order of the result's areas; at the moment of the last finish()."""
+        """What this machine makes of each area, in the order of the result's areas; at the moment of the last finish().
+
+        None where it makes no difference that is known.
+        """
         found: list[WhatIf | None] = []
         for model, number in self._moment._where:
-            pools, left_out = model.replay.pools, not_predicted(self.header, model.areas[number])
+            pools, written_back = model.replay.pools, model.replay.written_back(number)
+            left_out = not_predicted(self.header, model.areas[number])
             told = {name: pool for name, pool in _POOL.items() if name not in left_out}
             stale = {name: pools.stale(pool) for name, pool in told.items()} if pools else {}
-            found.append(WhatIf(pools.held(_POOL["observed"]), stale) if pools else None)
+            held = pools.held(_POOL["observed"]) if pools else None
+            found.append(WhatIf(held, stale, written_back) if pools or written_back else None)
         return found
 
     def recorded_until(self, trailer: Trailer | None) -> int:
@@ -646,6 +676,7 @@ class Analysis(Sink):
             leaks=leaks,
             free_path=self._free_path,
             what_if={},
+            age=replay.ages(number) if model.store is not None else None,
             used_slots=area.used + lives.in_use(number) if allocations_told(self.header) else None,
             not_told=(dict.fromkeys(unknown_figures({STORED}), why) if why else {}) | _why_no_leaked(waiting),
             off=model.swap_types.get(area.swap_type) != number,

@@ -39,6 +39,7 @@ def _labels(_context: click.Context, _option: click.Parameter, values: tuple[str
     help="Keep a file of results up to date, for as long as you like: each minute, on SIGUSR1, and at the end.  "
     "[default: swap.summary]  Without -o, no events are kept.",
 )
+@click.option("--age", is_flag=True, help="Of --summary: follow how long entries are idle, too.")
 @click.option("--force", is_flag=True, help="Overwrite the output files.")
 @click.option(
     "--ring",
@@ -65,6 +66,7 @@ def command(
     output: Path | None,
     duration: float | None,
     summary: Path | None,
+    age: bool,
     force: bool,
     ring_mib: int | None,
     labels: dict[str, str],
@@ -80,6 +82,8 @@ def command(
 
     if output is None and summary is None:
         output = Path("swap.trace")
+    if age and summary is None:
+        raise click.UsageError("--age is of the results that --summary keeps; of events, swaptrace report --age tells")
     if output is not None and summary is not None and os.path.realpath(output) == os.path.realpath(summary):
         raise click.UsageError(f"events and results cannot both go to {output}: give -o and --summary a file each")
     if ring_mib and ring_mib & (ring_mib - 1):  # which the kernel refuses
@@ -98,4 +102,5 @@ def command(
         labels=labels,
         time_frees=time_frees,
         kprobes=kprobes,
+        ages=age,
     )

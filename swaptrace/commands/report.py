@@ -47,8 +47,10 @@ from swaptrace.units import exact_bytes
     "what_ifs",
     multiple=True,
     metavar="KEY=VALUE[,...]",
-    help="Replay with another pool: chain=4..16, rule=least_waste|used_percent, fullness=tenths|quarters; repeatable.",
+    help="Replay with another pool: chain=4..16, rule=least_waste|used_percent, fullness=tenths|quarters; or as if "
+    "what is idle for so long were written back: writeback=15m (s, m, h, d); repeatable.",
 )
+@click.option("--age", is_flag=True, help="Also tell what writing back idle entries would give, by how long they are.")
 @click.option("--by", type=click.Choice(list(DIMENSIONS)), help="Whose it is: tables of what each of them has.")
 @click.option("--sort", metavar="COLUMN", help="Of --by: the column that comes first (live, stale, refaults, ...).")
 @click.option("--top", type=click.IntRange(min=0), help="Of --by: so many of them, 0 for all.  [default: 20]")
@@ -62,6 +64,7 @@ def command(
     devices: tuple[str, ...],
     policies: tuple[str, ...],
     what_ifs: tuple[str, ...],
+    age: bool,
     by: str | None,
     sort: str | None,
     top: int | None,
@@ -71,5 +74,6 @@ def command(
     from swaptrace.report.command import Selection, report
 
     with exact_bytes(exact):
-        report(trace, form, output, Selection(since, until, devices, policies, what_ifs, by or "", sort, top))
+        selection = Selection(since, until, devices, policies, what_ifs, by or "", sort, top, age)
+        report(trace, form, output, selection)
     return 0

@@ -133,7 +133,7 @@ def _ratios() -> Iterator[Ratio]:
 RATIOS = {ratio.name: ratio for ratio in _ratios()}
 
 #: What is the same again (the kernel's counters), is no figure of the workload, or is of those alone that were timed.
-_ASIDE = ("kernel", "swap_header", "leaks", "what_if", "censored", "notification_ns.total")
+_ASIDE = ("kernel", "swap_header", "leaks", "what_if", "age", "censored", "notification_ns.total")
 _MEASURES = {
     Kind.COUNT: (Measure.PER_PAGE_STORED, Measure.PER_SECOND, Measure.ABSOLUTE),
     Kind.STATE: (Measure.PER_PAGE_STORED, Measure.ABSOLUTE),

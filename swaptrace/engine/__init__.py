@@ -15,10 +15,13 @@ from swaptrace.errors import EnvironmentProblem
 
 #: The modules that are compiled.
 LOOPS = (
+    "ages",
     "classes",
     "clock",
     "delays",
     "groups",
+    "held",
+    "idle",
     "levels",
     "lifetimes",
     "lives",

@@ -76,6 +76,7 @@ ctypedef const unsigned char[::1] const_uint8_1d
 ctypedef const signed char[::1] const_int8_1d
 ctypedef const signed char[:, :, ::1] const_int8_3d
 ctypedef const short[::1] const_int16_1d
+ctypedef unsigned int[::1] uint32_1d
 ctypedef int[::1] int32_1d
 ctypedef const int[:, ::1] const_int32_2d
 ctypedef int[:, ::1] int32_2d

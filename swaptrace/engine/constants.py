@@ -29,6 +29,9 @@ NOBODY = 255  # owner of pages that belong to no slot: a filesystem's, for insta
 HEADER = 254  # owner of the page that mkswap wrote
 BINS = 1024  # time bins of a series; when they are used up, they are folded into half as many
 MAP_ROWS = 256  # of the slot map
+#: Thresholds of ages: so many, so many between each and its double, which are multiples of a unit (ns). They begin with
+#: 8 units, 234 ms, and among them are 1, 5, 15 and 60 minutes.
+AGES, AGE_PARTS, AGE_UNIT = 192, 8, 60 * 10**9 >> 11
 
 _TOLD = Drops.AT_FREE | Drops.AS_SEEN
 _WORD = 62  # bits of an integral's lower word: two signs less than it has room for
@@ -83,6 +86,24 @@ CONSTANTS: dict[str, int] = {
     "MOMENT": 2,
     "PEAK_SLOTS": 2,
     "PEAK_BYTES": 3,
+    # of ages: columns of what is counted by the thresholds that were passed
+    "AGES": AGES,
+    "AGE_PARTS": AGE_PARTS,
+    "AGE_UNIT": AGE_UNIT,
+    "AGE_LOADS": 0,
+    "AGE_WRITES": 1,
+    "AGE_BYTES": 2,
+    "AGE_PAGES_NOW": 3,
+    "AGE_BYTES_NOW": 4,
+    "AGE_COLUMNS": 5,
+    # of entries that may be written back: states as observed, and columns of what is counted
+    "IDLE_NONE": 0,
+    "IN_MEMORY": 1,
+    "ON_DISK": 2,
+    "IDLE_WRITES": 0,
+    "IDLE_LOADS": 1,
+    "IDLE_PAGES_NOW": 2,
+    "IDLE_COLUMNS": 3,
     # of zsmalloc: its totals, and the rules of fullness
     "ZS_PAGES": 0,
     "ZS_ZSPAGES": 1,

@@ -17,16 +17,16 @@ from swaptrace.engine.policies import DELAYS
 @cython.final
 @cython.cclass
 class Delays:
-    """The queues of one store, in the order of DELAYS.
+    """The queues of one store, in the order of their delays.
 
     delay: ns; held and pools: bits and pools of the policies with that delay; int64 (queues,). Page n has place n + 1;
     at place 0, the two ends of a queue meet. due: when (ns), 0 where the page is not in the queue; before and after:
     the neighbours' places; int64 (places * queues,), place by place.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, delays: tuple[list[int], list[int], list[int]] = DELAYS) -> None:
         """Without room for any page."""
-        self.delay, self.held, self.pools = (np.array(column, np.int64) for column in DELAYS)
+        self.delay, self.held, self.pools = (np.array(column, np.int64) for column in delays)
         self._set([np.zeros(len(self.delay), np.int64) for _ in range(3)])
 
     def _set(self, arrays: list[NDArray[np.int64]]) -> None:
@@ -45,6 +45,7 @@ class Delays:
     def copy(self) -> Delays:
         """The same, in memory of its own."""
         copy = Delays()
+        copy.delay, copy.held, copy.pools = self.delay, self.held, self.pools
         copy._set(self._extended(0))
         return copy
 

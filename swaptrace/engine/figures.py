@@ -7,6 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace.engine.constants import AGE_PARTS, AGE_UNIT, AGES
+
+#: How long entries may be idle, ns, increasing: log-linear.
+THRESHOLDS = tuple((AGE_PARTS + n % AGE_PARTS << n // AGE_PARTS) * AGE_UNIT for n in range(AGES))
+
 
 @dataclass(frozen=True)
 class Integral:
@@ -28,6 +33,41 @@ class Integral:
     @property
     def byte_seconds(self) -> float:
         return self.byte_ns / 1e9
+
+
+@dataclass(frozen=True)
+class Ages:
+    """What writing back entries that nobody has stored or read for a threshold would give, for each of THRESHOLDS.
+
+    in_memory: compressed bytes that the store held, as observed, times the ns for which it did, exact; span: how long
+    that was looked at, ns. Of these, saved: for which they would have been on the disk. writes: pages written there;
+    loads: pages read from there; pages_end and bytes_end: what is there at the end; each of length AGES, int64.
+    unsized: entries from before the recording whose size is not known, which are none of the bytes.
+    """
+
+    in_memory: int
+    span: int
+    saved: list[int]
+    writes: NDArray[np.int64]
+    loads: NDArray[np.int64]
+    pages_end: NDArray[np.int64]
+    bytes_end: NDArray[np.int64]
+    unsized: int
+
+
+@dataclass(frozen=True)
+class WrittenBack:
+    """What of an area's entries a store has that writes back those that are idle for a threshold.
+
+    in_memory: compressed bytes that it holds in memory; recorded: that it did. writes: pages written to the disk;
+    loads: pages read from there; pages_end: what is there at the end.
+    """
+
+    in_memory: Integral
+    recorded: Integral
+    writes: int
+    loads: int
+    pages_end: int
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from swaptrace.errors import BadInput
 #: Python names it since 3.12 or so; include/uapi/asm-generic/mman-common.h, and so on x86 and arm64
 _MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 _PIECE = 1 << 20  # elements
-_BYTES = 36 + 48 * len(DELAYS[0])  # of all arrays of one page, twice, for they are copied when there are to be more
+_BYTES = 54 + 48 * len(DELAYS[0])  # of all arrays of one page, twice, for they are copied when there are to be more
 
 
 def check_memory(pages: int, more: int = 0) -> None:

@@ -217,7 +217,7 @@ class Levels:
     def series_of(self, area: int) -> NDArray[np.int64]:
         """Slots and bytes of each quantity at the end of each of bins(): int64 (bins, quantities, 2)."""
         whole = np.asarray(self.series)[area, : self.clock.bin]
-        now = COUNTS.T @ np.asarray(self.classes.now)[area, :, :2]
+        now = COUNTS[:, : len(QUANTITIES)].T @ np.asarray(self.classes.now)[area, :, :2]
         return np.concatenate([whole, now[None]])
 
     def slot_map(self, area: int, slots: int) -> SlotMap:

@@ -17,6 +17,7 @@ LIVE = 0
 DUPLICATE = 1  # live, and read back into memory as well
 RECOVERED = 2  # stale under none, not under notify
 LEAKED = 3  # stale under observed, not under notify
+IN_STORE = len(QUANTITIES)  # beside those, for the sum of bytes over time alone: held by the store, as observed
 #: The policies' quantities.
 STALE = {name: QUANTITIES.index(name) for name in POLICIES}
 
@@ -74,7 +75,8 @@ def quantities(bits: int) -> int:
         recovered = {RECOVERED} if "none" in stale and told else set()
         leaked = {LEAKED} if "observed" in stale and told else set()
         found = {STALE[name] for name in stale} | recovered | leaked
-    return sum(1 << quantity for quantity in found)
+    in_store = {IN_STORE} if "observed" in stale else set()
+    return sum(1 << quantity for quantity in found | in_store)
 
 
 def check_widths(bits: int, classes: int, pools: int) -> None:
@@ -94,5 +96,5 @@ check_widths(ALL_BITS, len(_MASKS), ALL_POOLS)
 
 #: The class of a page with these bits; class 0 counts towards nothing. uint8, (all bits + 1,)
 CLASS_OF = _CLASS_OF.astype(np.uint8)
-#: 1 where the class counts towards the quantity. int64, (classes, quantities)
-COUNTS = np.ascontiguousarray(_MASKS[:, None] >> np.arange(len(QUANTITIES)) & 1).astype(np.int64)
+#: 1 where the class counts towards the quantity. int64, (classes, quantities and IN_STORE)
+COUNTS = np.ascontiguousarray(_MASKS[:, None] >> np.arange(IN_STORE + 1) & 1).astype(np.int64)

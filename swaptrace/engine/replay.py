@@ -13,6 +13,7 @@ from __future__ import annotations
 import cython
 import numpy as np
 from cython.cimports.swaptrace.engine import constants
+from cython.cimports.swaptrace.engine.ages import Ages
 from cython.cimports.swaptrace.engine.arrays import (
     Event,
     Events,
@@ -26,6 +27,7 @@ from cython.cimports.swaptrace.engine.arrays import (
 )
 from cython.cimports.swaptrace.engine.delays import Delays
 from cython.cimports.swaptrace.engine.groups import Groups
+from cython.cimports.swaptrace.engine.idle import Idle
 from cython.cimports.swaptrace.engine.levels import Levels
 from cython.cimports.swaptrace.engine.mapping import Places
 from cython.cimports.swaptrace.engine.records import EventRecords
@@ -34,10 +36,11 @@ from numpy.typing import NDArray
 from swaptrace.engine import zsmalloc
 from swaptrace.engine.constants import HEADER
 from swaptrace.engine.counters import Total
-from swaptrace.engine.figures import Integral, Series, SlotMap
+from swaptrace.engine.figures import Ages as AgesFound
+from swaptrace.engine.figures import Integral, Series, SlotMap, WrittenBack
 from swaptrace.engine.lazy import extended, indexes_where, lazy_zeros
 from swaptrace.engine.mapping import PageMap, mark_of
-from swaptrace.engine.policies import CLASS_OF, COUNTS, DELAYS, LEAKED, OPERATION, PAGE, POOL, QUANTITIES
+from swaptrace.engine.policies import CLASS_OF, COUNTS, DELAYS, IN_STORE, LEAKED, OPERATION, PAGE, POOL, QUANTITIES
 from swaptrace.engine.pools import Pools
 from swaptrace.engine.records import operations_of, pages_of
 from swaptrace.engine.worker import Worker
@@ -122,6 +125,10 @@ class Replay:
     _areas: cython.longlong
     _clusters: _Clusters
     _levels: Levels
+    _ages: Ages
+    _idle: Idle
+    _aged: cython.bint  # whether ages are wanted
+    _writing_back: cython.bint  # whether there is a threshold for that
     _groups: Groups  # those of _levels
     _grouped: cython.bint  # whether they are wanted
     _reads: int64_2d
@@ -144,11 +151,14 @@ class Replay:
         cluster_slots: int,
         worker: Worker,
         groups: Groups | None = None,
+        ages: bool = False,
+        write_back: int | None = None,
     ) -> None:
         """A store of that many pages, which begins at `origin` (ns). Without a geometry, pools are not modelled.
 
-        groups: whose the pages are, if that is wanted. State is kept of the pages that grow() or an area's map makes
-        room for only.
+        groups: whose the pages are, if that is wanted. ages: whether ages() is. write_back: what if the store wrote
+        back entries that are idle for so long, ns. State is kept of the pages that grow() or an area's map makes room
+        for only.
 
         The pools follow in the worker, a batch behind.
         """
@@ -157,6 +167,9 @@ class Replay:
         self._groups = groups if groups is not None else Groups(wanted=False)
         self._grouped = self._groups.wanted
         self._levels = Levels(origin, self._groups)
+        self._ages = Ages(origin, ages)
+        self._idle = Idle(origin, write_back)
+        self._aged, self._writing_back = self._ages.wanted, self._idle.wanted
         self._reads = _no_reads(0)
         self._class_of = CLASS_OF
         self._page = pages_of(lazy_zeros(0, PAGE))
@@ -177,6 +190,8 @@ class Replay:
         self._areas += 1
         self._clusters.add_area(slots)
         self._levels.add_area(slots)
+        self._ages.add_area()
+        self._idle.add_area()
         self._reads = np.concatenate([np.asarray(self._reads), _no_reads(1)])
         self._places = Places(pages)
         self._discard_area(self._areas - 1)
@@ -188,6 +203,8 @@ class Replay:
         if pages > len(before):
             self._page = pages_of(extended(before, pages - len(before)))
             self._delays.grow(pages)
+            self._ages.grow(pages)
+            self._idle.grow(pages)
             self._groups.grow(pages)
 
     def _pages(self) -> NDArray[np.void]:
@@ -218,7 +235,7 @@ class Replay:
         """For the next batch's operations; for each of them, and each page, a delay may have one for later."""
         if self._pools is not None:
             self._buffers.reverse()
-            operations *= 1 + len(DELAYS[0])
+            operations *= 1 + len(DELAYS[0]) + self._writing_back
             if operations > len(self._buffers[0]):
                 self._buffers[0] = np.empty(operations, OPERATION)
             self._operations = operations_of(self._buffers[0])
@@ -303,21 +320,39 @@ class Replay:
     @cython.exceptval(check=False)
     def _go_on(self, time: cython.longlong) -> cython.void:
         """Time goes on to there, and what is due before that happens."""
-        if constants.HELD_AFTER_FREE:
-            self._drop_late(time)
+        if constants.HELD_AFTER_FREE or self._writing_back:
+            self._happen_until(time)
         self._levels.tick(time)
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _drop_late(self, time: cython.longlong) -> cython.void:
-        """The notifications that come before that time."""
-        queue: cython.Py_ssize_t = self._delays.first_before(time)
-        while queue >= 0:
-            self._levels.tick(self._delays.due_of(queue))
-            page: cython.longlong = self._delays.pop(queue)
-            self._take_away(page, self._delays.held[queue], self._delays.pools[queue])
-            queue = self._delays.first_before(time)
+    def _happen_until(self, time: cython.longlong) -> cython.void:
+        """The notifications that come, and the entries that have been idle for too long, before that time."""
+        while True:
+            late: cython.Py_ssize_t = self._delays.first_before(time)
+            due: cython.longlong = self._delays.due_of(late) if late >= 0 else time
+            if self._writing_back and self._idle.queue.first_before(due) >= 0:
+                self._levels.tick(self._idle.queue.due_of(0))
+                self._write_idle(self._idle.queue.pop(0))
+            elif late >= 0:
+                self._levels.tick(due)
+                self._take_away(self._delays.pop(late), self._delays.held[late], self._delays.pools[late])
+            else:
+                return
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _write_idle(self, page: cython.longlong) -> cython.void:
+        """What if: the entry of a page goes to the disk, under every policy that holds it."""
+        bits: cython.longlong = self._page[page].bits
+        if not bits & constants.HELD or not _in_memory(bits, self._page[page].size):
+            return
+        if self._idle.state[page] == constants.IN_MEMORY:
+            self._idle.written(self._holder(page), page, self._levels.clock.now)
+        self._operate(constants.ALL_POOLS, page, 0)
+        self._change(page, _was(bits, 0) & ~constants.UNSIZED, 0, self._holder(page))
 
     @cython.cfunc
     @cython.nogil
@@ -420,8 +455,11 @@ class Replay:
             self._operate(constants.POOLS_UNTOLD, page, old_size)
             bits &= constants.WAS_SAME | constants.WAS_HUGE
             bits |= constants.HELD_UNTOLD
+            self._entry_ends(page)
             self._change(page, bits, old_size, area)
             self._replaced(page)
+            if self._writing_back:
+                self._idle.touched(page, self._levels.clock.now)
             self._tell_late(page, bits)
             return
         size: cython.longlong = event.size
@@ -440,11 +478,29 @@ class Replay:
     ) -> cython.void:
         """A page has an entry, under every policy; if it is a slot, that is in use."""
         self._replaced(page)
+        self._entry_ends(page)
+        if self._writing_back:
+            self._idle.touched(page, self._levels.clock.now)
         if area >= self._areas:
             self._change(page, bits, size, area)
             return
         self._change(page, bits | constants.IN_USE, size, area)
+        if _in_memory(bits, size):
+            if self._aged:
+                self._ages.began(page, self._levels.clock.now)
+            if self._writing_back:
+                self._idle.began(area, page, size, self._levels.clock.now)
         self._clusters.allocate(area, self._places.slot_of(area, page))
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _entry_ends(self, page: cython.longlong) -> cython.void:
+        """The entry that the store was seen to hold, if there is one, is about to go, or its object is."""
+        if self._aged and self._ages.number[page]:
+            self._ages.ended(self._holder(page), page, self._page[page].size, self._levels.clock.now)
+        if self._writing_back and self._idle.state[page]:
+            self._idle.ended(self._holder(page), page, self._levels.clock.now)
 
     @cython.cfunc
     @cython.nogil
@@ -524,6 +580,11 @@ class Replay:
         self._count(-1, size, flags)
         # An entry that was not seen stored yet (see _store) has overwritten what other policies hold there still: that
         # has its size, too.
+        if any_policy and not flags & constants.FLAG_REPLACED and not event.flags & constants.FLAG_WRITTEN_BACK:
+            self._read(page)  # zswap gives an entry up when it is read
+        if self._writing_back and self._idle.state[page] == constants.ON_DISK:
+            size = 0  # of which other policies may hold the same
+        self._entry_ends(page)
         no_slot: cython.bint = holder >= self._areas
         if (bits & constants.HELD_AS_SEEN and no_slot) or any_policy:
             bits &= ~constants.HELD  # there is no policy about it
@@ -556,6 +617,7 @@ class Replay:
         self._count(-1, event.size, event.flags)
         self._count(1, 0, constants.FLAG_WRITTEN_BACK)
         self._operate(constants.ALL_POOLS, page, 0)
+        self._entry_ends(page)
         bits: cython.longlong = _was(self._page[page].bits, 0) & ~constants.UNSIZED
         self._change(page, bits, 0, self._holder(page))
 
@@ -576,6 +638,8 @@ class Replay:
             if self._grouped and area < self._areas:
                 self._groups.found(area)
             self._hold(page, area, size, bits)
+            if unsized and area < self._areas:
+                self._ages.found_unsized(area)
 
     @cython.cfunc
     @cython.nogil
@@ -587,6 +651,7 @@ class Replay:
             if self._page[page].bits & constants.HELD:
                 self._operate(constants.ALL_POOLS, page, 0)
             if self._page[page].bits or self._page[page].size:  # the others are not to be written to: memory
+                self._entry_ends(page)
                 self._change(page, 0, 0, self._holder(page))
         self._totals[constants.TOTAL_FAILED] = 0  # as the store's own counters
         self._totals[constants.TOTAL_RESETS] += 1
@@ -606,8 +671,21 @@ class Replay:
                     self._reads[area, 0] += 1
                 if self._grouped:
                     self._groups.loaded(area, page, used, bits & constants.LOADED != 0)
+            self._read(page)
             if bits & constants.IN_USE:
                 self._change_bits(page, bits | constants.LOADED)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _read(self, page: cython.longlong) -> cython.void:
+        """The entry of a page, if the store holds one, is read."""
+        if self._aged and self._ages.number[page]:
+            self._ages.loaded(self._holder(page), page, self._page[page].size, self._levels.clock.now)
+        if self._writing_back:
+            if self._idle.state[page]:
+                self._idle.loaded(self._holder(page), page)
+            self._idle.touched(page, self._levels.clock.now)
 
     @cython.cfunc
     @cython.nogil
@@ -622,6 +700,8 @@ class Replay:
         """Forget peaks, integrals and series, but not the contents: what follows is measured from `now` (ns)."""
         self._catch_up(now)
         self._levels.reset_statistics(now)
+        self._ages.reset_statistics(self._page, self._levels.clock.now)
+        self._idle.reset_statistics(self._levels.clock.now)
         np.asarray(self._reads)[:] = 0
         if self._pools is not None:
             self._worker.wait()
@@ -631,16 +711,23 @@ class Replay:
         """Let time go on to the recording's end (ns)."""
         self._catch_up(end)
         self._levels.finish(end)
+        self._ages.finish(self._page, self._levels.clock.now)
+        self._idle.finish(self._levels.clock.now)
         if self._pools is not None:
             self._worker.wait()
             self._pools.finish(self._levels.clock.now)
 
     def _catch_up(self, time: int) -> None:
         """Let happen what is due before that time (ns)."""
-        if constants.HELD_AFTER_FREE:
+        if self._is_late:
             self._make_room(len(self._page))
-            self._drop_late(time)
+            self._happen_until(time)
             self._work_pools()
+
+    @property
+    def _is_late(self) -> bool:
+        """Whether something may happen that no event tells of."""
+        return bool(constants.HELD_AFTER_FREE or self._idle.wanted)
 
     def copy(self) -> Replay:
         """The same, as far as it is results. It shares the pages, which this one goes on to change: read it before.
@@ -651,10 +738,12 @@ class Replay:
         copy = Replay(0, 0, None, self._clusters.slots, self._worker)
         copy._areas, copy._page, copy._totals = self._areas, self._page, self._totals
         copy._levels, copy._reads = self._levels.copy(), np.array(self._reads)
+        copy._ages, copy._aged = self._ages.copy(apart=self._is_late), self._aged
         copy._groups, copy._grouped = copy._levels.groups, self._grouped
-        copy._pools = self._pools.copy(apart=bool(constants.HELD_AFTER_FREE)) if self._pools is not None else None
-        if constants.HELD_AFTER_FREE:
+        copy._pools = self._pools.copy(apart=self._is_late) if self._pools is not None else None
+        if self._is_late:
             copy._page, copy._delays = pages_of(extended(self._pages(), 0)), self._delays.copy()
+            copy._idle, copy._writing_back = self._idle.copy(), self._writing_back
         return copy
 
     # -- results
@@ -678,6 +767,15 @@ class Replay:
         """By reason, slots that were freed without having been read since they were stored."""
         counts = np.asarray(self._reads)[area, 1:].tolist()
         return {reason.name.lower(): counts[reason] for reason in FreeReason}
+
+    def ages(self, area: int) -> AgesFound | None:
+        """What writing back idle entries would give, by threshold; None if that is not wanted. After finish()."""
+        held = self._levels.integral_of(area, IN_STORE)
+        return self._ages.of_area(area, held.byte_ns, held.span) if self._ages.wanted else None
+
+    def written_back(self, area: int) -> WrittenBack | None:
+        """What writing back idle entries gives; None if there is no threshold. After finish()."""
+        return self._idle.of_area(area)
 
     @property
     def groups(self) -> Groups:
@@ -754,6 +852,14 @@ def _was(bits: cython.longlong, flags: cython.longlong) -> cython.longlong:
     if flags & constants.FLAG_HUGE:
         bits |= constants.WAS_HUGE
     return bits
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _in_memory(bits: cython.longlong, size: cython.longlong) -> cython.bint:
+    """Whether an entry with these bits and that size has an object: same-filled ones have none, nor any size."""
+    return size != 0 or bits & constants.UNSIZED != 0
 
 
 @cython.cfunc

@@ -102,11 +102,13 @@ def record(
     labels: Mapping[str, str] | None = None,
     time_frees: bool = False,
     kprobes: bool = False,
+    ages: bool = False,
 ) -> int:
     """Record until the command ends, the duration is over, or a signal comes; returns the exit status.
 
-    output: where the events go; summary: where results go, worked out meanwhile. One of them may be None. Raises
-    Problem for all that a user can mend; what was recorded until then stays readable.
+    output: where the events go; summary: where results go, worked out meanwhile. One of them may be None. ages: the
+    results tell how long entries are idle, too. Raises Problem for all that a user can mend; what was recorded until
+    then stays readable.
     """
     outputs = {option: path for option, path in (("-o", output), ("--summary", summary)) if path is not None}
     prepare_outputs(outputs, command, force=force)
@@ -118,7 +120,7 @@ def record(
         if output is not None:
             files.append(TraceWriter(output, source.header, force=force))
         if summary is not None:
-            results = results_writer(summary, source.header, force=force)
+            results = results_writer(summary, source.header, force=force, ages=ages)
             until_the_end.enter_context(results.asked_by_signal())
             files.append(results)
         say_what_is_missing(source.header, refused)
@@ -152,11 +154,11 @@ def record(
     return trailer.exit_status or 0
 
 
-def results_writer(path: Path, header: Header, *, force: bool) -> ResultsWriter:
+def results_writer(path: Path, header: Header, *, force: bool, ages: bool = False) -> ResultsWriter:
     """The sink of the live analysis, which is loaded only where it is asked for: it takes memory."""
     from swaptrace.record.results_writer import ResultsWriter
 
-    return ResultsWriter(path, header, to_stderr, force=force)
+    return ResultsWriter(path, header, to_stderr, force=force, ages=ages)
 
 
 def settled(make: Callable[[], LiveSource]) -> tuple[LiveSource, str | None]:

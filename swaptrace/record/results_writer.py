@@ -26,14 +26,17 @@ class ResultsWriter(Sink):
 
     Whoever reads the file finds the results of one moment, whole: they are written beside it, and take its place then.
     Raises UsageProblem if the file exists and `force` is not set, EnvironmentProblem if it cannot be written. Once it
-    has been, a full disk (say) leaves the file as it is: `complain` is told, and the next minute tries again.
+    has been, a full disk (say) leaves the file as it is: `complain` is told, and the next minute tries again. ages:
+    whether to follow how long entries are idle.
     """
 
-    def __init__(self, path: Path, header: Header, complain: Callable[[str], None], *, force: bool = False) -> None:
+    def __init__(
+        self, path: Path, header: Header, complain: Callable[[str], None], *, force: bool = False, ages: bool = False
+    ) -> None:
         self.path = path
         self.size = 0  # of the file, bytes
         self._header = header
-        self._analysis = Analysis(header)
+        self._analysis = Analysis(header, ages=ages)
         self._complain = complain
         self._failed: Problem | None = None  # why there is no analysis any more
         self._writing = Worker(True)  # the disk may be slow, and the ring is not to wait for it

@@ -23,6 +23,8 @@ _LOST = "Events were lost: that the model and the kernel agree cannot be shown, 
 _AS_EVER = {
     tables.pool_table: "pool",
     tables.what_if_table: "what_if",
+    tables.age_table: "age",
+    tables.write_back_table: "what_if",
     tables.times_table: "lifetime_ns",
     tables.notification_table: "notification_ns",
     tables.ramzswap_table: "ramzswap",

@@ -36,6 +36,7 @@ from swaptrace.report.plot import (
     amounts,
     percents,
 )
+from swaptrace.results import ages as idle
 from swaptrace.results.results import AreaResult
 
 
@@ -325,6 +326,45 @@ def _small_histogram(axis: Axis, name: str, histogram: Histogram) -> Panel:
     )
 
 
+# ------------------------------------------------------------------------------------------------------ what is idle
+
+
+def age(area: AreaResult) -> Plot:
+    """What writing back idle entries would save, and what would be read from the disk, by how long they are idle."""
+    subject = _subject(area, "what writing back idle entries saves and costs, by how long they are idle")
+    found = idle.thresholds(area.age) if area.age is not None else []
+    if len(found) < 2 or not found[0].saved_mean:
+        return Plot("Nothing was idle for long enough to be written back", subject)
+    times = np.array([each.idle_s * 1e9 for each in found])
+    axis = ages("idle for (logarithmic)", times[0], times[-1])
+    unit, scale = units.byte_unit(max(each.saved_mean for each in found))
+    saved = np.array([each.saved_mean for each in found]) / scale
+    loads = np.array([each.loads_per_s for each in found])
+    left, right = amounts(f"saved, {unit}", saved), amounts("pages a second", loads)
+    edges = np.append(times, axis.high)
+    marks = (
+        Area(edges, np.zeros_like(saved), saved, palette.GIVEN_BACK, alpha=0.13),
+        Line(edges, saved, Look(palette.GIVEN_BACK, "-", 2.6), "compressed bytes on the disk, on average"),
+        Line(edges, loads * (left.high / right.high), Look(palette.STALE, (0, (4, 2)), 2.2), "pages read from there"),
+    )
+    columns = {
+        "idle for": [units.duration(time) for time in times],
+        "saved": [units.size(each.saved_mean) for each in found],
+        "read from the disk": [units.rate(each.loads_per_s) for each in found],
+    }
+    panel = Panel(axis, left, marks, readings=Readings(edges[:-1], edges[1:], columns), right=right)
+    return Plot(_age_finding(area, found), subject, (panel,))
+
+
+def _age_finding(area: AreaResult, found: list[idle.Threshold]) -> str:
+    """Of a threshold that the recording is long enough for: one of the table's, if it is."""
+    enough = area.age.span / 4e9 if area.age is not None else 0
+    shown = [each for each in found if each.idle_s <= enough] or found[:1]
+    best = next((each for each in reversed(shown) if each.idle_s in idle.SHOWN), shown[-1])
+    saved, loads = units.size(best.saved_mean), units.rate(best.loads_per_s)
+    return f"Writing back what is idle for {units.duration(best.idle_s * 1e9)} saves {saved}, for {loads} from the disk"
+
+
 # ------------------------------------------------------------------------------------------------- sizes and places
 
 
@@ -454,6 +494,12 @@ CHARTS: tuple[Chart, ...] = (
             "Without notifications an entry stays in memory for this long after its slot was freed. "
             + _estimate_caption(area.time_to_reuse, "waits", "free", "store")
         ),
+    ),
+    Chart(
+        "age",
+        "What is idle",
+        age,
+        "If entries were written back that nobody stored or read for so long: what it saves, and what has to be read.",
     ),
     Chart(
         "sizes",

@@ -35,7 +35,7 @@ class Selection:
     """What of a trace to report. since and until: see swaptrace.report.when. what_ifs: KEY=VALUE[,KEY=VALUE...] each.
 
     devices and policies: all if empty. by: one of DIMENSIONS; sort: one of the columns of its tables, top: how many
-    groups they show.
+    groups they show. age: whether to tell how long entries are idle.
     """
 
     since: When | None = None
@@ -46,6 +46,7 @@ class Selection:
     by: str = ""
     sort: str | None = None
     top: int | None = None
+    age: bool = False
 
 
 class Follower(Protocol):
@@ -85,7 +86,16 @@ def _trace(file: StreamFile, selection: Selection, follower: Follower | None) ->
     by = DIMENSIONS.get(selection.by)
     machine = machine_of(reader.header)
     lives = follower is not None and follower.lives
-    analysis = Analysis(reader.header, since=since, until=until, machine=machine, threads=cores(), by=by, lives=lives)
+    analysis = Analysis(
+        reader.header,
+        since=since,
+        until=until,
+        machine=machine,
+        threads=cores(),
+        by=by,
+        lives=lives,
+        ages=selection.age,
+    )
     others = {
         text: Analysis(reader.header, since=since, until=until, machine=_other(reader.header, text), threads=cores())
         for text in selection.what_ifs
@@ -131,9 +141,11 @@ def part_of(header: Header, path: Path, selection: Selection) -> tuple[float | N
 
 
 def _with_what_ifs(area: AreaResult, found: dict[str, WhatIf]) -> AreaResult:
-    """An area with the what-ifs that were asked for; if there are none, with the reason."""
+    """An area with the what-ifs that were asked for, and with the reason for what is not known of them."""
     why = area.not_told.get("pool") or area.absent.get("pool")
-    return replace(area, what_if=found, absent=area.absent if found or not why else area.absent | {"what_if": why})
+    without = {f"what_if.{text}.mem_used_total" for text, each in found.items() if each.mem_used_total is None}
+    absent = dict.fromkeys(without if found else {"what_if"}, why) if why else {}
+    return replace(area, what_if=found, absent=area.absent | absent)
 
 
 def _results(file: StreamFile, selection: Selection) -> TraceResult:
@@ -143,7 +155,13 @@ def _results(file: StreamFile, selection: Selection) -> TraceResult:
             f"{file.path} holds results, without events: --since, --until, --what-if and --by need those",
             "record with -o as well as --summary",
         )
-    return read_results(file)
+    result = read_results(file)
+    if selection.age and result.areas and all(area.age is None for area in result.areas):
+        raise UsageProblem(
+            f"{file.path} holds results that do not tell how long entries are idle",
+            "record with --age as well as --summary",
+        )
+    return result
 
 
 def _select(result: TraceResult, selection: Selection) -> TraceResult:
@@ -175,7 +193,14 @@ def _select(result: TraceResult, selection: Selection) -> TraceResult:
     return replace(result, areas=areas)
 
 
-_WHAT_IF = {"chain": "4..16", "rule": "least_waste|used_percent", "fullness": "tenths|quarters"}
+_WHAT_IF = {
+    "chain": "4..16",
+    "rule": "least_waste|used_percent",
+    "fullness": "tenths|quarters",
+    "writeback": "a time (90s, 15m, 1h, 2d)",
+}
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MOST_S = 10**9
 
 
 def _other(header: Header, text: str) -> Machine:
@@ -201,10 +226,20 @@ def _other(header: Header, text: str) -> Machine:
         else:
             chain, rule = known.chain_size, rule or known.chain_rule
         geometry = zsmalloc.geometry(header.page_size, chain, rule, fullness)
+        write_back = _nanoseconds(wanted["writeback"]) if "writeback" in wanted else None
     except (ValueError, KeyError):
         values = ", ".join(f"{name} is {range_}" for name, range_ in _WHAT_IF.items() if name in wanted)
         raise _no_what_if(text, f"not a value that is known: {values}") from None
-    return replace(machine, geometry=geometry)
+    of_pool = bool(wanted.keys() - {"writeback"})  # or else its pool is as the machine has it, known or not
+    return replace(machine, geometry=geometry if of_pool else machine.geometry, write_back=write_back)
+
+
+def _nanoseconds(text: str) -> int:
+    """A time as in `15m`. Raises ValueError, or KeyError for a unit that there is not."""
+    seconds = _number(text[:-1]) * _UNITS[text[-1:]]
+    if not 0 < seconds <= _MOST_S:
+        raise ValueError(text)
+    return seconds * 10**9
 
 
 def _number(text: str) -> int:

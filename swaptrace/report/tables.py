@@ -12,6 +12,7 @@ from swaptrace import units
 from swaptrace.histogram import Survival
 from swaptrace.policies import POLICIES
 from swaptrace.report import shares, words
+from swaptrace.results import ages
 from swaptrace.results.catalogue import Kind, Unit, children, cost, figure_at
 from swaptrace.results.results import COMPARISONS, AreaResult, Content, Integral, PolicyResult
 
@@ -206,7 +207,7 @@ def _end_and_peak(value: Integral | None) -> tuple[int | None, int | None]:
 
 def what_if_table(area: AreaResult, duration_s: float | None) -> Table | None:
     """The same events with pools that are built by other rules."""
-    if not area.what_if:
+    if not any(found.mem_used_total for found in area.what_if.values()):
         return None
     stale = area.shows("none")
 
@@ -217,9 +218,58 @@ def what_if_table(area: AreaResult, duration_s: float | None) -> Table | None:
     none = area.policies.get("none")
     rows = {"as recorded": row(area.pool, none.stale_pool_bytes if none else None)}
     for name, found in area.what_if.items():
-        rows[name] = row(found.mem_used_total, found.stale_pool_bytes.get("none"))
+        if found.mem_used_total:
+            rows[name] = row(found.mem_used_total, found.stale_pool_bytes.get("none"))
     columns = ["mem_used_total", "its peak", *(["stale (none)", "its peak "] if stale else [])]
     return Table("what-if", "What if the pool were built otherwise", rows, columns, words.of_the_whole_store(area))
+
+
+def write_back_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """The same events with entries that are idle written back."""
+    rows = {
+        name: [*_integral_cells(found.in_memory)[:3], *map(units.count, (found.writes, found.loads, found.pages_end))]
+        for name, what_if in area.what_if.items()
+        if (found := what_if.write_back) is not None
+    }
+    recorded = next((found.write_back.recorded for found in area.what_if.values() if found.write_back), None)
+    rows = {"as recorded": [*_integral_cells(recorded)[:3], *[units.DASH] * 3], **rows} if rows else {}
+    title = "What if idle entries were written back: compressed bytes in memory, pages on the disk"
+    return Table("write-back", title, rows, [*_INTEGRAL[:3], "written", "read back", "there at the end"], _older(area))
+
+
+def age_table(area: AreaResult, duration_s: float | None) -> Table | None:
+    """What writing back entries that are idle for some minutes would give."""
+    if area.age is None or not area.age.in_memory:
+        return None
+    rows = {
+        units.duration(each.idle_s * 1e9): [
+            units.size(each.saved_mean),
+            units.percent(each.saved_share),
+            units.count(each.writes),
+            units.count(each.loads),
+            units.rate(each.loads_per_s),
+        ]
+        for each in ages.thresholds(area.age)
+        if each.idle_s in ages.SHOWN
+    }
+    title = "What writing back idle entries would give, by how long they are idle"
+    names = ["mean saved", "share", "pages written", "read back", "rate"]
+    return Table("age", title, rows, names, _older(area))
+
+
+def _older(area: AreaResult) -> str:
+    """What is not known of entries from before the recording."""
+    if area.age is None or not area.left_censored:
+        return ""
+    older = (
+        f"Of {_plural(area.left_censored, 'entries')} from before the recording, it is not known how long they had been"
+    )
+    unsized = (
+        f", and of {units.count(area.age.unsized)} of them no bytes, as their size was not told"
+        if area.age.unsized
+        else ""
+    )
+    return f"{older} idle: that counts from its start{unsized}."
 
 
 def _quantiles(survival: Survival) -> list[str]:
@@ -320,6 +370,8 @@ AREA_TABLES: tuple[Callable[[AreaResult, float | None], Table | None], ...] = (
     pool_table,
     recovered_table,
     what_if_table,
+    write_back_table,
+    age_table,
     times_table,
     reasons_table,
     notification_table,

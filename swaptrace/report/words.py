@@ -36,6 +36,9 @@ GLOSSARY = {
     **{f"policy {name}": policy.sentence for name, policy in POLICIES.items()},
     "recovered": "Stale under none minus stale under notify: what notifications can give back.",
     "leaked": "Stale under observed minus stale under notify: what this machine did not give back.",
+    "idle": "An entry that nobody has stored or read for a while. zram writes such entries back (echo SECONDS > idle, "
+    "echo idle > writeback); they are on its backing device then until they are overwritten or dropped.",
+    "written back": "On the disk instead of in memory.",
     "time to reuse": "From a slot's free to the next page written to it: how long a stale entry would have stayed.",
 }
 

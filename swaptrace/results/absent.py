@@ -19,7 +19,7 @@ POOL_FIGURES = ("mem_used_total", "pool", "recovered.pool_bytes", "leaked.pool_b
 _COUNTERS = ("failed_reads", "failed_writes", "invalid_io", "pages_zero", "good_compress_pct", "pages_expand_pct")
 _OF_A_STORE = (
     *(field.name for field in fields(Content)), "table_bytes", "failed_writes",
-    *(f"ramzswap.{name}" for name in _COUNTERS),
+    *(f"ramzswap.{name}" for name in _COUNTERS), "age",
 )  # fmt: skip
 
 

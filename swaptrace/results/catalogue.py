@@ -20,9 +20,9 @@ from swaptrace.degradation import DROPPED, NOTIFICATION, SLOT_ALLOCATED, STORED,
 from swaptrace.events import FreeReason
 from swaptrace.histogram import Histogram, Survival
 from swaptrace.policies import POLICIES
-from swaptrace.results import losses
+from swaptrace.results import ages, losses
 from swaptrace.results.losses import ANY, ENTRY, GONE, NONE, SIZE, STATE, Kinds, Per, Rule, either, more
-from swaptrace.results.results import AreaResult, Integral, PolicyResult, WhatIf
+from swaptrace.results.results import AreaResult, Integral, PolicyResult, WhatIf, WrittenBack
 
 
 class Unit(StrEnum):
@@ -481,7 +481,7 @@ def _plain(value: Any) -> Any:
     """An integral, or whatever holds some, as dictionaries."""
     if isinstance(value, Integral):
         return {part: getattr(value, part) for part in INTEGRAL_PARTS}
-    if isinstance(value, PolicyResult | WhatIf):
+    if isinstance(value, PolicyResult | WhatIf | WrittenBack):
         return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
@@ -557,16 +557,31 @@ _POOL = (
     ),
     Figure(
         "what_if", Kind.GROUP, Unit.NO,
-        "by specification (`report --what-if`): the pools of a store that is built by other rules, below; if the area "
-        "has none, `unknown` has the reason",
+        "by specification (`report --what-if`): what a store takes whose pool is built by other rules, or that writes "
+        "back what is idle, below; if nothing is known of it, `unknown` has the reason",
         lambda area: _plain(area.what_if),
        lost_with=ANY, section=_STALE,
     ),
-    _integral("what_if.SPECIFICATION.mem_used_total", "an integral: the whole pool, as observed"),
+    _integral(
+        "what_if.SPECIFICATION.mem_used_total",
+        "an integral: the whole pool, as observed; where the pool is not modelled, `unknown` has the reason",
+    ),
     Figure(
         "what_if.SPECIFICATION.stale_pool_bytes", Kind.GROUP, Unit.NO, "by policy (those of `policies`): an integral",
     ),
     _integral("what_if.SPECIFICATION.stale_pool_bytes.POLICY", ""),
+    Figure(
+        "what_if.SPECIFICATION.write_back", Kind.GROUP, Unit.NO,
+        "with `writeback=TIME`: if each entry were written back the moment that it is idle for longer, below; or null",
+    ),
+    _integral(
+        "what_if.SPECIFICATION.write_back.in_memory",
+        "an integral: the area's compressed bytes that the store then holds in memory, as observed",
+    ),
+    _integral("what_if.SPECIFICATION.write_back.recorded", "an integral: those that it held"),
+    Figure("what_if.SPECIFICATION.write_back.writes", Kind.COUNT, Unit.PAGES, "written to the disk"),
+    Figure("what_if.SPECIFICATION.write_back.loads", Kind.COUNT, Unit.PAGES, "read from there, instead of from memory"),
+    Figure("what_if.SPECIFICATION.write_back.pages_end", Kind.STATE, Unit.PAGES, "there at the end"),
     Figure(
         "slot_free_path", Kind.GROUP, Unit.NO,
         "after `record --time-frees`, else null: the kernel's slot-free function, of all areas together. It contains "
@@ -598,6 +613,62 @@ _DIFFERENCES = (
     *_difference("recovered", "stale under `none` minus stale under `notify`, below", _MORE),
     *_difference("leaked", "stale under `observed` minus stale under `notify`, below", _LESS),
 )
+
+# -- what is idle
+
+_AGED = "age"
+
+
+def _age(area: AreaResult) -> dict[str, Any] | None:
+    if area.age is None:
+        return None
+    return {
+        "in_memory_mean": ages.mean_in_memory(area.age),
+        "unsized": area.age.unsized,
+        "thresholds": [asdict(each) for each in ages.thresholds(area.age)],
+    }
+
+
+def _at(name: str, kind: Kind, unit: Unit, sentence: str) -> Figure:
+    return Figure(f"age.thresholds.{name}", kind, unit, sentence)
+
+
+_AGES = (
+    Figure(
+        "age", Kind.GROUP, Unit.NO,
+        "what writing back entries that are idle would give, below: those that nobody has stored or read for a "
+        "threshold. An entry from before the recording counts as touched when that began. null unless it was asked for "
+        "(`report --age`, of results `record --summary --age`), and where there is no store",
+        _age, lost_with=ANY, needs=_NOTIFIED | {WRITTEN_BACK}, section=_AGED,
+    ),
+    Figure(
+        "age.in_memory_mean", Kind.RATIO, Unit.BYTES,
+        "the area's compressed bytes that the store held in memory, as observed: a time-weighted mean",
+    ),
+    Figure(
+        "age.unsized", Kind.STATE, Unit.PAGES,
+        "entries from before the recording whose size was not told: they are none of the bytes here, which are at "
+        "least these, then",
+    ),
+    Figure(
+        "age.thresholds", Kind.LIST, Unit.NO,
+        "a list, by threshold: if each entry were written back the moment that it is idle for longer, to stay on the "
+        "disk until it is overwritten or dropped. Eight thresholds in each doubling, 1, 5, 15 and 60 minutes among "
+        "them, as long as they are shorter than the recording",
+    ),
+    _at("idle_s", Kind.SIZE, Unit.SECONDS, "the threshold"),
+    _at(
+        "saved_byte_seconds", Kind.RATIO, Unit.BYTE_SECONDS,
+        "compressed bytes that are on the disk instead of in memory, times the seconds for which they are",
+    ),
+    _at("saved_mean", Kind.RATIO, Unit.BYTES, "the same as a time-weighted mean"),
+    _at("saved_share", Kind.RATIO, Unit.NUMBER, "of `in_memory_mean`, 0 to 1; null if that is 0"),
+    _at("writes", Kind.COUNT, Unit.PAGES, "written to the disk"),
+    _at("loads", Kind.COUNT, Unit.PAGES, "read from the disk instead of from memory"),
+    _at("loads_per_s", Kind.RATIO, Unit.NUMBER, "the same, a second: the promotion rate of far memory"),
+    _at("pages_end", Kind.STATE, Unit.PAGES, "on the disk at the end"),
+    _at("bytes_end", Kind.STATE, Unit.BYTES, "the compressed bytes that these took"),
+)  # fmt: skip
 
 # -- durations
 
@@ -732,6 +803,7 @@ FIGURES: tuple[Figure, ...] = (
     *_DUPLICATE,
     *_POOL,
     *_DIFFERENCES,
+    *_AGES,
     *_LIVES,
     *_FREES,
 )

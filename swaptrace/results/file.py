@@ -21,7 +21,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from swaptrace.areas import Amount, Snapshot
-from swaptrace.engine.constants import BINS, MAP_ROWS
+from swaptrace.engine.constants import AGES, BINS, MAP_ROWS
 from swaptrace.events import FreeReason
 from swaptrace.histogram import BUCKETS
 from swaptrace.policies import POLICIES
@@ -222,6 +222,8 @@ def _check(area: AreaResult, page_size: int) -> None:
     names = [reason.name.lower() for reason in FreeReason]
     if not set(area.policies) <= set(POLICIES) or list(area.free_reasons) != names:
         raise Damaged("policies or reasons of frees that this swaptrace does not know")
+    if area.age is not None and (len(area.age.saved) != AGES or min(area.age.saved) < 0):
+        raise Damaged("ages of other thresholds, or less than nothing")
     if list(area.lifetime_by_reason) != names or set(area.recovered) != set(area.leaked):
         raise Damaged("figures are missing")
     for values, shape in _shapes(area, page_size):
@@ -237,6 +239,9 @@ def _shapes(area: AreaResult, page_size: int) -> Iterator[tuple[NDArray[Any], tu
     for survival in (area.lifetime, area.time_to_reuse):
         yield survival.ended, (BUCKETS,)
         yield survival.censored, (BUCKETS,)
+    if area.age is not None:
+        for values in (area.age.writes, area.age.loads, area.age.pages_end, area.age.bytes_end):
+            yield values, (AGES,)
     bins = min(area.series.time.size, BINS)
     for values in (area.series.time, *(v for of in _named(area) for v in of.values())):
         yield values, (bins,)

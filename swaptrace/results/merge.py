@@ -27,6 +27,7 @@ from swaptrace.results.catalogue import Kind, bounded_figures, figure_at, values
 from swaptrace.results.derived import ramzswap
 from swaptrace.results.results import (
     MOST_LEAKS,
+    Ages,
     AreaResult,
     Content,
     Integral,
@@ -35,6 +36,7 @@ from swaptrace.results.results import (
     Range,
     TraceResult,
     WhatIf,
+    WrittenBack,
 )
 
 T = TypeVar("T", bound=Any)
@@ -54,6 +56,10 @@ def _sum(one: Any, other: Any) -> Any:
 
 def _later(_: T, later: T) -> T:
     return later
+
+
+def _earlier(earlier: T, _: T) -> T:
+    return earlier
 
 
 def _same(otherwise: Any = None) -> Rule:
@@ -205,8 +211,21 @@ def _policy(rule: str) -> Rule:
 
 
 def _what_if(rule: str) -> Rule:
-    integral = getattr(_INTEGRAL, rule)
-    return _of_fields(WhatIf, mem_used_total=integral, stale_pool_bytes=_by_name(integral))
+    integral, count, state = (getattr(how, rule) for how in (_INTEGRAL, _COUNT, _STATE))
+    written = _of_fields(WrittenBack, in_memory=integral, recorded=integral, writes=count, loads=count, pages_end=state)
+    return _of_fields(WhatIf, mem_used_total=integral, stale_pool_bytes=_by_name(integral), write_back=written)
+
+
+def _ages(rule: str) -> Rule:
+    """What is on the disk when a part begins was written in an earlier one, and is there from that part's begin on."""
+    state = getattr(_STATE, rule)
+    return _of_fields(
+        Ages,
+        **dict.fromkeys(("in_memory", "span", "writes", "loads"), _sum),
+        saved=lambda one, other: [a + b for a, b in zip(one, other, strict=True)],
+        **dict.fromkeys(("pages_end", "bytes_end"), state),
+        unsized=_earlier if rule == "in_time" else _sum,
+    )
 
 
 _FIELDS: dict[str, _How] = {
@@ -243,6 +262,7 @@ _FIELDS: dict[str, _How] = {
     "slot_map": _How(_later, _nothing),
     "leaks": _How(_later, _leaks),
     "free_path": _How(_later, _by_name(_sum)),
+    "age": _How(_ages("in_time"), _ages("over_machines")),
     "what_if": _How(_by_name(_what_if("in_time")), _by_name(_what_if("over_machines"))),
     "ranges": _DERIVED,
     "unknown": _REASONS,
@@ -329,11 +349,11 @@ def _since(area: AreaResult, before: int) -> AreaResult:
 
 def _stretched(value: Any, span: int) -> Any:
     """Whatever holds integrals, with those over as many ns more: before an area was there, nothing was held in it."""
-    if isinstance(value, Integral):
+    if isinstance(value, Integral | Ages):
         return replace(value, span=value.span + span)
     if isinstance(value, dict):
         return {name: _stretched(each, span) for name, each in value.items()}
-    if isinstance(value, AreaResult | PolicyResult | WhatIf):
+    if isinstance(value, AreaResult | PolicyResult | WhatIf | WrittenBack):
         return replace(value, **{each.name: _stretched(getattr(value, each.name), span) for each in fields(value)})
     return value
 

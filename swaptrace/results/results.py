@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from swaptrace.areas import Snapshot
 from swaptrace.engine.counters import Counts
+from swaptrace.engine.figures import Ages as Ages
 from swaptrace.engine.figures import Integral as Integral
 from swaptrace.engine.figures import Series, SlotMap
+from swaptrace.engine.figures import WrittenBack as WrittenBack
 from swaptrace.histogram import Histogram, Survival
 from swaptrace.in_use import InUse
 from swaptrace.trace.header import FreePath
@@ -68,10 +70,14 @@ class Leak:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """The pools of a store that is built by other rules, for the same events."""
+    """What a store would take whose pool is built by other rules, or that writes back what is idle.
 
-    mem_used_total: Integral
+    Bytes of the pool are None where it is not modelled; write_back: None if nothing is written back.
+    """
+
+    mem_used_total: Integral | None
     stale_pool_bytes: dict[str, Integral]  # by policy
+    write_back: WrittenBack | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +122,7 @@ class AreaResult(Counts):
     leaks: list[Leak]  # at the end, by time; no more than MOST_LEAKS of them
     free_path: FreePath | None  # for all areas together
     what_if: dict[str, WhatIf]  # by specification
+    age: Ages | None = None  # None where it was not asked for, and where there is no store
     used_slots: int | None  # at the end: in use when the area was first seen, plus allocated, minus freed
     store: str | None = None  # the store's name: that of the zram device, or zswap
     algorithm: str | None = None  # by which the store compresses

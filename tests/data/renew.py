@@ -62,6 +62,24 @@ def report(kernel: Fixture, form: str) -> str:
         return output.read_text()
 
 
+def ages(kernel: Fixture) -> str:
+    """By area, what writing back idle entries would give, at every fourth threshold; and a what-if of one."""
+    with contextlib.chdir(DATA / kernel.name):
+        result = CliRunner().invoke(
+            cli.cli, ["report", TRACE, "--format", "json", "--age", "--what-if", "writeback=1s", "-o", "-"]
+        )
+        assert result.exit_code == 0, result.output
+    found = {}
+    for area in json.loads(result.output)["areas"]:
+        age = area["age"]
+        if age is not None:
+            age["thresholds"] = age["thresholds"][::4]
+        found[f"{area['device']} ({area['swap_type']}.{area['generation']})"] = {
+            "age": age, "what_if": area["what_if"], "unknown": area["unknown"].get("age")
+        }  # fmt: skip
+    return _json(found)
+
+
 def page(kernel: Fixture) -> str:
     """The HTML report of the kernel's trace, with titles and captions but without what draws and how it looks."""
     with (
@@ -102,6 +120,7 @@ OF_TRACES = {
     "report.json": lambda kernel: report(kernel, "json"),
     "report.txt": lambda kernel: report(kernel, "text"),
     "report.html": page,
+    "ages.json": ages,
 }
 OF_ONE_TRACE = {"6.12": {"pictures.txt": pictures}}  # which takes its time, and is the same code for all
 

@@ -207,6 +207,7 @@ _MACHINES = {
     "degraded_guest",
     "audited",
     "areas",
+    "written_back",
     "zswap",
     "stressed",
     "tried",

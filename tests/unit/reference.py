@@ -96,6 +96,19 @@ class Entry:
     whose: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DIMENSIONS, 0))
 
 
+@dataclass
+class Stay:
+    """An entry with an object in memory, from when the store got it until it went. Times: the clock's."""
+
+    area: Area
+    size: int
+    begin: int
+    reads: list[int] = field(default_factory=list)
+    end: int | None = None  # None: it is there still
+    sized: bool = True
+    turns: tuple[int, int] = (0, 0)  # the numbers of the events that began and ended it
+
+
 @dataclass(eq=False)
 class Pages:
     """The pages of one store, or of one disk area."""
@@ -114,6 +127,8 @@ class Pages:
     before: Values = field(default_factory=dict)  # when measuring began
     history: list[tuple[int, Values]] = field(default_factory=list)  # (clock, values) after each event
     due: dict[tuple[str, int], int] = field(default_factory=dict)  # when which page's entry goes under which policy
+    stays: list[Stay] = field(default_factory=list)
+    stay: dict[int, Stay] = field(default_factory=dict)  # those that are there still, by page
     pools: dict[str, Pool] = field(default_factory=dict)
     pool_peak: Counter[str] = field(default_factory=Counter)
     pool_stale_peak: Counter[str] = field(default_factory=Counter)
@@ -185,6 +200,17 @@ class Pages:
         """The page has another entry now."""
         for policy in DELAYS:
             self.due.pop((policy, page), None)
+
+    def begin_stay(self, page: int, area: Area | None, size: int, sized: bool = True) -> None:
+        """An entry came. Same-filled ones have no object, nor has what is on a backing device: they have no size."""
+        self.end_stay(page)
+        if area is not None and (size or not sized):
+            self.stay[page] = Stay(area, size, self.clock, sized=sized, turns=(len(self.history), 0))
+            self.stays.append(self.stay[page])
+
+    def end_stay(self, page: int) -> None:
+        if (stay := self.stay.pop(page, None)) is not None:
+            stay.end, stay.turns = self.clock, (stay.turns[0], len(self.history))
 
     def holding(self, page: int) -> set[str]:
         return {policy for policy in POLICIES if page in self.holds[policy]}
@@ -440,6 +466,7 @@ class Reference:
         pages.in_use.discard(page)
         pages.replaced(page)
         if event.flags & EventFlag.GONE:
+            pages.end_stay(page)
             # Written, freed and dropped before the event could tell its size. The drop, which has told it, and the
             # free came first; without the notification the entry would have stayed.
             pages.count(1, last.size, last.flags & ~EventFlag.WRITTEN_BACK)
@@ -457,6 +484,7 @@ class Reference:
                 pages.count(-1, last.size, last.flags & ~EventFlag.WRITTEN_BACK)
             pages.count(1, event.size, event.flags)
             pages.entry[page] = Entry(area, event.size, event.flags)
+            pages.begin_stay(page, area, event.size)
             pages.entry[page].whose["cgroup"] = event.arg
             pages.put(POLICIES, page, event.size)
             for policy in POLICIES:
@@ -497,6 +525,8 @@ class Reference:
                     area.group_counts[dimension, key].update(["loads", "refaults"] if first else ["loads"])
             if page in pages.in_use:
                 pages.loaded.add(page)
+            if page in pages.stay:
+                pages.stay[page].reads.append(pages.clock)
 
     def _drop(self, pages: Pages, event: Event) -> None:
         """The driver dropped an entry, and so told its true size. Without an area, there is no policy about it.
@@ -504,6 +534,10 @@ class Reference:
         Nor is there if it went because its page was written or read again, or written back by zswap.
         """
         page, last = event.slot, pages.at(event.slot)
+        why = event.flags & (EventFlag.ANY_POLICY | EventFlag.REPLACED | EventFlag.WRITTEN_BACK)
+        if page in pages.stay and why == EventFlag.ANY_POLICY:  # zswap gives an entry up when it is read
+            pages.stay[page].reads.append(pages.clock)
+        pages.end_stay(page)
         # what zswap writes back was in memory until now
         not_now = EventFlag.WRITTEN_BACK if event.flags & EventFlag.ANY_POLICY else 0
         pages.count(-1, event.size, event.flags & ~not_now)
@@ -533,6 +567,7 @@ class Reference:
         pages.put(POLICIES, event.slot, 0)
         last = pages.at(event.slot)
         last.size, last.flags = 0, int(EventFlag.WRITTEN_BACK)
+        pages.end_stay(event.slot)
 
     def _notified_alone(self, pages: Pages, event: Event) -> None:
         self._notified(pages, pages.owner.get(event.slot), event, timed=True)
@@ -556,6 +591,8 @@ class Reference:
             pages.in_use.discard(page)
             pages.replaced(page)
             pages.entry[page] = Entry(area, event.size, event.flags)
+            told = event.size or event.flags & (EventFlag.SAME | EventFlag.WRITTEN_BACK)
+            pages.begin_stay(page, area, event.size, sized=bool(told))
             pages.put(POLICIES, page, event.size)
             for policy in POLICIES:
                 pages.holds[policy].add(page)
@@ -571,6 +608,8 @@ class Reference:
         """Nothing is left. What was held was seen dropped, entry by entry."""
         for page in sorted(set().union(*pages.holds.values())):
             pages.put(POLICIES, page, 0)
+        for page in list(pages.stay):
+            pages.end_stay(page)
         pages.in_use.clear()
         pages.loaded.clear()
         pages.entry.clear()

@@ -23,6 +23,7 @@ from test_report import BINS, PAGE, SECONDS, SLOTS, disk_area, zram_area
 
 from swaptrace import policies as rows
 from swaptrace import units
+from swaptrace.engine.figures import THRESHOLDS
 from swaptrace.histogram import Survival, bucket_bounds
 from swaptrace.report import charts, palette, plot, style
 from swaptrace.report.pictures import draw
@@ -234,7 +235,7 @@ def test_discard_once_is_drawn_where_it_is_another_line_than_none(area: AreaResu
 
 
 def test_legends_are_within_their_figure(area: AreaResult) -> None:
-    for chart in (charts.content, charts.policies, charts.pool, charts.sizes, charts.slot_map):
+    for chart in (charts.content, charts.policies, charts.pool, charts.age, charts.sizes, charts.slot_map):
         figure = draw(chart(area))
         FigureCanvasAgg(figure).draw()
         box = figure.axes[0].get_legend().get_window_extent()  # type: ignore[union-attr]
@@ -316,6 +317,55 @@ def test_survival(area: AreaResult, name: str, chart: object, finding: str, left
     assert title(figure) == finding.format(units.duration(median))
     assert axes.get_ylabel() == left and axes.get_xscale() == "log"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["0 %", "25 %", "50 %", "75 %", "100 %"]
+
+
+def aged(area: AreaResult, seconds: int) -> AreaResult:
+    assert area.age is not None
+    return dataclasses.replace(area, age=dataclasses.replace(area.age, span=seconds * 10**9))
+
+
+@pytest.mark.parametrize(("seconds", "number", "idle"), [(240, 64, "1 min"), (7300, 95, "15 min"), (20, 34, "4.7 s")])
+def test_age(area: AreaResult, seconds: int, number: int, idle: str) -> None:
+    """Both curves, of all thresholds that are shorter than the recording, and what it comes to at one of them."""
+    recorded = aged(area, seconds)
+    age = recorded.age
+    assert age is not None
+    figure = draw(charts.age(recorded))
+    axes, right = figure.axes[0], figure.axes[0].child_axes[0]
+    shown = sum(threshold < seconds * 10**9 for threshold in THRESHOLDS)
+    saved, loads = axes.lines
+    for curve in (saved, loads):
+        assert list(curve.get_xdata())[:-1] == list(THRESHOLDS[:shown])  # type: ignore[arg-type]
+    scale = byte_scale(axes, "saved")
+    assert np.allclose(saved.get_ydata()[1:], np.array(age.saved[:shown], float) / (seconds * 1e9) / scale)  # type: ignore[index]
+    figure.canvas.draw()
+    there = right.get_ylim()[1] / axes.get_ylim()[1]
+    assert np.allclose(loads.get_ydata()[1:] * there, age.loads[:shown] / seconds)  # type: ignore[index]
+    low, high = axes.get_ylim()
+    assert low == 0 and right.get_ylim()[0] == 0 and high > max(saved.get_ydata())
+    assert right.get_ylabel() == "pages a second" and axes.get_xscale() == "log"
+    assert (to_hex(saved.get_color()), to_hex(loads.get_color())) == (  # type: ignore[arg-type]
+        palette.GIVEN_BACK.lower(),
+        palette.STALE.lower(),
+    )
+    assert legend(axes) == ["compressed bytes on the disk, on average", "pages read from there"]
+    mean, per_second = units.size(age.saved[number] / (seconds * 1e9)), units.rate(age.loads[number] / seconds)
+    assert title(figure) == f"Writing back what is idle for {idle} saves {mean}, for {per_second} from the disk"
+    assert texts(figure)[1].endswith("what writing back idle entries saves and costs, by how long they are idle")
+
+
+def test_age_of_what_is_never_idle(area: AreaResult) -> None:
+    """Nor where nothing tells, or nothing was recorded for long enough."""
+    assert area.age is not None
+    nothing = dataclasses.replace(area.age, saved=[0] * len(THRESHOLDS))
+    for one in (
+        dataclasses.replace(area, age=nothing),
+        dataclasses.replace(area, age=None),
+        aged(area, 0),
+        disk_area(),
+    ):
+        assert charts.age(one).panels == ()
+        assert charts.age(one).finding == "Nothing was idle for long enough to be written back"
 
 
 def test_survival_beyond_the_recording(area: AreaResult) -> None:

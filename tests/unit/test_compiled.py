@@ -80,6 +80,6 @@ def test_a_report_without_it_is_a_sentence_and_status_3(tmp_path: Path) -> None:
         [sys.executable, "-m", "swaptrace", "report", str(trace)], cwd=copy.parent, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr.splitlines()[0].endswith("the analysis is not compiled for this Python: no classes of its loops")
+    assert done.stderr.splitlines()[0].endswith("the analysis is not compiled for this Python: no ages of its loops")
     assert len(done.stderr.splitlines()) == 2
     subprocess.run([sys.executable, "-c", "import swaptrace.record.recorder"], cwd=copy.parent, check=True)

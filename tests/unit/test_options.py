@@ -51,7 +51,8 @@ class Row(NamedTuple):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """swap.trace: ten seconds, at each of which a page is stored on zram0, and freed half a second later."""
+    """swap.trace: ten seconds, at each of which a page is stored on zram0, and freed half a second later. idle.trace: a
+    page that is stored, and stays for a minute and a second."""
     folder = tmp_path_factory.mktemp("options")
     stores = [Store(number, f"zram{number}", 64) for number in (0, 1)]
     events = [
@@ -68,6 +69,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer = TraceWriter(folder / name, header(areas, told))
         writer.feed(batch(events if told else [free(START + 5, 2, 3)]))
         writer.close(trailer(START + LENGTH * SECOND))
+    writer = TraceWriter(folder / "idle.trace", header(AREAS, stores))
+    writer.feed(batch([store(START + 1, 0, 3, 1000)]))
+    writer.close(trailer(START + 61 * SECOND))
     writer = TraceWriter(folder / "cut.trace", header(AREAS, stores))
     writer.feed(batch(events))
     writer.flush()
@@ -115,6 +119,15 @@ def policies(report: Any) -> object:
 
 def what_ifs(report: Any) -> object:
     return [list(area["what_if"]) for area in report["areas"]]
+
+
+def aged(report: Any) -> object:
+    return [area["age"] is not None for area in report["areas"]]
+
+
+def written_back(report: Any) -> object:
+    ((found,),) = (area["what_if"].values() for area in report["areas"])
+    return found["write_back"] and found["write_back"]["writes"]
 
 
 def groups(report: Any) -> object:
@@ -207,11 +220,26 @@ REPORT = [
                    "chain=\u0668")),
     Row("what_ifs", "swap.trace --what-if rule=best", 2, "rule is least_waste|used_percent"),
     Row("what_ifs", "swap.trace --what-if fullness=full", 2, "fullness is tenths|quarters"),
-    *(Row("what_ifs", f"swap.trace --what-if={text}", 2, "is none of chain=..., rule=..., fullness=...")
+    *(Row("what_ifs", f"swap.trace --what-if writeback={text}", 2,
+          "not a value that is known: writeback is a time (90s, 15m, 1h, 2d)")
+      for text in ("15", "m", "0s", "015m", "-1h", "1.5h", "15min", "1000000001s", "11575d", "\u0661h")),
+    *(Row("what_ifs", f"{file} --device zram0 --what-if {text}", got=written_back, value=pages)
+      for file, text, pages in (
+          ("swap.trace", "chain=8", None), ("swap.trace", "writeback=1s", 0), ("idle.trace", "writeback=59s", 1),
+          ("idle.trace", "writeback=1m", 1), ("idle.trace", "writeback=60s", 1), ("idle.trace", "writeback=61s", 0),
+          ("idle.trace", "writeback=1h", 0), ("idle.trace", "chain=8,writeback=1m", 1),
+          ("idle.trace", "writeback=11574d", 0),
+      )),
+    Row("what_ifs", "swap.trace --what-if writeback=1s,writeback=2s", 2, "writeback is there twice"),
+    Row("what_ifs", "disk.trace --what-if writeback=1m", 2, "no swap area here has a"),
+    *(Row("what_ifs", f"swap.trace --what-if={text}", 2, "is none of chain=..., rule=..., fullness=..., writeback=...")
       for text in ("", "chain", "chain=", "=4", "color=red", "chain=4,", "chain:4")),
     Row("what_ifs", "swap.trace --what-if chain=4,chain=8", 2, "chain is there twice"),
     Row("what_ifs", "disk.trace --what-if chain=8", 2, "no swap area here has a pool that can be replayed"),
     Row("what_ifs", "swap.trace --device /dev/sda2 --what-if chain=8", 2, "no swap area here has a pool"),
+    Row("age", "swap.trace", got=aged, value=[False, False, False]),
+    Row("age", "swap.trace --age", got=aged, value=[True, True, False]),
+    Row("age", "idle.trace --age", said="What writing back idle entries would give"),
     Row("by", "swap.trace", got=lambda report: "by" in report, value=False),
     Row("by", "swap.trace --by area", got=groups, value=["/dev/zram0 (swap type 0)"]),
     Row("by", "swap.trace --by reason", got=groups, value=["other", "(in use)"]),
@@ -268,7 +296,8 @@ ADVICE = {
     NOTHING_AFTER: "give less than that, in seconds after its start",
     "the recording has no swap area": "its swap areas: /dev/zram0, /dev/zram1, /dev/sda2",
     "no swap area here has a pool": "leave out --what-if, or choose another area with --device",
-    "--what-if": "give chain=4..16, rule=least_waste|used_percent, fullness=tenths|quarters, several with commas",
+    "--what-if": "give chain=4..16, rule=least_waste|used_percent, fullness=tenths|quarters, "
+    "writeback=a time (90s, 15m, 1h, 2d), several with commas",
     "an HTML report is a folder": "name a folder with -o",
     "there is no such column": "give one of live, duplicates, stale, recovered, held, stores, loads, refaults, frees, "
     "pool",
@@ -412,6 +441,9 @@ RECORD = [
     Row("duration", "-d nan", 2, "not a number of seconds"),
     Row("duration", "-d inf", 2, "not in the range"),
     Row("duration", "-d 1h", 2, "not a valid"),
+    Row("age", "--summary", got=lambda call: call["ages"], value=False),
+    Row("age", "--summary --age", got=lambda call: call["ages"], value=True),
+    Row("age", "-o full --age", 2, "--age is of the results that --summary keeps"),
     Row("force", "", got=lambda call: call["force"], value=False),
     Row("force", "--force", got=lambda call: call["force"], value=True),
     Row("ring_mib", "", got=lambda call: call["ring_bytes"], value=None),

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
+from swaptrace.engine.constants import AGES
 from swaptrace.histogram import BUCKETS, Histogram, Survival, bucket_of
 from swaptrace.report.as_json import as_json
 from swaptrace.report.charts import CHARTS
@@ -25,6 +26,7 @@ from swaptrace.report.style import as_png
 from swaptrace.report.tables import area_tables
 from swaptrace.report.text import print_text
 from swaptrace.results.results import (
+    Ages,
     AreaResult,
     Content,
     Integral,
@@ -34,6 +36,7 @@ from swaptrace.results.results import (
     SlotMap,
     TraceResult,
     WhatIf,
+    WrittenBack,
 )
 from swaptrace.units import DASH
 
@@ -60,6 +63,18 @@ def integral(series: NDArray[np.int64]) -> Integral:
 
 def policy(slots: NDArray[np.int64], held: NDArray[np.int64]) -> PolicyResult:
     return PolicyResult(int(slots[-1]), int(slots.max()), integral(held), integral((held * 1.13).astype(np.int64)))
+
+
+def idle(held: Integral) -> Ages:
+    """No two figures of a threshold are the same, nor those of two thresholds."""
+    count = np.arange(AGES, 0, -1, dtype=np.int64)
+    saved = [held.byte_ns * 9 // (10 + number) for number in range(AGES)]
+    return Ages(held.byte_ns, held.span, saved, 200 * count, 45 * count, 150 * count, 150_001 * count, unsized=5)
+
+
+def written_back(held: Integral) -> WrittenBack:
+    less = Integral(held.end // 2, held.peak * 2 // 3, held.byte_ns // 3, held.span)
+    return WrittenBack(less, held, writes=30_011, loads=4_003, pages_end=21_007)
 
 
 def spans(begin: NDArray[np.float64], end: NDArray[np.float64], offset: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -136,7 +151,11 @@ def zram_area(device: str = "/dev/zram0") -> AreaResult:
         leaked={"compr_bytes": integral(held["observed"]), "pool_bytes": None},
         leaks=[Leak(7, 100, 1_500_000_000, "missed"), Leak(9, 200, 2_500_000_000, "not notified")],
         free_path={"calls": 30_000, "slots": 33_035, "ns": 90_000_000},
-        what_if={"chain=8": WhatIf(integral(held["live"]), {"none": integral(held["none"])})},
+        what_if={
+            "chain=8": WhatIf(integral(held["live"]), {"none": integral(held["none"])}),
+            "writeback=15m": WhatIf(None, {}, written_back(integral(held["live"]))),
+        },
+        age=idle(integral(held["live"])),
         duplicate_slots_end=17,
         duplicate_compr_bytes=integral(held["notify"]),
         pool=integral(held["live"]),
@@ -253,7 +272,7 @@ EXTRA = [
     ],
     *["discards", "failed_writes", "table_bytes"],
     *["live_slots_end", "live_compr_bytes_end", "lifetime_by_reason_ns", "censored"],
-    *["pool", "duplicate", "leaks", "what_if", "slot_free_path", "bd_count", "moved", "used_slots"],
+    *["age", "pool", "duplicate", "leaks", "what_if", "slot_free_path", "bd_count", "moved", "used_slots"],
     *["store", "algorithm", "written_back", "in_use", "cost", "bounds", "unknown"],
 ]
 INTEGRAL = {"end", "peak", "mean", "byte_seconds"}

@@ -46,7 +46,7 @@ from tests.same import same, same_results
 
 
 def result_of(*given: EventBatch, end: Trailer | None = TRAILER) -> TraceResult:
-    analysis = Analysis(HEADER)
+    analysis = Analysis(HEADER, ages=True)
     for one in given:
         analysis.feed(one)
     return analysis.finish(end)
@@ -70,7 +70,7 @@ def report(path: Path, *options: object) -> tuple[int, str]:
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_of_real_recordings(kernel: str, tmp_path: Path) -> None:
     reader = TraceReader(DATA / kernel / TRACE)
-    analysis = Analysis(reader.header)
+    analysis = Analysis(reader.header, ages=True)
     for one in reader:
         analysis.feed(one)
     expected = analysis.finish(reader.trailer)
@@ -288,8 +288,28 @@ def test_what_needs_events_is_refused(option: dict[str, Any], both: tuple[Path, 
     analyse(both[0], Selection(**option))
 
 
+def test_ages_that_were_not_followed_are_refused(tmp_path: Path) -> None:
+    """Nobody knows them afterwards. Where there is no area, nothing is missing."""
+    path = tmp_path / "results"
+    for ages, end, status in ((True, TRAILER, 0), (False, TRAILER, 2), (False, None, 0)):
+        analysis = Analysis(HEADER if end else header(), ages=ages)
+        path.write_bytes(encode(HEADER, analysis.finish(end)))
+        found, said = report(path, "--age")
+        assert found == status, said
+        assert ("do not tell how long entries are idle" in said) == (status == 2)
+        assert ("record with --age as well as --summary" in said) == (status == 2)
+
+
+def test_the_sink_follows_ages_where_that_is_wanted(tmp_path: Path) -> None:
+    for ages in (False, True):
+        sink = ResultsWriter(tmp_path / str(ages), HEADER, print, ages=ages)
+        sink.feed(EVENTS)
+        sink.close(TRAILER)
+        assert {area.age is not None for area in read(sink.path).areas if area.store} == {ages}
+
+
 def test_selections_are_those_of_a_trace(both: tuple[Path, Path]) -> None:
-    selection = Selection(devices=("zram0",), policies=("none",))
+    selection = Selection(devices=("zram0",), policies=("none",), age=True)
     trace, results = (analyse(path, selection) for path in both)
     same(results.areas, trace.areas)
     assert {area.shown for area in results.areas} == {("none",)}

@@ -40,7 +40,7 @@ def pieces_of(
     bounds: list[int | None] = [None, *cuts, None]
     found = []
     for since, until in itertools.pairwise(bounds):
-        analysis = Analysis(header, since=since, until=until)
+        analysis = Analysis(header, since=since, until=until, ages=True)
         for batch in batches:
             analysis.feed(batch)
         found.append(analysis.finish(trailer))

@@ -21,7 +21,7 @@ from test_report import SECONDS, disk_area, result
 from swaptrace.histogram import Histogram, Survival
 from swaptrace.report.html import write_html
 from swaptrace.report.text import print_text
-from swaptrace.results.results import AreaResult, Integral, Leak, Range, TraceResult, WhatIf
+from swaptrace.results.results import AreaResult, Integral, Leak, Range, TraceResult, WhatIf, WrittenBack
 from swaptrace.units import DASH, byte_seconds, count, duration, percent, rate, size
 
 Tables = dict[str, dict[str, list[str]]]  # cells by title and row; "" is the row of column names
@@ -45,6 +45,10 @@ def area() -> AreaResult:
         what_if={
             "chain=8": WhatIf(figures(30), {"none": figures(31), "notify": figures(32)}),
             "chain=4": WhatIf(figures(33), {"none": figures(34), "notify": figures(35)}),
+            "writeback=15m": WhatIf(None, {}, WrittenBack(figures(38), figures(39), 30_011, 4_003, 21_007)),
+            "chain=4,writeback=1h": WhatIf(
+                figures(40), {"none": figures(41)}, WrittenBack(figures(42), figures(39), 30_013, 4_007, 21_009)
+            ),
         },
         duplicate_compr_bytes=figures(36),
         pool=figures(37),
@@ -91,7 +95,14 @@ def expected(
     notification, path = area.notification, area.free_path
     assert path is not None and area.pool is not None
     what_if = {"as recorded": (area.pool, area.policies["none"].stale_pool_bytes)}
-    what_if |= {name: (found.mem_used_total, found.stale_pool_bytes["none"]) for name, found in area.what_if.items()}
+    what_if |= {
+        name: (found.mem_used_total, found.stale_pool_bytes["none"])
+        for name, found in area.what_if.items()
+        if found.mem_used_total is not None
+    }
+    written = {name: back for name, found in area.what_if.items() if (back := found.write_back) is not None}
+    age = area.age
+    assert age is not None
     integrals = ["end", "peak", "mean", "byte-seconds"]
     frees = {name: number for name, number in area.free_reasons.items() if number}
     medians = {name: duration(times.quantile(0.5)) for name, times in area.lifetime_by_reason.items()}
@@ -127,6 +138,27 @@ def expected(
                 name: [size(whole.end), size(whole.peak), size(stale.end), size(stale.peak)]
                 for name, (whole, stale) in what_if.items()
                 if stale is not None
+            },
+        },
+        "What if idle entries were written back: compressed bytes in memory, pages on the disk": {
+            "": ["end", "peak", "mean", "written", "read back", "there at the end"],
+            "as recorded": [*integral(figures(39))[:3], DASH, DASH, DASH],
+            **{
+                name: [*integral(back.in_memory)[:3], count(back.writes), count(back.loads), count(back.pages_end)]
+                for name, back in written.items()
+            },
+        },
+        "What writing back idle entries would give, by how long they are idle": {
+            "": ["mean saved", "share", "pages written", "read back", "rate"],
+            **{
+                f"{minutes} min": [
+                    size(age.saved[number] / (SECONDS * 1e9)),
+                    percent(age.saved[number] / age.in_memory),
+                    count(age.writes[number]),
+                    count(age.loads[number]),
+                    rate(age.loads[number] / SECONDS),
+                ]
+                for minutes, number in {1: 64}.items()  # all others are longer than the recording
             },
         },
         "How long slots are in use, and stay free": {
@@ -283,7 +315,7 @@ def test_only_the_policies_that_were_asked_for(area: AreaResult, tmp_path: Path,
     html = Page(write_html(result(chosen), tmp_path).read_text(encoding="utf-8")).tables
     text = in_text(text_of(result(chosen)), wanted)
     assert list(html) == list(wanted)
-    for title in (title for title in wanted if "by policy" in title or "otherwise" in title):
+    for title in (title for title in wanted if "by policy" in title or "What if" in title):
         assert html[title] == wanted[title]
         assert list(text[title]) == list(wanted[title])
 
@@ -298,6 +330,23 @@ def test_only_the_policies_that_were_asked_for_of_those_with_losses(area: AreaRe
     rows = in_text(text_of(result(lossy)), {title: {}})[title]
     assert rows["notify: slots, end"] == ["3", "53"] and rows["discard: slots, end"] == ["1", "51"]
     assert {name.split(":")[0] for name in rows if name} == {"notify", "discard", "duplicate"}
+
+
+def test_ages_of_all_the_minutes_that_were_recorded(area: AreaResult) -> None:
+    """Of an hour and more, with what is not known of older entries; none of what was never in memory."""
+    title = "What writing back idle entries would give, by how long they are idle"
+    assert area.age is not None
+    hours = dataclasses.replace(area.age, span=3601 * 10**9)
+    said = text_of(result(dataclasses.replace(area, age=hours)))
+    assert list(in_text(said, {title: {}})[title]) == ["", "1 min", "5 min", "15 min", "1 h"]
+    assert (
+        "Of 12 entries from before the recording, it is not known how long they had been idle: that counts from its "
+        "start, and of 5 of them no bytes, as their size was not told."
+    ) in " ".join(said.split())
+    sized = dataclasses.replace(area, age=dataclasses.replace(hours, unsized=0))
+    assert "that counts from its start." in " ".join(text_of(result(sized)).split())
+    for age in (dataclasses.replace(hours, in_memory=0), dataclasses.replace(hours, span=59 * 10**9), None):
+        assert title not in text_of(result(dataclasses.replace(area, age=age)))
 
 
 # ------------------------------------------------------------------------------------------------------------ sentences

@@ -1,0 +1,1 @@
+from swaptrace.engine.ages import Ages as Ages

@@ -1,0 +1,1 @@
+from swaptrace.engine.held import Held as Held

@@ -1,0 +1,1 @@
+from swaptrace.engine.idle import Idle as Idle
