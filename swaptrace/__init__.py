@@ -29,14 +29,15 @@ def version() -> str | None:
 def open(
     path: str | os.PathLike[str],
     *,
-    since: float | None = None,
-    until: float | None = None,
+    since: float | str | None = None,
+    until: float | str | None = None,
     devices: Sequence[str] = (),
 ) -> Recording:
     """A recording, to be read as tables: of a trace, or of a file of results.
 
-    since and until: only this part of it, in seconds after its start. devices: only these swap areas (/dev/zram0) or
-    stores (zram0). Raises swaptrace.errors.BadInput (a Problem, with `what` and `remedy`) for what is no recording.
+    since and until: only this part of it: seconds after its start, a time ("14:05"), or a mark. devices: only these
+    swap areas (/dev/zram0) or stores (zram0). Raises swaptrace.errors.BadInput (a Problem, with `what`
+    and `remedy`) for what is no recording.
     """
     from pathlib import Path
 

@@ -32,8 +32,8 @@ class Recording:
         self,
         path: Path,
         *,
-        since: float | None = None,
-        until: float | None = None,
+        since: float | str | None = None,
+        until: float | str | None = None,
         devices: Sequence[str] = (),
     ) -> None:
         """See swaptrace.open()."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from swaptrace.commands.part import part_options
 from swaptrace.errors import UsageProblem
 
 _BETWEEN = "\0"  # in no argument of a process
@@ -28,22 +29,27 @@ class _TwoSides(click.Command):
     show_default=True,
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File (-: stdout).")
-@click.option(
-    "--device", "devices", multiple=True, help="Only that swap area (/dev/zram0) or store (zram0); repeatable."
-)
+@part_options
 @click.option("--all", "everything", is_flag=True, help="Show figures that have not changed, too.")
 def command(
-    recordings: tuple[str, ...], form: str, output: Path | None, devices: tuple[str, ...], everything: bool
-) -> int:  # fmt: skip
+    recordings: tuple[str, ...],
+    form: str,
+    output: Path | None,
+    since: float | str | None,
+    until: float | str | None,
+    devices: tuple[str, ...],
+    everything: bool,
+) -> int:
     """What has changed from A to B, per page stored and per second: two recordings, or files of results.
 
     With several runs of a side, put -- between the sides (A1 A2 A3 -- B1 B2 B3): then their spread is known, and a
     difference inside of it is called none.
     """
     from swaptrace.diff.command import diff
+    from swaptrace.report.command import Selection
 
     a, b = _sides(recordings)
-    diff(a, b, form, output, devices, everything)
+    diff(a, b, form, output, Selection(since, until, devices), everything)
     return 0
 
 

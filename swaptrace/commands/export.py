@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from swaptrace.commands.seconds import Seconds
+from swaptrace.commands.part import part_options
 
 
 @click.command("export")
@@ -29,19 +29,15 @@ from swaptrace.commands.seconds import Seconds
     type=click.Choice(["events", "lifetimes", "series", "areas"]),
     help="Only that table; repeatable.",
 )
-@click.option("--since", type=Seconds(zero=True), help="Only from that many seconds after the start.")
-@click.option("--until", type=Seconds(zero=False), help="Stop that many seconds after the start.")
-@click.option(
-    "--device", "devices", multiple=True, help="Only that swap area (/dev/zram0) or store (zram0); repeatable."
-)
+@part_options
 @click.option("--force", is_flag=True, help="Overwrite what is there.")
 def command(
     recording: Path,
     to: str,
     output: Path | None,
     what: tuple[str, ...],
-    since: float | None,
-    until: float | None,
+    since: float | str | None,
+    until: float | str | None,
     devices: tuple[str, ...],
     force: bool,
 ) -> int:

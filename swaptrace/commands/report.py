@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from swaptrace.commands.exact import bytes_option
+from swaptrace.commands.part import part_options
 from swaptrace.commands.path import NamedPath
-from swaptrace.commands.seconds import Moment
 from swaptrace.dimensions import DIMENSIONS
 from swaptrace.policies import POLICIES
 from swaptrace.units import exact_bytes
@@ -30,15 +30,7 @@ from swaptrace.units import exact_bytes
     type=NamedPath(),
     help="File (text, json, csv; -: stdout) or folder (html).  [default: stdout; of swap.trace, swap.report]",
 )
-@click.option(
-    "--since",
-    type=Moment(zero=True),
-    help="Count only from then on: seconds after the start, a time (14:05, 2026-03-01 14:05:30), or a mark.",
-)
-@click.option("--until", type=Moment(zero=False), help="Stop then.")
-@click.option(
-    "--device", "devices", multiple=True, help="Only that swap area (/dev/zram0) or store (zram0); repeatable."
-)
+@part_options
 @click.option(
     "--policy", "policies", multiple=True, type=click.Choice(list(POLICIES)), help="Show only that policy; repeatable."
 )

@@ -13,18 +13,22 @@ from swaptrace.diff.diff import compare
 from swaptrace.diff.document import Comparison
 from swaptrace.diff.recordings import read
 from swaptrace.errors import UsageProblem
+from swaptrace.report.command import Selection
 from swaptrace.report.output import is_same, writing
 
 
 def diff(
-    a: Sequence[Path], b: Sequence[Path], form: str, output: Path | None, devices: Sequence[str], everything: bool
+    a: Sequence[Path], b: Sequence[Path], form: str, output: Path | None, selection: Selection, everything: bool
 ) -> None:
-    """Compare the runs of two sides, and render what has changed: text, JSON or HTML, to stdout or a file."""
+    """Compare the runs of two sides, and render what has changed: text, JSON or HTML, to stdout or a file.
+
+    selection: what part of each run: since, until and devices.
+    """
     output = None if output == Path("-") else output
     for path in (*a, *b):
         if output is not None and is_same(output, path):
             raise UsageProblem(f"{output} is one of the recordings", "choose another place with -o")
-    found = compare(*read((a, b), devices))
+    found = compare(*read((a, b), selection))
     with writing(output, "the comparison") as file:
         if form == "json":
             file.write(json.dumps(as_json(found), indent=1, allow_nan=False) + "\n")

@@ -61,8 +61,11 @@ class Run:
         )  # fmt: skip
 
 
-def read(sides: Sequence[Sequence[Path]], devices: Sequence[str]) -> list[list[Run]]:
-    """The runs of each side. devices: only these areas (or stores) of each run; all if empty.
+_WHOLE = Selection()
+
+
+def read(sides: Sequence[Sequence[Path]], selection: Selection = _WHOLE) -> list[list[Run]]:
+    """The runs of each side. selection: what part of each run, by time and by areas (or stores).
 
     Raises BadInput, or UsageProblem for a device that no recording has, or for a recording that is there twice.
     """
@@ -70,13 +73,13 @@ def read(sides: Sequence[Sequence[Path]], devices: Sequence[str]) -> list[list[R
         for place, path in enumerate(side):
             if any(is_same(path, other) for other in side[:place]):
                 raise UsageProblem(f"{path} is on side {name} twice", "give each run once: a run alone has no spread")
-    results = [[(path, analyse(path, Selection())) for path in side] for side in sides]
+    results = [[(path, analyse(path, Selection(selection.since, selection.until))) for path in side] for side in sides]
     areas = [area for side in results for _, result in side for area in result.areas]
-    for device in devices:
+    for device in selection.devices:
         if not any(_is_one_of(area, [device]) for area in areas):
             known = ", ".join(dict.fromkeys(area.device for area in areas)) or "none"
             raise UsageProblem(f"none of the recordings has a swap area {device}", f"their swap areas: {known}")
-    return [[_run(path, result, devices) for path, result in side] for side in results]
+    return [[_run(path, result, selection.devices) for path, result in side] for side in results]
 
 
 def _is_one_of(area: AreaResult, devices: Sequence[str]) -> bool:

@@ -338,7 +338,7 @@ def test_age(area: AreaResult, seconds: int, number: int, idle: str) -> None:
         assert list(curve.get_xdata())[:-1] == list(THRESHOLDS[:shown])  # type: ignore[arg-type]
     scale = byte_scale(axes, "saved")
     assert np.allclose(saved.get_ydata()[1:], np.array(age.saved[:shown], float) / (seconds * 1e9) / scale)  # type: ignore[index]
-    figure.canvas.draw()
+    FigureCanvasAgg(figure).draw()
     there = right.get_ylim()[1] / axes.get_ylim()[1]
     assert np.allclose(loads.get_ydata()[1:] * there, age.loads[:shown] / seconds)  # type: ignore[index]
     low, high = axes.get_ylim()

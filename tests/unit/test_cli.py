@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 from builders import SELFTEST, START, batch, free, header, store, trailer, zram_area
+from fixtures import DATA, TRACE
 
 from swaptrace.areas import Store
 from swaptrace.cli import cli, main
@@ -232,12 +233,15 @@ def test_report_into_head(long_report: Path, form: str) -> None:
     assert into_a_reader_of(10, "report", long_report, "--format", form) == (0, "")
 
 
+RECORDING = str(DATA / "format2" / TRACE)  # which nothing is to be warned of
 _OUTPUTS = (
     ["report", "{trace}"],
     ["report", "{trace}", "--format", "json"],
     ["report", "{trace}", "--format", "csv"],
     ["report", "{trace}", "--format", "html", "-o", "{folder}"],
     *(["diff", "{trace}", "{trace}", "--format", form] for form in ("text", "json", "html")),
+    *(["export", RECORDING, "--to", form, "-o", "-"] for form in ("perfetto", "openmetrics")),
+    *(["export", RECORDING, "--to", form, "-o", "{folder}"] for form in ("parquet", "csv")),
     ["check"], ["audit"], ["audit", "--format", "json"], ["--help"], ["report", "--help"], ["--version"],
     ["selftest", "--help"], ["record", "--help"], ["mark", "--help"],  # what else they print needs root, or a recording
 )  # fmt: skip

@@ -452,6 +452,17 @@ def test_a_device_is_chosen(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     assert status == 2 and "none of the recordings has a swap area zram9" in complaint(err)
 
 
+def test_a_part_of_each_is_compared(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """By its own time: what is stored in six seconds of the twenty."""
+    a, b = record(tmp_path / "a"), record(tmp_path / "b", Work(pages=4))
+    document = compared(capsys, a, b, "--since", "2.5", "--until", "8.5", "--all")
+    stores = figures(document)["stores"]
+    assert medians(stores, "absolute") == (6, 2)
+    assert medians(stores, "per_second") == (6 / 6, 2 / 6)
+    status, _, err = run(capsys, ["diff", a, b, "--since", "no such mark"])
+    assert status == 2 and "no such mark" in err
+
+
 def test_a_store_is_not_compared_with_a_disk(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     a, b = record(tmp_path / "a"), tmp_path / "b"
     writer = TraceWriter(b, header([replace(DISK, path="/dev/zram0")]))
@@ -564,7 +575,7 @@ def test_news_have_colours(tmp_path: Path) -> None:
     a, b = (Path(record(tmp_path / name, Work(notified=name == "b", freed=3 + (name == "b")))) for name in "ab")
     out = io.StringIO()
     console = Console(file=out, width=160, force_terminal=True, color_system="standard")
-    print_text(compare(*read(([a], [b]), ())), console, everything=False)
+    print_text(compare(*read(([a], [b]))), console, everything=False)
     lines = {line.split("  ")[0]: line for line in out.getvalue().splitlines()}
     assert "\x1b[32m" in lines["stale share, observed"]  # nothing is stale any more
     assert "\x1b[31m" in lines["stale share, none"]

@@ -27,7 +27,7 @@ SECOND = 1_000_000_000
 PROGRAM = re.compile(r"(?:sudo )?(?:~/swaptrace/bin/|\.venv/bin/)swaptrace(?= )")
 #: What is run here, as somebody without root types it. Nothing else is ever handed to a shell: these are documents.
 RUN = re.compile(
-    r"(~/swaptrace/bin/|\.venv/bin/)(swaptrace (check|report|diff|audit)|python -m swaptrace\.manual)"
+    r"(~/swaptrace/bin/|\.venv/bin/)(swaptrace (check|report|diff|audit|export)|python -m swaptrace\.manual)"
     r"( [\w./~=,-]+)*( \| head -\d+)?"
 )
 

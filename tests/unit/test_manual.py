@@ -119,7 +119,7 @@ def test_scripts_parse(share: Path, shell: str) -> None:
     ("typed", "offered"),
     [
         ("swaptrace re", "record report"),
-        ("swaptrace ", "check selftest record mark report diff audit"),
+        ("swaptrace ", "check selftest record mark report diff export audit"),
         ("swaptrace report --po", "--policy"),
         ("swaptrace report --policy disc", "discard discard_once"),
         ("swaptrace report --format json --by ", "cgroup process reason area"),

@@ -529,7 +529,7 @@ def test_an_analysis_that_fails_does_not_end_the_recording(tmp_path: Path, monke
 def test_they_belong_to_the_user_behind_sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owners: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(os, "fchown", lambda _, user, group: owners.append((user, group)))
+    monkeypatch.setattr(os, "chown", lambda _, user, group: owners.append((user, group)))
     monkeypatch.setenv("SUDO_UID", "1000")
     monkeypatch.setenv("SUDO_GID", "1001")
     kept(tmp_path / "results")

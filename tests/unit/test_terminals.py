@@ -26,6 +26,7 @@ COMMANDS = {
     "diff": ["diff", RECORDING, RECORDING],
     "report": ["report", RECORDING],
     "audit": ["audit"],
+    "export": ["export", RECORDING, "--to", "openmetrics", "-o", "-"],
 }
 COLOUR = re.compile(r"\x1b\[[\d;]*(?:3[0-79]|4[0-79]|9\d|[34]8;)[\d;]*m")
 
