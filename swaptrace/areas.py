@@ -84,17 +84,21 @@ class Store:
 class Snapshot:
     """Swap areas and stores at one moment (CLOCK_MONOTONIC, ns).
 
-    memory: of the machine, in bytes: those of MEMORY that the kernel tells of.
+    memory: of the machine, in bytes: those of MEMORY that the kernel tells of. vmstat: its counters, pages: those of
+    VMSTAT, likewise; none in traces of older recorders.
     """
 
     time: Time
     areas: tuple[SwapArea, ...] = ()
     stores: tuple[Store, ...] = ()
     memory: dict[str, Amount] = field(default_factory=dict)
+    vmstat: dict[str, Amount] = field(default_factory=dict)
 
 
 #: What is taken from /proc/meminfo.
 MEMORY = ("MemTotal", "MemAvailable", "SwapCached", "Zswap", "Zswapped")
+#: What is taken from /proc/vmstat: pages that readahead read, and those of them that somebody used.
+VMSTAT = ("swap_ra", "swap_ra_hit")
 
 
 def store_name(number: int) -> str:

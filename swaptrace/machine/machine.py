@@ -194,6 +194,12 @@ class Machine:
         pairs = re.findall(r"^(\w+):\s+(\d+) kB$", self.text("proc/meminfo"), re.MULTILINE)
         return {name: int(value) * 1024 for name, value in pairs}
 
+    def vmstat(self) -> dict[str, int]:
+        """/proc/vmstat: counters since the machine was started, most of them pages."""
+        return {
+            name: int(value) for name, value in re.findall(r"^(\w+) (\d+)$", self.text("proc/vmstat"), re.MULTILINE)
+        }
+
     def mounts(self) -> list[Mount]:
         """The mounts of this process's mount namespace, in the kernel's order."""
         mounts = []

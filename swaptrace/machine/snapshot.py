@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from swaptrace.areas import MEMORY, ZSWAP_STORES, Snapshot, Store, SwapArea
+from swaptrace.areas import MEMORY, VMSTAT, ZSWAP_STORES, Snapshot, Store, SwapArea
 from swaptrace.errors import EnvironmentProblem
 from swaptrace.machine import sysfs
 from swaptrace.machine.extents import NotTold, Segment, segments, slot_extents
@@ -135,5 +135,11 @@ def take_snapshot(
     )
     state, alone = read_zswap(_HERE), len(areas) == 1
     stores += tuple(zswap_store(a, state, pools=pools, alone=alone) for a in areas if a.backing == "zswap")
-    memory = _HERE.meminfo()
-    return Snapshot(now, areas, stores, {name: memory[name] for name in MEMORY if name in memory})
+    memory, vmstat = _HERE.meminfo(), _HERE.vmstat()
+    return Snapshot(
+        now,
+        areas,
+        stores,
+        {name: memory[name] for name in MEMORY if name in memory},
+        {name: vmstat[name] for name in VMSTAT if name in vmstat},
+    )

@@ -11,6 +11,7 @@ import numpy as np
 from swaptrace.report import by
 from swaptrace.report.findings import findings
 from swaptrace.results.catalogue import untold_figures, values
+from swaptrace.results.readahead import readahead
 from swaptrace.results.results import AreaResult, TraceResult
 
 SCHEMA_VERSION = 1  # grows when a field changes its meaning or goes away, not when one is added
@@ -38,7 +39,13 @@ def as_json(result: TraceResult, groups: by.Breakdown | None = None) -> dict[str
     not_told = untold_figures(result.header.get("missing", ()))
     report = {
         "schema_version": SCHEMA_VERSION,
-        "trace": {**dict.fromkeys(_TRACE), "summary": False, "areas_left_out": 0, **result.trace},
+        "trace": {
+            **dict.fromkeys(_TRACE),
+            "summary": False,
+            "areas_left_out": 0,
+            "readahead": read_ahead._asdict() if (read_ahead := readahead(result)) else None,
+            **result.trace,
+        },
         "losses": result.lost,
         "missed": result.missed,
         "not_told": list(result.header.get("missing", ())),

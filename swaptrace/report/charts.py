@@ -6,7 +6,8 @@ What is shown was computed by analysis; here it is scaled to units, coloured, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -61,6 +62,13 @@ def _subject(area: AreaResult, what: str) -> str:
 # ------------------------------------------------------------------------------------------------------- over time
 
 
+#: How values are told, by their unit; all others are bytes.
+_SAID: dict[str, Callable[[float], str]] = {
+    "slots": units.count,
+    "times": lambda value: units.DASH if math.isnan(value) else f"{value:.2f}",
+}
+
+
 @dataclass(frozen=True)
 class _Timeline:
     """Series in units. edges: of the bins, from the recording's start on, shape (bins + 1,); values: at the end of each
@@ -79,7 +87,7 @@ class _Timeline:
 
     def readings(self, named: dict[str, Floats]) -> Readings:
         """What the values are in each bin, by name."""
-        say = units.count if self.unit == "slots" else units.size
+        say = _SAID.get(self.unit, units.size)
         digits = max(1 - int(np.floor(np.log10(self.edges[-1] / len(self.edges)))), 0)
         columns = {"until": [f"{end:,.{digits}f} {self.time_unit}" for end in self.edges[1:]]}
         columns |= {name: [say(value * self.scale) for value in values] for name, values in named.items()}
@@ -104,7 +112,9 @@ def _timeline(area: AreaResult, stale_only: bool = False) -> _Timeline | None:
     return _scaled(series.time, wanted, *(units.byte_unit(largest) if source is series.bytes else ("slots", 1.0)))
 
 
-def _scaled(time: NDArray[np.int64], values: dict[str, NDArray[np.int64]], unit: str, scale: float) -> _Timeline:
+def _scaled(
+    time: NDArray[np.int64], values: Mapping[str, NDArray[np.int64] | Floats], unit: str, scale: float
+) -> _Timeline:
     """Series at the ends of bins (ns). scale: how many there are in a unit."""
     time_unit, ns = units.time_unit(float(time[-1]))
     edges = np.concatenate([[0], time]) / ns
@@ -219,6 +229,50 @@ def _pool_finding(area: AreaResult) -> str:
         return "Memory of the pool, by policy"
     keep = "keep" if area.notified else "would keep"
     return f"Notifications {keep} up to {units.size(none.stale_pool_bytes.peak)} of RAM free"
+
+
+_LITTLE = 0.01  # of the most compressed bytes: of less than that, the ratio says nothing
+
+
+def fragmentation(area: AreaResult) -> Plot:
+    """The pool over the compressed bytes in it, over time, under each policy."""
+    subject = _subject(area, f"pool (mem_used_total) over compressed bytes, by policy{_left_out(area)}")
+    series, ratios = area.series, _ratios(area)
+    if not ratios:
+        return Plot("What the pool takes for its bytes is not known", subject)
+    line = _scaled(series.time, ratios, "times", 1.0)
+    known = [values[~np.isnan(values)] for values in line.values.values()]
+    amount = amounts("times the compressed bytes", *known)
+    lines = [
+        Line(line.edges, values, POLICIES[name].line, POLICIES[name].label) for name, values in line.values.items()
+    ]
+    panel = Panel(line.time, amount, tuple(lines), readings=line.readings(line.values))
+    return Plot(_fragmentation_finding(ratios), subject, (panel,))
+
+
+def _ratios(area: AreaResult) -> dict[str, Floats]:
+    """By policy, at the end of each bin; NaN where the store holds next to nothing. Empty if none is known: the pool is
+    that of the whole store, the bytes are the area's."""
+    series, found = area.series, _by_policy(area, area.series.pool_bytes)
+    if area.sharers or "live" not in series.bytes or not series.time[-1:].any():
+        return {}
+    ratios = {}
+    for name, pool_bytes in found.items():
+        held = (series.bytes["live"] + series.bytes[name]).astype(float)
+        if held.max(initial=0):
+            ratios[name] = np.divide(
+                pool_bytes, held, out=np.full(len(held), np.nan), where=held >= max(_LITTLE * held.max(), 1)
+            )
+    return ratios
+
+
+def _fragmentation_finding(ratios: dict[str, Floats]) -> str:
+    """Under the policy that is the machine's own, if it is shown."""
+    name = "observed" if "observed" in ratios else next(iter(ratios))
+    known = ratios[name][~np.isnan(ratios[name])]
+    return (
+        f"Under {name}, the pool takes {known[-1]:.2f} times its compressed bytes at the end, {known.max():.2f} at most"
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- durations
@@ -361,8 +415,9 @@ def _age_finding(area: AreaResult, found: list[idle.Threshold]) -> str:
     enough = area.age.span / 4e9 if area.age is not None else 0
     shown = [each for each in found if each.idle_s <= enough] or found[:1]
     best = next((each for each in reversed(shown) if each.idle_s in idle.SHOWN), shown[-1])
-    saved, loads = units.size(best.saved_mean), units.rate(best.loads_per_s)
-    return f"Writing back what is idle for {units.duration(best.idle_s * 1e9)} saves {saved}, for {loads} from the disk"
+    saved, loads = units.size(best.saved_mean), units.rate(best.loads_per_s).removesuffix("/s")
+    idle_for = units.duration(best.idle_s * 1e9)
+    return f"Writing back what is idle for {idle_for} saves {saved}, for {loads} reads/s from the disk"
 
 
 # ------------------------------------------------------------------------------------------------- sizes and places
@@ -473,6 +528,13 @@ CHARTS: tuple[Chart, ...] = (
         "Memory of the pool over time, by policy",
         pool,
         "What the machine pays, in whole pages: a freed object gives none back before the last one beside it goes.",
+    ),
+    Chart(
+        "fragmentation",
+        "Pool over compressed bytes, by policy",
+        fragmentation,
+        "1 is a pool without a gap. What objects leave behind that went is given back only with the whole pages around "
+        "them, or by compaction; where the store holds next to nothing, there is no line.",
     ),
     Chart(
         "lifetimes",

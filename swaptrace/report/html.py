@@ -108,7 +108,7 @@ def _render(
 ) -> str:
     return render(
         "report.html.j2",
-        heading=words.heading(result.trace),
+        heading=words.heading(result),
         headline=words.trace_headline(result),
         findings=findings(result),
         warnings=words.warnings(result),

@@ -20,7 +20,7 @@ def print_text(result: TraceResult, console: Console, groups: by.Breakdown | Non
     Nothing of it is read as rich's markup, for names come from the traced machine.
     """
     say(console, "swaptrace report", "bold")
-    pairs = words.heading(result.trace)
+    pairs = words.heading(result)
     say(console, "\n".join(f"  {name:<9} {value}" for name, value in pairs))
     for warning in words.warnings(result):
         console.print()

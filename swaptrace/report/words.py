@@ -10,6 +10,7 @@ from swaptrace.areas import title_of
 from swaptrace.degradation import WITHOUT
 from swaptrace.policies import POLICIES
 from swaptrace.report import shares
+from swaptrace.results.readahead import readahead
 from swaptrace.results.results import AreaResult, Integral, TraceResult
 
 BACKINGS = {
@@ -61,8 +62,9 @@ def area_line(area: AreaResult) -> str:
     return " ".join(filter(None, (line, not_predicted(area), no_what_if)))
 
 
-def heading(trace: dict[str, Any]) -> list[tuple[str, str]]:
+def heading(result: TraceResult) -> list[tuple[str, str]]:
     """(name, value) pairs: kernel, host, when, how long, events, lost."""
+    trace = result.trace
     seconds, events = trace.get("duration_s"), trace.get("events")
     speed = shares.share(events, seconds)
     return [
@@ -72,13 +74,25 @@ def heading(trace: dict[str, Any]) -> list[tuple[str, str]]:
         ("duration", units.duration(None if seconds is None else seconds * 1e9)),
         ("events", units.count(events) + (f" ({units.rate(speed)})" if speed is not None else "")),
         ("lost", units.count(trace.get("lost_events"))),
-        *((name, value) for name, value in _more(trace) if value),
+        *((name, value) for name, value in _more(result) if value),
     ]
 
 
-def _more(trace: dict[str, Any]) -> list[tuple[str, str]]:
+def _more(result: TraceResult) -> list[tuple[str, str]]:
     """What not every recording has."""
-    return [("part", _part(trace)), ("labels", _labels(trace)), ("marks", _marks(trace))]
+    trace = result.trace
+    return [
+        ("part", _part(trace)), ("labels", _labels(trace)), ("marks", _marks(trace)), ("readahead", _readahead(result)),
+    ]  # fmt: skip
+
+
+def _readahead(result: TraceResult) -> str:
+    """What was read for nothing, if anything was read ahead."""
+    found = readahead(result)
+    if found is None or not found.pages:
+        return ""
+    share = units.percent(found.unused / found.pages)
+    return f"{units.count(found.pages)} pages, {units.count(found.unused)} of them ({share}) not used until the end"
 
 
 def _marks(trace: dict[str, Any]) -> str:

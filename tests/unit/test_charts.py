@@ -252,6 +252,35 @@ def test_pool(area: AreaResult) -> None:
     assert title(untold) == f"Notifications would keep up to {free} of RAM free"
 
 
+def test_fragmentation(area: AreaResult) -> None:
+    """The pool over all that the store holds under the policy; where that is next to nothing, there is no line."""
+    begun = {name: np.where(np.arange(len(values)) < 5, 3, values) for name, values in area.series.bytes.items()}
+    area = dataclasses.replace(area, series=dataclasses.replace(area.series, bytes=begun))
+    figure = draw(charts.fragmentation(area))
+    (axes,), series = figure.axes, area.series
+    for name, line in zip(POLICIES, axes.lines, strict=True):
+        held = series.bytes["live"] + series.bytes[name]
+        drawn, little = np.asarray(line.get_ydata())[1:], held < 0.01 * held.max()
+        assert little.any() and not little.all() and np.isnan(drawn[little]).all()
+        assert np.allclose(drawn[~little], (series.pool_bytes[name] / np.maximum(held, 1))[~little])
+        assert to_hex(line.get_color()) == rows.POLICIES[name].line.color.lower()
+    known = np.asarray(axes.lines[POLICIES.index("observed")].get_ydata())
+    end, most = known[-1], np.nanmax(known)
+    said = f"the pool takes {end:.2f} times its compressed bytes at the end, {most:.2f} at most"
+    assert title(figure) == f"Under observed, {said}"
+    assert axes.get_ylabel() == "times the compressed bytes" and axes.get_ylim()[0] == 0 < most < axes.get_ylim()[1]
+    assert legend(axes) == [LABELS[name] for name in POLICIES]
+    alone = draw(charts.fragmentation(dataclasses.replace(area, shown=("none",))))
+    assert title(alone).startswith("Under none, ") and len(alone.axes[0].lines) == 1
+
+
+def test_fragmentation_is_known_of_a_store_of_ones_own(area: AreaResult) -> None:
+    """The pool is the whole store's, the bytes are the area's."""
+    unpooled = dataclasses.replace(area, series=dataclasses.replace(area.series, pool_bytes={}))
+    for one in (dataclasses.replace(area, sharers=1), unpooled, disk_area()):
+        assert charts.fragmentation(one).panels == ()
+
+
 @pytest.mark.parametrize("shown", [*((name,) for name in POLICIES), ("none", "notify"), ("discard", "observed")])
 def test_only_the_policies_that_were_asked_for(area: AreaResult, shown: tuple[str, ...]) -> None:
     chosen = dataclasses.replace(area, shown=shown)
@@ -349,8 +378,8 @@ def test_age(area: AreaResult, seconds: int, number: int, idle: str) -> None:
         palette.STALE.lower(),
     )
     assert legend(axes) == ["compressed bytes on the disk, on average", "pages read from there"]
-    mean, per_second = units.size(age.saved[number] / (seconds * 1e9)), units.rate(age.loads[number] / seconds)
-    assert title(figure) == f"Writing back what is idle for {idle} saves {mean}, for {per_second} from the disk"
+    mean, per_second = units.size(age.saved[number] / (seconds * 1e9)), units.rate(age.loads[number] / seconds)[:-2]
+    assert title(figure) == f"Writing back what is idle for {idle} saves {mean}, for {per_second} reads/s from the disk"
     assert texts(figure)[1].endswith("what writing back idle entries saves and costs, by how long they are idle")
 
 

@@ -190,7 +190,7 @@ def test_marks_are_kept_and_shown(recorded: Path) -> None:
     result = analyse(recorded)
     shown = [{"time_s": 2.0, "text": "begin"}, {"time_s": 6.0, "text": "end"}, {"time_s": 8.0, "text": "begin"}]
     assert as_json(result)["trace"]["marks"] == shown
-    assert dict(heading(result.trace))["marks"] == "2.0 s begin, 6.0 s end, 8.0 s begin"
+    assert dict(heading(result))["marks"] == "2.0 s begin, 6.0 s end, 8.0 s begin"
 
 
 def test_results_keep_them(recorded: Path, tmp_path: Path) -> None:
