@@ -522,8 +522,13 @@ DIFF = [
     Row("output", "a b -o c", got=lambda call: str(call["output"]), value="c"),
     Row("output", "a b -o -", got=lambda call: str(call["output"]), value="-"),
     Row("output", "a b -o", 2, "requires an argument"),
-    Row("devices", "a b", got=lambda call: call["devices"], value=()),
-    Row("devices", "a b --device c --device d", got=lambda call: call["devices"], value=("c", "d")),
+    Row("since", "a b", got=lambda call: call["selection"], value=Selection()),
+    Row("since", "a b --since 2", got=lambda call: call["selection"], value=Selection(since=2.0)),
+    Row("since", "a b --since 'a mark'", got=lambda call: call["selection"], value=Selection(since="a mark")),
+    Row("since", "a b --since nan", 2, "is not a number of seconds"),
+    Row("until", "a b --until 3", got=lambda call: call["selection"], value=Selection(until=3.0)),
+    Row("devices", "a b --device c --device d", got=lambda call: call["selection"],
+        value=Selection(devices=("c", "d"))),
     Row("everything", "a b", got=lambda call: call["everything"], value=False),
     Row("everything", "a b --all", got=lambda call: call["everything"], value=True),
 ]  # fmt: skip
@@ -603,7 +608,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
     monkeypatch.setattr("swaptrace.audit.audit.audit", call.by("audit", Found(), "seconds"))
     monkeypatch.setattr("swaptrace.audit.as_json.as_json", lambda found: "json")
     monkeypatch.setattr("swaptrace.audit.text.print_audit", lambda found, console: print("text", units.size(4096)))
-    compared = call.by("diff", None, "sides", "form", "output", "devices", "everything")
+    compared = call.by("diff", None, "sides", "form", "output", "selection", "everything")
     monkeypatch.setattr(
         "swaptrace.diff.command.diff", lambda a, b, *others: compared(([*map(str, a)], [*map(str, b)]), *others)
     )
