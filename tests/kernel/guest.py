@@ -14,6 +14,7 @@ import multiprocessing as mp
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 import numpy as np
 from memory import MADV_PAGEOUT
 from scenarios import SWAPTRACE, in_a_process, recording, run_all, run_logged, says, wait_for
@@ -41,6 +43,7 @@ from swaptrace.record.workload import Process, Region, stay_on_one_processor
 from swaptrace.trace.writer import TraceWriter
 from swaptrace.tracing.programs import Programs
 from swaptrace.tracing.source import LiveSource
+from tests.documented import as_root
 
 PRIME = 4099
 PAIRS = 47  # of swapon and swapoff
@@ -538,6 +541,44 @@ def commands(folder: Path) -> None:
     (folder / "swaps").write_text(Path("/proc/swaps").read_text())
 
 
+def documented_commands(folder: Path) -> None:
+    """What README and docs have users type as root, as they type it; what records is ended by Ctrl-C, after a mark."""
+    home = folder / "home"
+    for place in ("checkout/.venv/bin", "swaptrace/bin"):
+        (home / place).mkdir(parents=True)
+        program = home / place / "swaptrace"
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(SWAPTRACE)} "$@"\n')
+        program.chmod(0o755)
+    marks = [command for command in as_root() if " mark " in command]
+    found = {}
+    with zram_swap(megabytes=64):
+        keeper = Process(300, "compressible", 1)
+        keeper.page_out()
+        for command in as_root():
+            if command in marks:
+                continue
+            shell, log = typed(home, command), home / "stderr"
+            if " record " in command or " --trace " in command:
+                wait_for(lambda log=log: re.search(r"^(recording|tracing) ", log.read_text(), re.MULTILINE))
+                for mark in marks if " record " in command else ():
+                    marker = typed(home, mark, "mark.stderr")
+                    found[mark] = [marker.wait(120), (home / "mark.stderr").read_text()]
+                os.killpg(shell.pid, signal.SIGINT)
+            found[command] = [shell.wait(600), log.read_text()]
+        keeper.exit()
+    (folder / "facts.json").write_text(json.dumps(found))
+
+
+def typed(home: Path, command: str, log: str = "stderr") -> subprocess.Popen[bytes]:
+    """A command in a shell of its own, by somebody who is root already."""
+    with (home / log).open("w") as file:
+        return subprocess.Popen(
+            ["bash", "-c", f'sudo() {{ "$@"; }}; {command}'], cwd=home / "checkout",
+            env={**os.environ, "HOME": str(home)}, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file,
+        )  # fmt: skip
+
+
 def pressed(folder: Path) -> None:
     """Two processors swap as fast as they can; then the kernel is asked for the recorder's own memory."""
     group = new_cgroup("pressed")
@@ -625,6 +666,7 @@ SCENARIOS = {
     "calls": calls,
     "signals": signals,
     "commands": commands,
+    "documented": documented_commands,
     "pressed": pressed,
     "robbed": robbed,
 }

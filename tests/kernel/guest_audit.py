@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 from guest_advice import FEW, SCENES, play
+from memory import Child, Memory, Steps
 from rich.console import Console
 from scenarios import SWAPTRACE, run_all, wait_for
 from zram import hot_add, run, swap_on
@@ -79,6 +81,14 @@ def remedy(found: dict[str, Any], which: int = 0, number: int = 0) -> None:
     """Do what the audit advises."""
     for command in found["findings"][which]["advice"][number]["commands"]:
         run("sh", "-c", command)
+
+
+def mend(rig: Rig, finding: str, **facts: object) -> None:
+    """Do what the audit advises about a finding, beside others perhaps; then audit again."""
+    found = rig.audit("before", **facts)
+    (number,) = (place for place, each in enumerate(found["findings"]) if each["id"] == finding)
+    remedy(found, number)
+    rig.audit("mended")
 
 
 def workload() -> int:
@@ -261,6 +271,69 @@ def traced(rig: Rig) -> None:
     Path(f"/sys/block/{second}/reset").write_text("1")
 
 
+def one_of(part: int, pages: int) -> Steps:
+    """Page out; give all pages up but one of so many, wherever they are."""
+
+    def steps() -> Iterator[int]:
+        memory = Memory(pages, "compressible", part)
+        yield memory.page_out()
+        for page in range(pages):
+            if page % part:
+                memory.advise(mmap.MADV_DONTNEED, page, 1)
+        yield memory.swapped()
+
+    return steps
+
+
+def fragmented(rig: Rig) -> None:
+    """Of what was stored, one page of 16 is still there, and whole pages of memory around each."""
+    zram()
+    swap_on("/dev/zram0")
+    keeper = Child(one_of(16, 6000))
+    keeper.step(), keeper.step()
+    mend(rig, "pool-fragmented")
+    keeper.exit()
+
+
+def disk_first(rig: Rig) -> None:
+    """A disk (a RAM disk stands for it) with a higher priority than zram, and in use."""
+    zram()
+    run("modprobe", "brd", "rd_nr=1", "rd_size=65536")
+    swap_on("/dev/ram0", priority=10)
+    swap_on("/dev/zram0", priority=5)
+    keeper = Process(300, "compressible", 1)
+    keeper.page_out()
+    mend(rig, "disk-before-zram")
+    keeper.exit()
+
+
+def never_written_back(rig: Rig) -> None:
+    """zram has a backing device. The audit's commands mark what is idle; what its sentence leaves to a timer is done
+    after them."""
+    run("modprobe", "zram", "num_devices=1")
+    run("modprobe", "brd", "rd_nr=1", "rd_size=65536")
+    (DEVICE / "backing_dev").write_text("/dev/ram0")
+    zram()
+    swap_on("/dev/zram0")
+    keeper = Process(300, "compressible", 1)
+    kept = keeper.page_out()
+    mend(rig, "backing-device-unused")
+    (DEVICE / "writeback").write_text("idle")
+    rig.audit("later", kept=kept, bd_stat=(DEVICE / "bd_stat").read_text().split())
+    keeper.exit()
+
+
+def refused(rig: Rig) -> None:
+    """zram may take 2 MiB, and is asked for more."""
+    zram()
+    (DEVICE / "mem_limit").write_text(str(2 << 20))
+    swap_on("/dev/zram0")
+    keeper = Process(1000, "random", 1)
+    keeper.page_out()
+    mend(rig, "failed-writes", io_stat=(DEVICE / "io_stat").read_text().split())
+    keeper.exit()
+
+
 RIGS: dict[str, Callable[[Rig], None]] = {
     "zram": zram_itself,
     "file": behind(swap_file),
@@ -276,6 +349,10 @@ RIGS: dict[str, Callable[[Rig], None]] = {
     "deleted-file": deleted_file,
     "nobody": nobody,
     "traced": traced,
+    "fragmented": fragmented,
+    "disk-first": disk_first,
+    "never-written-back": never_written_back,
+    "refused": refused,
 }
 
 

@@ -241,6 +241,55 @@ def test_device_that_nobody_uses(audited: AuditGuest) -> None:
     assert steps["after"].stored == 0
 
 
+@pytest.mark.parametrize(
+    ("rig", "finding", "stays"),
+    [
+        ("fragmented", "pool-fragmented", False),
+        ("disk-first", "disk-before-zram", False),
+        ("never-written-back", "backing-device-unused", True),
+        ("refused", "failed-writes", True),
+    ],
+)
+def test_commands_of_rules(audited: AuditGuest, rig: str, finding: str, stays: bool) -> None:
+    """Run as they are printed. Where the finding stays, the advice says so: what is marked is written back later, and a
+    counter stays as it is."""
+    steps = audited.steps(rig)
+    (found,) = (each for each in steps["before"].report["findings"] if each["id"] == finding)
+    assert (finding in steps["mended"].ids) == stays
+    assert found["advice"][0]["cures"] is False or not stays
+
+
+def test_a_compacted_pool(audited: AuditGuest) -> None:
+    """What is stored stays; whole pages of memory are given back."""
+    before, mended = (audited.steps("fragmented")[step] for step in ("before", "mended"))
+    for name, same in (("compr_data_size", True), ("mem_used_total", False)):
+        place = ("orig_data_size", "compr_data_size", "mem_used_total").index(name)
+        sizes = [int(step.facts["mm_stat"][place]) for step in (before, mended)]
+        assert sizes[0] == sizes[1] if same else sizes[0] > 1.5 * sizes[1]
+
+
+def test_zram_before_the_disk(audited: AuditGuest) -> None:
+    before, mended = (audited.steps("disk-first")[step] for step in ("before", "mended"))
+    assert [area["path"] for area in before.report["areas"]] == ["/dev/ram0", "/dev/zram0"]
+    priorities = {area["path"]: area["priority"] for area in mended.report["areas"]}
+    assert priorities == {"/dev/ram0": 10, "/dev/zram0": 11}
+
+
+def test_what_is_marked_is_written_back_later(audited: AuditGuest) -> None:
+    """All that a process has there, and mkswap's page."""
+    later = audited.steps("never-written-back")["later"]
+    assert "backing-device-unused" not in later.ids
+    assert int(later.facts["bd_stat"][2]) >= later.facts["kept"] == 300
+
+
+def test_refused_writes_are_the_kernels(audited: AuditGuest) -> None:
+    """And the limit is twice what it was."""
+    before, mended = (audited.steps("refused")[step] for step in ("before", "mended"))
+    (found,) = (each for each in before.report["findings"] if each["id"] == "failed-writes")
+    assert found["evidence"]["failed_writes"] == int(before.facts["io_stat"][1]) > 0
+    assert [int(step.facts["mm_stat"][3]) for step in (before, mended)] == [2 << 20, 4 << 20]
+
+
 def test_traced(audited: AuditGuest) -> None:
     """Exact: all of the file's slots that the kernel freed became stale, all of zram's were notified."""
     report = json.loads(audited.output("traced.out"))

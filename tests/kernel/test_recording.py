@@ -23,6 +23,8 @@ from swaptrace.report.tables import EQUAL
 from swaptrace.report.text import print_text
 from swaptrace.results.groups import POOL
 from swaptrace.trace.header import Trailer
+from swaptrace.trace.reader import TraceReader
+from tests.documented import as_root
 from tests.kernel.conftest import CHECKOUT, KERNELS, Feature, Guest, Part, Scenario, kernels_for, run_in_guest
 from tests.kernel.guest import HARD_PAGES, HUGE_BYTES, HUGE_PAGES, PAIRS, PRIME
 from tests.kernel.told import notifications
@@ -449,6 +451,24 @@ class TestCommands:
         assert commands.output("selftest.out").count(" = ") >= 9
         assert "DIFFERS" not in commands.output("selftest.out")
         assert "zram" not in commands.output("swaps"), "the spare area was removed again"
+
+
+class TestDocumented:
+    def test_every_command_as_root(self, whole_guest: Guest) -> None:
+        """As README and docs have them. An audit may find something: this machine's zram has nothing stale."""
+        found = whole_guest.scenario("documented").facts
+        assert set(found) == set(as_root()) and len(found) > 5
+        wrong = {command: said for command, (status, said) in found.items() if status or "Traceback" in said}
+        assert wrong == {}
+
+    def test_what_they_write(self, whole_guest: Guest) -> None:
+        """Recordings of their names, with the mark; and results of a summary."""
+        folder = whole_guest.folder / "documented/home/checkout"
+        for name in ("swap.trace", "my.trace"):
+            reader = TraceReader(folder / name)
+            assert [mark.text for batch in reader for mark in batch.marks] == ["build begins"]
+            assert reader.trailer is not None
+        assert (folder / "my.summary").stat().st_size > 0
 
 
 class TestAttribution:

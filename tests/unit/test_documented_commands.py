@@ -20,29 +20,18 @@ from swaptrace.areas import Store
 from swaptrace.cli import cli
 from swaptrace.report.charts import CHARTS
 from swaptrace.trace.writer import TraceWriter
+from tests.documented import PAGES, PROGRAM, ROOT, as_root, commands, documented
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SECOND = 1_000_000_000
-PROGRAM = re.compile(r"(?:sudo )?(?:~/swaptrace/bin/|\.venv/bin/)swaptrace(?= )")
 #: What is run here, as somebody without root types it. Nothing else is ever handed to a shell: these are documents.
 RUN = re.compile(
     r"(~/swaptrace/bin/|\.venv/bin/)(swaptrace (check|report|diff|audit|export)|python -m swaptrace\.manual)"
     r"( [\w./~=,-]+)*( \| head -\d+)?"
 )
 
-#: What needs root and a kernel that can be traced: to be run in a virtual machine. Here it only has to be understood.
-AS_ROOT = {
-    "sudo ~/swaptrace/bin/swaptrace audit",
-    "sudo ~/swaptrace/bin/swaptrace record --summary",
-    "sudo ~/swaptrace/bin/swaptrace record -o swap.trace",
-    "sudo ~/swaptrace/bin/swaptrace selftest",
-    'sudo ~/swaptrace/bin/swaptrace mark "build begins"',
-    "sudo .venv/bin/swaptrace audit --trace 60",
-    "sudo .venv/bin/swaptrace record --summary my.summary -d 600",
-    "sudo .venv/bin/swaptrace record -o my.trace -d 600",
-    "sudo .venv/bin/swaptrace selftest",
-}
+#: What needs root and a kernel that can be traced: a virtual machine runs it (the scenario `documented` of
+#: tests/kernel/guest.py). Here it only has to be understood.
+AS_ROOT = as_root()
 #: What installs: it would change this machine, or needs a package registry.
 INSTALLING = {
     "/usr/bin/python3 -m venv --system-site-packages ~/swaptrace",
@@ -52,14 +41,7 @@ INSTALLING = {
 NEGATIVE = ("check", "audit")
 
 
-def commands(text: str) -> list[str]:
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    blocks = [block for language, block in fenced if not language]
-    lines = (re.sub(r"\s+# .*", "", line).strip() for block in blocks for line in block.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-COMMANDS = sorted({command for page in PAGES for command in commands(page.read_text(encoding="utf-8"))})
+COMMANDS = documented()
 MADE = [command for command in COMMANDS if re.match(r"(sudo )?make ", command)]
 HERE = [command for command in COMMANDS if RUN.fullmatch(command)]
 
@@ -67,7 +49,7 @@ HERE = [command for command in COMMANDS if RUN.fullmatch(command)]
 def test_every_command_is_known() -> None:
     assert {*HERE, *MADE, *AS_ROOT, *INSTALLING} == set(COMMANDS)
     assert commands("```\na  # b\n# c\n\n```\ntext\n```text\nd\n```\n```\ne | f\n```\n") == ["a", "e | f"]
-    assert len(HERE) > 15
+    assert len(HERE) > 15 and len(AS_ROOT) > 5
 
 
 @pytest.fixture(scope="module")
