@@ -99,7 +99,7 @@ test: setup ## all tests; those of the kernel side boot virtual machines
 
 .PHONY: test-kernels
 test-kernels: setup ## what "make test" does on some kernels only: on all, two or three; tables at the end
-	SWAPTRACE_KERNELS=all $(PYTHON) -m pytest -q $(addprefix tests/kernel/test_,recording.py areas.py userland.py)
+	SWAPTRACE_KERNELS=all $(PYTHON) -m pytest -q $(addprefix tests/kernel/test_,recording.py areas.py writeback.py userland.py)
 	SWAPTRACE_KERNELS="5.10 6.1 6.12" $(PYTHON) -m pytest -q tests/kernel/test_audit.py
 	SWAPTRACE_KERNELS="6.1 6.12" $(PYTHON) -m pytest -q tests/kernel/test_zswap.py
 
