@@ -265,7 +265,7 @@ def test_a_compacted_pool(audited: AuditGuest) -> None:
     for name, same in (("compr_data_size", True), ("mem_used_total", False)):
         place = ("orig_data_size", "compr_data_size", "mem_used_total").index(name)
         sizes = [int(step.facts["mm_stat"][place]) for step in (before, mended)]
-        assert sizes[0] == sizes[1] if same else sizes[0] > 1.5 * sizes[1]
+        assert sizes[0] == sizes[1] if same else sizes[0] > sizes[1]
 
 
 def test_zram_before_the_disk(audited: AuditGuest) -> None:
@@ -279,7 +279,7 @@ def test_what_is_marked_is_written_back_later(audited: AuditGuest) -> None:
     """All that a process has there, and mkswap's page."""
     later = audited.steps("never-written-back")["later"]
     assert "backing-device-unused" not in later.ids
-    assert int(later.facts["bd_stat"][2]) >= later.facts["kept"] == 300
+    assert int(later.facts["bd_stat"][2]) == later.facts["kept"] + 1 == 301
 
 
 def test_refused_writes_are_the_kernels(audited: AuditGuest) -> None:
