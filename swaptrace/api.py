@@ -10,8 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swaptrace.errors import UsageProblem
 from swaptrace.trace.header import Header, Kind
 from swaptrace.trace.stream import StreamFile
+from swaptrace.units import MOST_SECONDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +41,8 @@ class Recording:
         """See swaptrace.open()."""
         self.path = path
         self.header: Header = StreamFile(path).header
-        self._since, self._until, self._devices = since, until, tuple(devices)
+        self._since, self._until = _moment("since", since), _moment("until", until)
+        self._devices = (devices,) if isinstance(devices, str) else tuple(devices)
 
     def __repr__(self) -> str:
         return f"swaptrace.open({str(self.path)!r})"
@@ -112,16 +115,23 @@ class Recording:
             raise no_events(self.path, table)
 
     def _events(self) -> Iterator[pa.RecordBatch]:
-        from swaptrace.report.command import part_of
+        from swaptrace.report.command import no_area, part_of, too_late
         from swaptrace.tables.events import EventRows
         from swaptrace.trace.reader import TraceReader
 
         start = self.header.start.time
-        part = (None if seconds is None else start + round(seconds * 1e9)
-                for seconds in part_of(self.header, self.path, self._selection))  # fmt: skip
-        rows = EventRows(self.header, self._devices, *part)
-        for batch in TraceReader(self.path):
+        since, until = (
+            None if seconds is None else start + round(seconds * 1e9)
+            for seconds in part_of(self.header, self.path, self._selection)
+        )
+        rows, reader = EventRows(self.header, self._devices, since, until), TraceReader(self.path)
+        for batch in reader:
             yield rows.rows(batch)
+        for device in rows.not_seen:
+            raise no_area(device, rows.devices)
+        end = reader.trailer.end.time if reader.trailer is not None else rows.last
+        if since is not None and since >= end > start:
+            raise too_late(self.path, self._since, end - start)
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
@@ -132,3 +142,12 @@ def _frame(table: pa.Table) -> pd.DataFrame:
     types = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
     frame: pd.DataFrame = table.unify_dictionaries().to_pandas(types_mapper=types.get)
     return frame
+
+
+def _moment(name: str, when: float | str | None) -> float | str | None:
+    """Whole seconds are seconds, too. Raises UsageProblem for what is no number of them."""
+    if when is None or isinstance(when, str):
+        return when
+    if not 0 <= when <= MOST_SECONDS:
+        raise UsageProblem(f"{name}={when}: that is no number of seconds", "give one of 0 or more, a time, or a mark")
+    return float(when)

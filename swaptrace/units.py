@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import pairwise
 
+#: 31 years: more than any recording, and within the 64 bits of ns that times have.
+MOST_SECONDS = 1e9
 DASH = "–"  # noqa: RUF001  # an en dash, on purpose
 
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from swaptrace.commands.part import part_options
+from swaptrace.commands.path import NamedPath
 from swaptrace.errors import UsageProblem
 
 _BETWEEN = "\0"  # in no argument of a process
@@ -28,7 +29,7 @@ class _TwoSides(click.Command):
     default="text",
     show_default=True,
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File (-: stdout).")
+@click.option("-o", "--output", type=NamedPath(), help="File (-: stdout).")
 @part_options
 @click.option("--all", "everything", is_flag=True, help="Show figures that have not changed, too.")
 def command(

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from swaptrace.commands.part import part_options
+from swaptrace.commands.path import NamedPath
 
 
 @click.command("export")
-@click.argument("recording", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("recording", metavar="FILE", type=NamedPath())
 @click.option(
     "--to",
     required=True,
@@ -20,7 +21,7 @@ from swaptrace.commands.part import part_options
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="Folder (parquet, csv) or file (perfetto, openmetrics; -: stdout).  [default: beside FILE]",
 )
 @click.option(

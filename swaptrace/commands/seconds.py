@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-_MOST = 1e9  # 31 years: more than any recording, and within the 64 bits of ns that times have
+from swaptrace.units import MOST_SECONDS
 
 
 class Seconds(click.ParamType):  # type: ignore[type-arg]  # which click has since 8.2 only
@@ -19,7 +19,7 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # which click has sin
     name = "seconds"
 
     def __init__(self, *, zero: bool) -> None:
-        self._range = click.FloatRange(min=0, max=_MOST, min_open=not zero)
+        self._range = click.FloatRange(min=0, max=MOST_SECONDS, min_open=not zero)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         found = float(self._range.convert(value, param, ctx))

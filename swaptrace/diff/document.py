@@ -161,6 +161,8 @@ class Recording:
     start_realtime: Annotated[float | None, _said("when the recording began: seconds since the epoch, UTC")]
     duration_s: Annotated[float | None, _said("how long it was, seconds")]
     lost_events: Annotated[int, _said("events that were lost, all kinds")]
+    since_s: Annotated[float | None, _said("the part that the figures are of, seconds after the start; null: from it")]
+    until_s: Annotated[float | None, _said("likewise; null: to the end")]
 
 
 @dataclass(frozen=True)

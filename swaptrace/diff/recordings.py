@@ -57,7 +57,7 @@ class Run:
     def recording(self) -> Recording:
         return Recording(
             path=str(self.path), **{name: self.trace[name] for name in ("host", "kernel", "start_realtime")},
-            duration_s=self.trace["duration_s"], lost_events=self.trace["lost_events"],
+            **{name: self.trace[name] for name in ("duration_s", "lost_events", "since_s", "until_s")},
         )  # fmt: skip
 
 
@@ -73,7 +73,8 @@ def read(sides: Sequence[Sequence[Path]], selection: Selection = _WHOLE) -> list
         for place, path in enumerate(side):
             if any(is_same(path, other) for other in side[:place]):
                 raise UsageProblem(f"{path} is on side {name} twice", "give each run once: a run alone has no spread")
-    results = [[(path, analyse(path, Selection(selection.since, selection.until))) for path in side] for side in sides]
+    part = Selection(selection.since, selection.until)
+    results = [[(path, analyse(path, part)) for path in side] for side in sides]
     areas = [area for side in results for _, result in side for area in result.areas]
     for device in selection.devices:
         if not any(_is_one_of(area, [device]) for area in areas):

@@ -92,7 +92,8 @@ _RESULTS = {
 def _signed(percent: float) -> str:
     """Whole from 10 on; what is not 0 or -100 is not called so."""
     if -100 < percent <= -99.5:
-        return "-99.9" if percent > -99.95 else "-> 99.9"
+        told = (f"{percent:.{digits}f}" for digits in range(1, 7))
+        return next((text for text in told if float(text) > -100), "-99.999999")
     text = f"{percent:+,.0f}" if abs(percent) >= 9.95 else f"{percent:+.1f}"
     return text if float(text.replace(",", "")) else f"{percent:+.1g}"
 
@@ -205,8 +206,13 @@ def heading(found: Comparison) -> list[tuple[str, str]]:
 
 
 def _runs(side: Sequence[Recording]) -> str:
-    paths = ", ".join(run.path for run in side)
+    paths = ", ".join(_run(run) for run in side)
     return paths if len(side) == 1 else f"{units.count(len(side))} runs: {paths}"
+
+
+def _run(run: Recording) -> str:
+    part = words.part(run.since_s, run.until_s)
+    return f"{run.path} ({part})" if part else run.path
 
 
 def of_the_spread(found: Comparison) -> str:

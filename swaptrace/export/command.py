@@ -20,7 +20,7 @@ from swaptrace.stopping import Stop, signals
 from swaptrace.tables.areas import areas
 from swaptrace.tables.rows import OF_EVENTS, TABLES, Put, Rows, no_events
 from swaptrace.tables.series import series
-from swaptrace.trace.header import Header, Kind, to_json
+from swaptrace.trace.header import Header, Kind, to_json, visible
 from swaptrace.trace.stream import StreamFile
 
 #: Formats of one file, and the suffixes that these have.
@@ -60,7 +60,7 @@ def export(path: Path, wanted: Wanted) -> None:
     for warning in warnings(result):  # for which there is no place in most of it
         to_stderr(warning)
     for place in written:
-        print(place)
+        print(visible(str(place)))
 
 
 def _places(file: StreamFile, wanted: Wanted) -> dict[str, Path]:

@@ -8,7 +8,7 @@ from io import BufferedWriter
 from pathlib import Path
 from types import TracebackType
 
-from swaptrace.errors import NO_ROOM, EnvironmentProblem
+from swaptrace.errors import NO_ROOM, EnvironmentProblem, UsageProblem
 from swaptrace.trace.writer import already_there, for_user, open_private
 
 
@@ -27,6 +27,8 @@ class WholeFiles:
     def folder(self, path: Path) -> None:
         """Make sure that there is such a folder: one that is made here goes again if nothing comes of it."""
         try:
+            if os.path.lexists(path) and not path.is_dir():
+                raise UsageProblem(f"{path} is no folder", "choose another place with -o")
             if not path.is_dir():
                 path.mkdir(mode=0o700)
                 self._folder = path
@@ -37,8 +39,12 @@ class WholeFiles:
     def check(self, *paths: Path) -> None:
         """Raises UsageProblem for a place that is taken."""
         for path in paths:
-            if os.path.lexists(path) and (not self._force or not path.is_file()):
+            if not os.path.lexists(path):
+                continue
+            if not self._force:
                 raise already_there(path)
+            if path.is_symlink() or not path.is_file():  # a link would be replaced, not what it leads to
+                raise UsageProblem(f"{path} is no regular file", "choose another place with -o (-: stdout)")
 
     def open(self, path: Path) -> BufferedWriter:
         """A file that is to be there."""

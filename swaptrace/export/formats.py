@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import IO, Protocol
 
 import pyarrow as pa
@@ -10,9 +9,9 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from swaptrace.report.cells import safe
+
 _ROWS = 1 << 18  # of a row group: with fewer, readers have more to do
-_FORMULA = "=+-@＝＋－＠"  # noqa: RUF001  # spreadsheets take the wide ones for the same
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class TableWriter(Protocol):
@@ -87,9 +86,3 @@ def _safe(column: pa.Array) -> pa.Array:
     coded = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()
     harmless = pa.array([safe(text) for text in coded.dictionary.to_pylist()], pa.utf8())
     return pc.take(harmless, coded.indices)
-
-
-def safe(text: str) -> str:
-    """A cell's text."""
-    escaped = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-    return f"'{escaped}" if escaped.lstrip().startswith(tuple(_FORMULA)) else escaped

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from swaptrace.events import EventKind
 from swaptrace.results.catalogue import INTEGRAL_PARTS, Figure, Kind, Unit
 from swaptrace.results.results import TraceResult
 from swaptrace.tables.areas import AreaFigure, figures
@@ -64,7 +65,7 @@ def _of_recording(result: TraceResult) -> Iterator[Metric]:
     ):
         yield GaugeMetricFamily(name, sentence, float(value), unit="seconds" if name.endswith("seconds") else "")
     lost = CounterMetricFamily("swaptrace_lost_events", "Events that were lost, by kind, in slots.", labels=["kind"])
-    for kind, number in sorted(result.lost.items()):
+    for kind, number in sorted((dict.fromkeys(EventKind.__members__, 0) | result.lost).items()):
         lost.add_metric([kind], number)
     yield lost
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from swaptrace.report.cells import safe
 from swaptrace.results.over_time import over_time
 from swaptrace.results.results import AreaResult, TraceResult
 
@@ -29,7 +30,7 @@ def course(area: AreaResult, begin: int) -> pd.DataFrame:
     series, figures = area.series, over_time(area)
     frame = pd.DataFrame(figures, index=range(len(series.time)), dtype="Int64")
     return frame.assign(
-        device=area.device,
+        device=safe(area.device),
         swap_type=area.swap_type,
         generation=area.generation,
         time_s=(begin + series.time) / 1e9,

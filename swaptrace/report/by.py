@@ -12,6 +12,7 @@ from typing import Any
 from swaptrace import units
 from swaptrace.errors import UsageProblem
 from swaptrace.events import FreeReason
+from swaptrace.report.cells import safe
 from swaptrace.report.containers import label
 from swaptrace.report.tables import Table
 from swaptrace.results.catalogue import Unit, untold_figures
@@ -260,5 +261,5 @@ def as_csv(found: Breakdown) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([found.by, *_FIGURES])
     for group in found.first:
-        writer.writerow([group.name, *_figures(found, group.own).values()])
+        writer.writerow([safe(group.name), *_figures(found, group.own).values()])
     return text.getvalue()

@@ -414,10 +414,11 @@ def _age_finding(area: AreaResult, found: list[idle.Threshold]) -> str:
     """Of a threshold that the recording is long enough for: one of the table's, if it is."""
     enough = area.age.span / 4e9 if area.age is not None else 0
     shown = [each for each in found if each.idle_s <= enough] or found[:1]
-    best = next((each for each in reversed(shown) if each.idle_s in idle.SHOWN), shown[-1])
+    best = next((each for each in reversed(shown) if each.idle_s in idle.MINUTES), shown[-1])
     saved, loads = units.size(best.saved_mean), units.rate(best.loads_per_s).removesuffix("/s")
     idle_for = units.duration(best.idle_s * 1e9)
-    return f"Writing back what is idle for {idle_for} saves {saved}, for {loads} reads/s from the disk"
+    saves = "saves at least" if area.age is not None and area.age.unsized else "saves"
+    return f"Writing back what is idle for {idle_for} {saves} {saved}, for {loads} reads/s from the disk"
 
 
 # ------------------------------------------------------------------------------------------------- sizes and places
@@ -508,7 +509,8 @@ def _map_finding(area: AreaResult, top: int) -> str:
 
 def _content_caption(area: AreaResult) -> str:
     """Of the layers that are shown."""
-    layers = ["orange is stale and still held"] if area.shows("observed") else []
+    observed = area.series.bytes.get("observed") if area.shows("observed") else None
+    layers = ["orange is stale and still held"] if observed is not None and observed.any() else []
     if area.shows("none"):
         as_well = " as well" if layers else ""
         layers.append(f"the hatched part would be held{as_well} without notifications")

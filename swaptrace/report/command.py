@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -110,11 +110,7 @@ def _trace(file: StreamFile, selection: Selection, follower: Follower | None) ->
                 follower.feed(batch)
             done(reader.bytes_read)
     if since_s and since is not None and since >= (end := analysis.recorded_until(reader.trailer)):
-        length = units.duration(end - start)
-        raise UsageProblem(
-            f"nothing was recorded after --since {named(selection.since)}: the recording is {length} long",
-            "give less than that, in seconds after its start",
-        )
+        raise too_late(file.path, selection.since, end - start)
     result = analysis.finish(reader.trailer, str(file.path), reader.damage)
     result = replace(result, trace=result.trace | {"since_s": since_s, "until_s": until_s})
     for other in others.values():
@@ -125,6 +121,14 @@ def _trace(file: StreamFile, selection: Selection, follower: Follower | None) ->
         for number, area in enumerate(result.areas)
     ]
     return replace(result, areas=areas) if pools else result
+
+
+def too_late(path: Path, since: When | None, length: int) -> UsageProblem:
+    """The error for a part that begins after the end. length: of the recording, ns."""
+    return UsageProblem(
+        f"{path}: nothing was recorded after --since {named(since)}: the recording is {units.duration(length)} long",
+        "give less than that, in seconds after its start",
+    )
 
 
 def part_of(header: Header, path: Path, selection: Selection) -> tuple[float | None, float | None]:
@@ -164,12 +168,17 @@ def _results(file: StreamFile, selection: Selection) -> TraceResult:
     return result
 
 
+def no_area(device: str, known: Iterable[str]) -> UsageProblem:
+    """The error for a swap area that the recording does not have."""
+    areas = ", ".join(dict.fromkeys(known)) or "none"
+    return UsageProblem(f"the recording has no swap area {device}", f"its swap areas: {areas}")
+
+
 def _select(result: TraceResult, selection: Selection) -> TraceResult:
     """Only the devices and the policies that were asked for. Each option has to find something."""
     for device in selection.devices:
         if not any(device in (area.device, area.store) for area in result.areas):
-            known = ", ".join(dict.fromkeys(area.device for area in result.areas)) or "none"
-            raise UsageProblem(f"the recording has no swap area {device}", f"its swap areas: {known}")
+            raise no_area(device, (area.device for area in result.areas))
     chosen = [
         number
         for number, area in enumerate(result.areas)
@@ -257,6 +266,12 @@ def _no_what_if(text: str, why: str) -> UsageProblem:
 def report(trace: Path, form: str, output: Path | None, selection: Selection) -> None:
     """Analyse and render: text, JSON or CSV to stdout or a file, HTML and PNG files to a folder."""
     output = _place(trace, form, output)
+    if form == "text" and selection.by and (selection.age or selection.what_ifs):
+        other = "--age" if selection.age else "--what-if"
+        raise UsageProblem(
+            f"--by shows tables of groups in place of those of areas, where {other} is",
+            "leave one of them out, or choose --format json or html",
+        )
     result = analyse(trace, selection)
     groups = _groups(result, selection)
     page = None

@@ -233,12 +233,15 @@ def write_back_table(area: AreaResult, duration_s: float | None) -> Table | None
     }
     recorded = next((found.write_back.recorded for found in area.what_if.values() if found.write_back), None)
     rows = {"as recorded": [*_integral_cells(recorded)[:3], *[units.DASH] * 3], **rows} if rows else {}
-    title = "What if idle entries were written back: compressed bytes in memory, pages on the disk"
-    return Table("write-back", title, rows, [*_INTEGRAL[:3], "written", "read back", "there at the end"], _older(area))
+    title = "What if idle entries were written back: bytes in memory; pages on the disk"
+    none = [name for name, what_if in area.what_if.items() if what_if.write_back and not what_if.write_back.writes]
+    never = f"While this was recorded, nothing was idle for as long as {', '.join(none)} says." if none else ""
+    note = " ".join(filter(None, (never, _older(area))))
+    return Table("write-back", title, rows, [*_INTEGRAL[:3], "written", "read back", "at the end"], note)
 
 
 def age_table(area: AreaResult, duration_s: float | None) -> Table | None:
-    """What writing back entries that are idle for some minutes would give."""
+    """What writing back entries that are idle for some time would give."""
     if area.age is None or not area.age.in_memory:
         return None
     rows = {
@@ -249,8 +252,7 @@ def age_table(area: AreaResult, duration_s: float | None) -> Table | None:
             units.count(each.loads),
             units.rate(each.loads_per_s),
         ]
-        for each in ages.thresholds(area.age)
-        if each.idle_s in ages.SHOWN
+        for each in ages.shown(area.age)
     }
     title = "What writing back idle entries would give, by how long they are idle"
     names = ["mean saved", "share", "pages written", "read back", "rate"]

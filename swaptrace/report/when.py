@@ -29,8 +29,8 @@ def named(when: When | None) -> str:
 def seconds_after_start(when: When, option: str, header: Header, marks: Callable[[], Iterable[Mark]]) -> float:
     """That moment in seconds after the recording's start; less than 0 if it lies before. option: what it was given to.
 
-    Times without a zone are the reader's local ones; without a date, those next to the start. marks: reads those of the
-    recording. Raises UsageProblem for what is neither.
+    Times without a zone are the reader's local ones; without a date, the first since the start and its own minute.
+    marks: reads those of the recording. Raises UsageProblem for what is neither.
     """
     if isinstance(when, float):
         return when
@@ -60,9 +60,10 @@ def _clock(found: re.Match[str], when: str, option: str, start_ns: int) -> float
         raise UsageProblem(
             f"{option} {when}: there is no such time", "give one as 14:05 or 2026-03-01 14:05:30"
         ) from None
-    if found["date"] is None:  # the day on which it is nearest to the start
-        days = (moment - timedelta(days=1), moment, moment + timedelta(days=1))
-        moment = min(days, key=lambda day: abs(day - start))
+    if found["date"] is None:  # the first such time of the recording; its first minute may have begun before it
+        begin = start - timedelta(minutes=1)
+        days = (moment + timedelta(days=number) for number in (-1, 0, 1, 2))
+        moment = next(day for day in days if day > begin)
     whole = int(moment.timestamp()) * 10**9 + int(fraction.ljust(9, "0") or 0)
     return (whole - start_ns) / 1e9
 

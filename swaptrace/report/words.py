@@ -82,8 +82,11 @@ def _more(result: TraceResult) -> list[tuple[str, str]]:
     """What not every recording has."""
     trace = result.trace
     return [
-        ("part", _part(trace)), ("labels", _labels(trace)), ("marks", _marks(trace)), ("readahead", _readahead(result)),
-    ]  # fmt: skip
+        ("part", part(trace.get("since_s"), trace.get("until_s"))),
+        ("labels", _labels(trace)),
+        ("marks", _marks(trace)),
+        ("readahead", _readahead(result)),
+    ]
 
 
 def _readahead(result: TraceResult) -> str:
@@ -99,9 +102,8 @@ def _marks(trace: dict[str, Any]) -> str:
     return ", ".join(f"{units.duration(mark['time_s'] * 1e9)} {mark['text']}" for mark in trace.get("marks") or ())
 
 
-def _part(trace: dict[str, Any]) -> str:
-    """What of the recording is shown, if it is not the whole."""
-    since, until = trace.get("since_s"), trace.get("until_s")
+def part(since: float | None, until: float | None) -> str:
+    """What of a recording is shown (seconds after its start), if it is not the whole."""
     if since is None and until is None:
         return ""
     end = "the end" if until is None else units.duration(until * 1e9)
@@ -142,7 +144,14 @@ def trace_headline(result: TraceResult) -> str:
         return "A swap area was switched on while this was recorded, but nothing else is known of it."
     if area is None:
         return "No swap area was active while this was recorded."
-    return headline(area) if len(result.areas) == 1 else f"{area.device}: {headline(area)}"
+    if len(result.areas) == 1:
+        return headline(area)
+    return f"{area.device}{_activation(area)}: {headline(area)}"
+
+
+def _activation(area: AreaResult) -> str:
+    """What tells it from earlier areas on the same device."""
+    return f", activation {area.generation + 1}" if area.generation else ""
 
 
 def of_the_whole_store(area: AreaResult) -> str:

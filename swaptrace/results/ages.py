@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from swaptrace.engine.figures import THRESHOLDS, Ages
 
-#: The thresholds of tables, s.
-SHOWN = (60, 300, 900, 3600)
+#: The thresholds of which sentences are, s; a table has those that are shorter than the recording, the longest ROWS of
+#: them.
+MINUTES = (60.0, 300.0, 900.0, 3600.0)
+_SHORTER, ROWS = (60 / 64, 60 / 16, 60 / 4), 4
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ def mean_in_memory(age: Ages) -> float:
 def thresholds(age: Ages) -> list[Threshold]:
     """Those that are shorter than what was counted, increasing."""
     return [_threshold(age, number) for number, idle in enumerate(THRESHOLDS) if idle < age.span]
+
+
+def shown(age: Ages) -> list[Threshold]:
+    """Those that a table has, increasing."""
+    return [each for each in thresholds(age) if each.idle_s in (*_SHORTER, *MINUTES)][-ROWS:]
 
 
 def _threshold(age: Ages, number: int) -> Threshold:

@@ -572,7 +572,8 @@ _POOL = (
     _integral("what_if.SPECIFICATION.stale_pool_bytes.POLICY", ""),
     Figure(
         "what_if.SPECIFICATION.write_back", Kind.GROUP, Unit.NO,
-        "with `writeback=TIME`: if each entry were written back the moment that it is idle for longer, below; or null",
+        "with `writeback=TIME`: if each entry (but same-filled ones) were written back the moment that it is idle for "
+        "longer, below; or null",
     ),
     _integral(
         "what_if.SPECIFICATION.write_back.in_memory",
@@ -652,9 +653,9 @@ _AGES = (
     ),
     Figure(
         "age.thresholds", Kind.LIST, Unit.NO,
-        "a list, by threshold: if each entry were written back the moment that it is idle for longer, to stay on the "
-        "disk until it is overwritten or dropped. Eight thresholds in each doubling, 1, 5, 15 and 60 minutes among "
-        "them, as long as they are shorter than the recording",
+        "a list, by threshold: if each entry (but same-filled ones) were written back the moment that it is idle for "
+        "longer, to stay on the disk until it is overwritten or dropped. Eight thresholds in each doubling, 1, 5, 15 "
+        "and 60 minutes among them, as long as they are shorter than the recording",
     ),
     _at("idle_s", Kind.SIZE, Unit.SECONDS, "the threshold"),
     _at(

@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from swaptrace.areas import Amount, Snapshot
 from swaptrace.engine.constants import AGES, BINS, MAP_ROWS
+from swaptrace.engine.figures import Ages
 from swaptrace.events import FreeReason
 from swaptrace.histogram import BUCKETS
 from swaptrace.policies import POLICIES
@@ -222,13 +224,20 @@ def _check(area: AreaResult, page_size: int) -> None:
     names = [reason.name.lower() for reason in FreeReason]
     if not set(area.policies) <= set(POLICIES) or list(area.free_reasons) != names:
         raise Damaged("policies or reasons of frees that this swaptrace does not know")
-    if area.age is not None and (len(area.age.saved) != AGES or min(area.age.saved) < 0):
-        raise Damaged("ages of other thresholds, or less than nothing")
+    if area.age is not None and not _is_possible(area.age):
+        raise Damaged("ages of other thresholds, or such as there cannot be")
     if list(area.lifetime_by_reason) != names or set(area.recovered) != set(area.leaked):
         raise Damaged("figures are missing")
     for values, shape in _shapes(area, page_size):
         if values.shape != shape or (values < 0).any():
             raise Damaged("an array of another shape, or with negative numbers")
+
+
+def _is_possible(age: Ages) -> bool:
+    """Under longer thresholds there is less on the disk, and never more than all that there was."""
+    saved = age.saved
+    falls = all(less <= more for more, less in pairwise([age.in_memory, *saved]))
+    return len(saved) == AGES and falls and min(saved[-1], age.span, age.unsized) >= 0 and age.span < 1 << 63
 
 
 def _shapes(area: AreaResult, page_size: int) -> Iterator[tuple[NDArray[Any], tuple[int, ...]]]:

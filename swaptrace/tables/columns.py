@@ -90,12 +90,14 @@ def named(
     keys: NDArray[np.generic], name_of: Callable[[int], str | None], known: NDArray[np.bool_] | None = None
 ) -> pa.Array:
     """The names of some keys; null where there is none, or where the key is not known. Asks once for each key."""
-    coded = pa.array(keys).dictionary_encode()
-    codes, names = coded.indices.to_numpy(), [name_of(key) for key in coded.dictionary.to_pylist()]
+    known = np.ones(len(keys), np.bool_) if known is None else known
+    coded = pa.array(keys[known]).dictionary_encode()
+    names = [name_of(key) for key in coded.dictionary.to_pylist()]
     there = np.array([name is not None for name in names], np.bool_)
-    places = np.cumsum(there) - 1
-    is_named = there[codes] if known is None else there[codes] & known
-    return numbered(places[codes], [name for name in names if name is not None], is_named)
+    codes, is_named = np.zeros(len(keys), np.int64), np.zeros(len(keys), np.bool_)
+    codes[known] = (np.cumsum(there) - 1)[coded.indices.to_numpy()]
+    is_named[known] = there[coded.indices.to_numpy()]
+    return numbered(codes, [name for name in names if name is not None], is_named)
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,13 @@ EVENTS = Table(
         Column("time", MOMENT, "the same by the wall clock"),
         Column("kind", NAME, "what happened: `STORE`, `LOAD`, `FREE`, ..., see docs/trace-file.md", always=True),
         *AREA,
-        Column("slot", INTEGER, "the first slot, as an offset in the swap area; null for a page that is no slot",
+        Column("slot", INTEGER, "the first slot, as an offset in the swap area; null for a page that is no slot. What "
+               "joins events of a slot, for a FREE has no page",
                Unit.PAGES),
         Column("store", NAME, "the store that it happened in: the zram device's name, or `zswap`; null for what "
                "happens to the swap area alone"),
-        Column("page", INTEGER, "the first page of the store", Unit.PAGES),
+        Column("page", INTEGER, "the first page of the store; null for what happens to the swap area alone, and drops an "
+               "entry perhaps (a FREE with DROPPED)", Unit.PAGES),
         Column("run", INTEGER, "how many slots or pages, one after the other: sum it, to count slots. Of a FAILED, how "
                "often the store tried", Unit.PAGES, always=True),
         Column("compr_bytes", INTEGER, "compressed size of the entry that is stored, dropped or moved; null where no "
@@ -114,6 +116,7 @@ class EventRows:
     ) -> None:
         self._start, self._realtime = header.start.time, header.start_realtime
         self._devices, self._since, self._until = set(devices), since, until
+        self.last = header.start.time  # of the events so far, CLOCK_MONOTONIC (ns)
         self._notifiers = SwapEventNotifiers()
         self._places: list[Place] = []
         self._wanted_places: set[int] = set()
@@ -130,6 +133,7 @@ class EventRows:
     def rows(self, batch: EventBatch) -> pa.RecordBatch:
         """The rows of the next batch: what the swap map says at the end is no event."""
         batch, _ = split_off(batch)
+        self.last = max(self.last, int(batch.events["time"].max(initial=0)))
         self._tasks |= batch.tasks
         self._cgroups |= batch.cgroups
         place, slot = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
@@ -140,6 +144,17 @@ class EventRows:
             place.append(places_)
             slot.append(slots)
         return self._batch(batch.events, np.concatenate(place), np.concatenate(slot))
+
+    @property
+    def not_seen(self) -> list[str]:
+        """Of the devices that are wanted, those of which there was no swap area until now."""
+        known = {place.device for place in self._places} | {self._store(number) for number in self._extents}
+        return sorted(self._devices - known)
+
+    @property
+    def devices(self) -> list[str]:
+        """Of the swap areas that were seen until now."""
+        return [place.device for place in self._places]
 
     # -- where
 

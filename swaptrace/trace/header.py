@@ -153,11 +153,29 @@ def from_json(kind: type[T], text: str | bytes) -> T:
 
 
 def parsed(text: str | bytes, number: Callable[[str], object] | None = None) -> Any:
-    """What JSON says. Raises Damaged. number: called for what JSON calls no number (NaN), see json.loads()."""
+    """What JSON says, its texts made visible. Raises Damaged. number: called for what JSON calls no number (NaN), see
+    json.loads().
+    """
     try:
-        return json.loads(text, parse_constant=number)
+        return visible(json.loads(text, parse_constant=number))
     except (ValueError, RecursionError):  # json's own errors say where in a line of thousands of characters
         raise Damaged("it is no JSON") from None
+
+
+def visible(data: Any) -> Any:
+    """The same with backslashes and numbers for whatever in a text is not to be seen: control characters, escapes of
+    terminals, new lines, what is no UTF-8. A file may come from strangers: nothing that is made of its names, in a
+    terminal, in HTML or in a table, is to be anything but text.
+    """
+    if isinstance(data, str):
+        return data if data.isprintable() else "".join(map(_visible, data))
+    if isinstance(data, dict):
+        return {visible(key): visible(value) for key, value in data.items()}
+    return [visible(item) for item in data] if isinstance(data, list) else data
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def converted(data: object, kind: type[T], hook: Callable[[type, Any], Any] | None = None) -> T:

@@ -543,7 +543,7 @@ def commands(folder: Path) -> None:
 
 def documented_commands(folder: Path) -> None:
     """What README and docs have users type as root, as they type it; what records is ended by Ctrl-C, after a mark."""
-    home = folder / "home"
+    home = folder.resolve() / "home"
     for place in ("checkout/.venv/bin", "swaptrace/bin"):
         (home / place).mkdir(parents=True)
         program = home / place / "swaptrace"
@@ -559,14 +559,21 @@ def documented_commands(folder: Path) -> None:
                 continue
             shell, log = typed(home, command), home / "stderr"
             if " record " in command or " --trace " in command:
-                wait_for(lambda log=log: re.search(r"^(recording|tracing) ", log.read_text(), re.MULTILINE))
+                wait_for(partial(has_begun, shell, log))
                 for mark in marks if " record " in command else ():
                     marker = typed(home, mark, "mark.stderr")
                     found[mark] = [marker.wait(120), (home / "mark.stderr").read_text()]
-                os.killpg(shell.pid, signal.SIGINT)
+                with contextlib.suppress(ProcessLookupError):  # it failed: its status says so
+                    os.killpg(shell.pid, signal.SIGINT)
             found[command] = [shell.wait(600), log.read_text()]
         keeper.exit()
     (folder / "facts.json").write_text(json.dumps(found))
+
+
+def has_begun(shell: subprocess.Popen[bytes], log: Path) -> bool:
+    """Whether what was typed records, or is over already."""
+    said = re.search(r"^(recording|tracing) ", log.read_text(), re.MULTILINE)
+    return said is not None or shell.poll() is not None
 
 
 def typed(home: Path, command: str, log: str = "stderr") -> subprocess.Popen[bytes]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,6 +68,42 @@ def test_events_come_batch_by_batch() -> None:
         reader = recording.events()
         assert isinstance(reader, pa.RecordBatchReader)
         assert sum(batch.num_rows for batch in reader) == sum(len(batch) for batch in TraceReader(GOLDEN))
+
+
+@pytest.mark.parametrize("since", [20, 20.0, np.float32(20)])
+def test_seconds_may_be_any_number(since: float) -> None:
+    areas = swaptrace.open(GOLDEN, since=since, until=40).areas()
+    pd.testing.assert_frame_equal(areas, swaptrace.open(GOLDEN, since=20.0, until=40.0).areas())
+
+
+@pytest.mark.parametrize("since", [-1, float("nan"), float("inf"), 1e300])
+def test_what_is_no_number_of_seconds(since: float) -> None:
+    """At once, not at the first table."""
+    with pytest.raises(UsageProblem, match="no number of seconds"):
+        swaptrace.open(GOLDEN, since=since)
+
+
+def test_one_device_may_be_named_alone() -> None:
+    alone, listed = (swaptrace.open(GOLDEN, devices=devices).events().read_all() for devices in ("zram0", ["zram0"]))
+    assert alone.equals(listed) and alone.num_rows > 100
+
+
+@pytest.mark.parametrize(
+    ("how", "what"), [({"devices": ["nope"]}, "no swap area nope"), ({"since": 1e8}, "nothing was recorded after")]
+)
+def test_all_tables_refuse_the_same(how: dict[str, Any], what: str) -> None:
+    recording = swaptrace.open(GOLDEN, **how)
+    for table in (lambda: recording.events().read_all(), recording.lifetimes, recording.areas):
+        with pytest.raises(UsageProblem, match=what):
+            table()
+
+
+def test_categories_are_names_that_there_are() -> None:
+    """Not what a column of another kind of event would be called: durations, say, as cgroups."""
+    events = swaptrace.open(GOLDEN).events().read_all().unify_dictionaries()
+    for column in ("cgroup", "process", "flags", "store"):
+        table = events[column]
+        assert set(table.chunk(0).dictionary.to_pylist()) == set(table.to_pylist()) - {None}, column
 
 
 def test_header_and_warnings(tmp_path: Path) -> None:

@@ -646,7 +646,7 @@ def test_a_place_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path:
 @pytest.mark.parametrize(
     ("value", "text"),
     [(12.4, "+12"), (-12.6, "-13"), (9.94, "+9.9"), (0.26, "+0.3"), (0.01, "+0.01"), (-100, "-100"),
-     (-99.7, "-99.9"), (-99.99, "-> 99.9"), (1234.5, "+1,234")],
+     (-99.7, "-99.7"), (-99.99, "-99.99"), (-99.9999999, "-99.999999"), (1234.5, "+1,234")],
 )  # fmt: skip
 def test_percentages(value: float, text: str) -> None:
     assert words._signed(value) == text

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from builders import START, batch, free, header, store, swap_call, trailer, zram_area
+from builders import START, batch, free, header, notified_free, store, swap_call, trailer, zram_area
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from test_cli import main_in_process, run, two_lines
@@ -27,11 +27,12 @@ from test_hostile import PARTS, REFUSED, changed, within_limits, write
 
 from swaptrace.analysis.analysis import Analysis
 from swaptrace.areas import Store
+from swaptrace.errors import UsageProblem
 from swaptrace.events import EventBatch, EventFlag, EventKind, FreeReason, Mark
 from swaptrace.export.command import Wanted, export
-from swaptrace.export.formats import safe
 from swaptrace.export.openmetrics import is_counter, metric_name
 from swaptrace.report.as_json import as_json
+from swaptrace.report.cells import safe
 from swaptrace.report.command import Selection, analyse
 from swaptrace.results.catalogue import FIGURES, INTEGRAL_PARTS, Kind
 from swaptrace.results.file import encode
@@ -324,6 +325,26 @@ def test_names_are_safe_in_a_spreadsheet(name: str) -> None:
     assert safe(name) == HARMFUL[name]
 
 
+def test_reports_as_csv_are_as_safe(tmp_path: Path) -> None:
+    """The same rule for devices and groups there."""
+    area = zram_area("=1+2", 0, 64, 0)
+    writer = TraceWriter(tmp_path / "trace", header([area], [Store(0, "zram0", 64)], missing=()))
+    writer.feed(batch([store(START + 1, 0, 3, 100), notified_free(START + 9, 0, 3, 100)], {100: "@SUM(A1)"}))
+    writer.close(trailer(START + 1000))
+    for options, cell in (([], "'=1+2"), (["--by", "process"], "'@SUM(A1) (100)")):
+        done = run("report", str(tmp_path / "trace"), "--format", "csv", *options)
+        assert done.returncode == 0 and cell in [row[0] for row in csv.reader(done.stdout.splitlines())], done.stderr
+
+
+def test_a_link_is_not_replaced(tmp_path: Path) -> None:
+    """/dev/stdout is one: who means stdout says -."""
+    (tmp_path / "there").write_text("as it was")
+    (tmp_path / "link").symlink_to("there")
+    with pytest.raises(UsageProblem, match="link is no regular file"):
+        export(trace_of("6.1"), Wanted("openmetrics", tmp_path / "link", force=True))
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "there").read_text() == "as it was"
+
+
 def test_csv_has_what_parquet_has(exported: Path, tmp_path: Path) -> None:
     export(trace_of("6.1"), Wanted("csv", tmp_path / "out"))
     for table in TABLES.values():
@@ -557,7 +578,7 @@ REFUSALS: dict[str, tuple[list[str], int, str]] = {
     "the recording": (["--to", "openmetrics", "-o", "small.trace", "--force"], 2, "is the recording itself"),
     "the recording as a folder": (["--to", "parquet", "-o", "small.trace", "--force"], 2, "is the recording itself"),
     "a link to it": (["--to", "csv", "-o", ".", "--what", "series", "--force"], 2, "is the recording itself"),
-    "another file as a folder": (["--to", "parquet", "-o", "other"], 3, "cannot write to other"),
+    "another file as a folder": (["--to", "parquet", "-o", "other"], 2, "other is no folder"),
     "nowhere": (["--to", "perfetto", "-o", "no/where"], 3, "cannot write to no/where"),
     "several tables to stdout": (["--to", "csv", "-o", "-"], 2, "standard output takes one table"),
     "parquet to stdout": (["--to", "parquet", "-o", "-", "--what", "areas"], 2, "standard output takes one table"),

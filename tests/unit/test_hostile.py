@@ -9,6 +9,7 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from builders import PAGE_SIZE, START, Event, batch, free, header, store, swap_call, trailer, zram_area
+from click.testing import CliRunner
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rich.console import Console
 
 from swaptrace.areas import MAX_TIME, MAX_TYPES, Store, SwapArea
+from swaptrace.cli import cli
 from swaptrace.engine import zsmalloc
 from swaptrace.errors import BadInput
-from swaptrace.events import EVENT, NAMES, EventBatch, EventFlag, EventKind, empty
+from swaptrace.events import EVENT, NAMES, EventBatch, EventFlag, EventKind, Mark, empty
 from swaptrace.report.as_json import as_json
 from swaptrace.report.command import Selection, analyse, report
 from swaptrace.report.text import print_text
@@ -406,7 +409,36 @@ def test_a_name_that_looks_like_a_checksum(tmp_path: Path) -> None:
     writer.close(TRAILER)
     assert not noticed(tmp_path / "trace")
     [found] = TraceReader(tmp_path / "trace")
-    assert found.tasks == {1: name}
+    assert found.tasks == {1: r"\x0e\x00\x00\x00crc32 00000000\x00"}  # as text that can be seen
+
+
+INVISIBLE = {
+    "\x1b[31mred\x1b]0;title\x07\x9b1m": r"\x1b[31mred\x1b]0;title\x07\x9b1m",
+    "two\nlines": r"two\nlines",
+    "\udcff\ud800": r"\udcff\ud800",
+    "\u200b=1+1": r"\u200b=1+1",
+    "\u202eevil": r"\u202eevil",
+    "häßlich <b>": "häßlich <b>",
+}
+
+
+@pytest.mark.parametrize("name", INVISIBLE, ids=ascii)
+def test_names_are_text_that_can_be_seen(tmp_path: Path, name: str) -> None:
+    """Wherever they stand: what a terminal or a spreadsheet would take for more comes in no further than the file."""
+    area = zram_area(name, 0, 64, 0)
+    writer = TraceWriter(tmp_path / "trace", header([area], [ZRAM], host=name, labels={"about": name}))
+    writer.feed(replace(batch([store(START + 1, 0, 3, 100)], {100: name}), marks=(Mark(START + 2, name),)))
+    writer.close(trailer(START + 1000))
+    reader = TraceReader(tmp_path / "trace")
+    [found], seen = list(reader), INVISIBLE[name]
+    assert (reader.header.host, reader.header.labels, found.tasks) == (seen, {"about": seen}, {100: seen})
+    assert [mark.text for mark in found.marks] == [seen]
+    assert reader.header.start.areas[0].path == seen
+    for options in ([], ["--format", "json"], ["--format", "csv"], ["--by", "process"]):
+        out = tmp_path / "out"
+        report = CliRunner().invoke(cli, ["report", str(tmp_path / "trace"), *options, "-o", str(out)])
+        assert report.exit_code == 0, report.output
+        assert out.read_text(encoding="utf-8").replace("\n", "").isprintable()
 
 
 def test_a_hostile_trace_with_right_checksums(tmp_path: Path, whole: Path) -> None:

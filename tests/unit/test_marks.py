@@ -253,12 +253,18 @@ def in_newfoundland(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     [
         ("18:43", 8), ("18:43:20", 8), ("18:43:25", 3), ("18:43:24.5", 3), ("2023-11-14 18:43:25", 3),
         ("2023-11-14T18:43:25", 3), ("22:13:25Z", 3), ("2023-11-14T23:13:25+01:00", 3), ("2023-11-14 18:43", 8),
-        ("9:00", 8),
     ],
 )  # fmt: skip
 def test_times_of_a_clock(recorded: Path, in_newfoundland: None, since: str, stores: int) -> None:
     """Local ones, unless they name a zone."""
     assert analyse(recorded, Selection(since=since)).areas[0].stores == stores
+
+
+@pytest.mark.parametrize("since", ["9:00", "18:42"])
+def test_a_time_that_comes_after_the_end(recorded: Path, in_newfoundland: None, since: str) -> None:
+    """The first such time since the start is beyond the recording: that of the day before is not meant."""
+    with pytest.raises(UsageProblem, match=f"nothing was recorded after --since {since}: the recording is 10.0 s long"):
+        analyse(recorded, Selection(since=since))
 
 
 def test_a_time_of_the_next_day(tmp_path: Path, in_newfoundland: None) -> None:

@@ -238,6 +238,7 @@ TRACE = [
     "until_s",
     "summary",
     "areas_left_out",
+    "readahead",
 ]
 CONTENT = ["pages_stored", "same_pages", "huge_pages", "orig_data_size", "compr_data_size", "mem_used_total"]
 AREA = [

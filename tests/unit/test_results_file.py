@@ -288,6 +288,30 @@ def test_what_needs_events_is_refused(option: dict[str, Any], both: tuple[Path, 
     analyse(both[0], Selection(**option))
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("span", -1), ("span", 1 << 70), ("in_memory", -1), ("unsized", -1), ("saved", 7), ("in_memory", 0)],
+)
+def test_ages_that_there_cannot_be(tmp_path: Path, field: str, value: int) -> None:
+    """Less than nothing; more on the disk than there was; more of it the longer it has to be idle."""
+    reader = TraceReader(DATA / "format2" / TRACE)
+    analysis = Analysis(reader.header, ages=True)
+    for each in reader:
+        analysis.feed(each)
+    result = analysis.finish(reader.trailer)
+    number, area = next((n, area) for n, area in enumerate(result.areas) if area.age and area.age.saved[0])
+    assert area.age is not None
+    wrong = [*area.age.saved[:-1], area.age.in_memory] if field == "saved" else value
+    areas = [*result.areas]
+    areas[number] = replace(area, age=replace(area.age, **{field: wrong}))
+    path = tmp_path / "results"
+    path.write_bytes(encode(reader.header, result))
+    assert report(path, "--age")[0] == 0
+    path.write_bytes(encode(reader.header, replace(result, areas=areas)))
+    status, said = report(path, "--age")
+    assert status == 4, said
+
+
 def test_ages_that_were_not_followed_are_refused(tmp_path: Path) -> None:
     """Nobody knows them afterwards. Where there is no area, nothing is missing."""
     path = tmp_path / "results"

@@ -432,7 +432,7 @@ def test_reports_show_labels(tmp_path: Path) -> None:
     writer.close(TRAILER)
     result = analyse(tmp_path / "trace")
     assert as_json(result)["trace"]["labels"] == {"pool": "a", "run": "7"}
-    assert ("labels", "pool=a, run=7") in words.heading(result.trace)
+    assert ("labels", "pool=a, run=7") in words.heading(result)
 
 
 @pytest.mark.parametrize("ends", [[0, 5000, 4], [0, -7, 4], [0, 1, 4]])
