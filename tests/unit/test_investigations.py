@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from builders import START, batch, header, notified_free, store, trailer, zram_area
+from builders import START, Event, batch, header, notified_free, store, told_zsmalloc, trailer, zram_area
 from pool import Pool
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 import investigate
-from investigations import fragmentation, fragmentation_page, harness, kernel_source, zsmalloc_table
+from investigations import (
+    discard,
+    fragmentation,
+    fragmentation_page,
+    harness,
+    kernel_source,
+    page_cluster,
+    second_copies,
+    whose,
+    zsmalloc_table,
+)
 from investigations.levels import AGAIN, CHURNED, LEVELS
-from kernels import SetupError
+from kernels import KERNELS, SetupError
 
 from swaptrace.areas import Store
 from swaptrace.engine.zsmalloc import ChainRule, FullnessRule, Geometry, geometry
+from swaptrace.events import EventBatch, EventKind
 from swaptrace.trace.writer import TraceWriter
 
 
@@ -28,7 +42,20 @@ def published(name: str) -> Any:
     return json.loads((harness.PUBLISHED / name / "results.json").read_text())
 
 
+PUBLISHED = [name for name in investigate.NAMES if (harness.PUBLISHED / name / "results.json").exists()]
+
+
 @pytest.mark.parametrize("name", investigate.NAMES)
+def test_each_has_all_that_is_needed(name: str) -> None:
+    investigation = investigate.named(name)
+    assert set(investigation.KERNELS) <= set(KERNELS)
+    assert investigation.ALONE or investigation.KERNELS
+    if investigation.KERNELS:
+        assert callable(import_module(f"{investigation.__name__}_guest").do)  # type: ignore[attr-defined]
+    assert name in PUBLISHED or not investigation.ALONE
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_a_page_is_what_its_results_say(name: str, tmp_path: Path) -> None:
     results = published(name)
     assert harness.write(investigate.named(name), name, tmp_path, results) == []
@@ -321,3 +348,123 @@ def test_the_page_shows_what_was_recorded_and_compacted(results: Any) -> None:
 def _ratio(results: Any) -> str:
     row = results["kernels"]["6.12"]["algorithms"]["lz4"]["again"]["checkpoints"][3]
     return f"{row['kernel']['mem_used_total'] / row['kernel']['compr_data_size']:.3f}"
+
+
+# ------------------------------------------------------------------------------------------------ the others
+
+SECOND = 1_000_000_000
+#: Four pages go out; two of them are read back, one of these twice.
+SIZES = (1000, 1001, 1002, 1003)
+OUT = [store(START + slot, 0, slot, size) for slot, size in enumerate(SIZES, 1)]
+BACK = [Event(START + SECOND, EventKind.LOAD, 0, slot) for slot in (1, 2, 1)]
+HELD = {"pages_stored": 4, "same_pages": 0, "huge_pages": 0, "compr_data_size": sum(SIZES)}
+NOTHING = {"pswpin": 0, "swap_ra": 0, "swap_ra_hit": 0, "swap_cached": 0}
+
+
+def traced(path: Path, events: Sequence[Event], facts: Any, cgroups: dict[int, str] | None = None) -> None:
+    """A recording of two seconds on zram0, with a guest's figures beside it."""
+    start = header([zram_area("/dev/zram0", 0, 64, 0)], [Store(0, "zram0", 64, allocator="zsmalloc")])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = TraceWriter(path, dataclasses.replace(start, zsmalloc=told_zsmalloc()))
+    made = batch(events)
+    writer.feed(EventBatch(made.events, made.tasks, made.calls, cgroups or {}))
+    writer.close(trailer(START + 2 * SECOND))
+    path.with_suffix(".json").write_text(json.dumps(facts))
+
+
+def pool_of(sizes: Sequence[int]) -> int:
+    pool = Pool(len(sizes), NEW)
+    for slot, size in enumerate(sizes):
+        pool.malloc(slot, size)
+    return pool.mem_used_total
+
+
+def checkpoints(*names: str, **changes: int) -> list[dict[str, Any]]:
+    """Of OUT and BACK: each is after them, but the first one, which is before BACK."""
+    held = HELD | {"mem_used_total": pool_of(SIZES)}
+    times = [START + SECOND // 2, *([START + 3 * SECOND // 2] * len(names))]
+    return [{**held, **NOTHING, **changes, "name": name, "time": at} for name, at in zip(names, times, strict=False)]
+
+
+def measured_twice(module: Any, folder: Path) -> Any:
+    """As two kernels' results, as they are published."""
+    found = module.measured(folder)
+    return json.loads(json.dumps({"model": module.modelled(), "kernels": {"6.1": found, "6.12": found}}))
+
+
+def test_second_copies(tmp_path: Path) -> None:
+    for name in ("private, 0", "fork-shared, 3"):
+        traced(tmp_path / f"{name}.trace", OUT + BACK, {"checkpoints": checkpoints("all out", "half read")})
+    results = measured_twice(second_copies, tmp_path)
+    assert second_copies.misses(results) == []
+    case = results["kernels"]["6.1"]["cases"]["private, 0"]
+    assert [row["duplicate_slots"] for row in case["checkpoints"]] == [0, 2]
+    assert case["duplicates"] == {"peak": 2001, "mean": pytest.approx(2001 / 2), "byte_seconds": pytest.approx(2001)}
+    page = second_copies.page(results)
+    assert "second copies are 50 % of what zram holds" in page.headline
+    assert "made 12 % of zram (166.2 MiB to 146.9 MiB" in page.headline
+    assert "| 6.12 | fork-shared, 3 | 2.0 KiB | 1000 B |" in page.text
+    results["kernels"]["6.12"]["cases"]["private, 0"]["checkpoints"][1]["kernel"]["pages_stored"] = 5
+    assert second_copies.misses(results) == ["Linux 6.12, private, 0, at 'half read': pages_stored is 5, not 4"]
+
+
+def test_pages_read_for_nothing(tmp_path: Path) -> None:
+    names = [
+        f"{whose}, {order}, {log}"
+        for whose in ("private", "shared")
+        for order in ("in order", "at random")
+        for log in (0, 3)
+    ]
+    for name in names:
+        facts = {"checkpoints": checkpoints("all out", "read"), "read": 2 if name.endswith("3") else 3}
+        traced(tmp_path / f"{name}.trace", OUT + BACK, facts)
+    results = measured_twice(page_cluster, tmp_path)
+    assert page_cluster.misses(results) == []
+    page = page_cluster.page(results)
+    assert "nobody wants 33 % with vm.page-cluster at 3, the default, and 0 % at 0" in page.headline
+    assert "| 6.1 | shared, at random, 3 | 2 | 3 | 1 | 33 % |" in page.text
+    results["kernels"]["6.1"]["cases"][names[0]]["for_nothing"] = -1
+    assert len(page_cluster.misses(results)) == 1
+
+
+def test_what_discarding_gains(tmp_path: Path) -> None:
+    for name, held, took in (("none", 4006, 1.0), ("discard", 3906, 1.5)):
+        discards = [] if name == "none" else [Event(START + SECOND, EventKind.DISCARD, 0, 8, arg=6)]
+        runs = [
+            {
+                "checkpoints": [{"compr_data_size": size}, {"compr_data_size": size}],
+                "seconds": {"swapon": 0.5, "churn": seconds, "swapoff": 0.5},
+            }
+            for size, seconds in ((held, took), (4006, took), (4006, 9 * took))
+        ]
+        facts = {"checkpoints": checkpoints("3 processes", CHURNED), "timed": runs}
+        traced(tmp_path / f"{name}.trace", OUT + discards, facts)
+    results = measured_twice(discard, tmp_path)
+    assert discard.misses(results) == []
+    one = results["kernels"]["6.1"]
+    assert (discard.gained(one, "discard"), one["options"]["discard"]["requests"]) == (100, 1)
+    assert one["options"]["discard"]["pages"] == 6
+    assert discard.slower(one, "discard") == pytest.approx(2.5 / 2 - 1)
+    page = discard.page(results)
+    assert "gains at most 100 B of what zram holds during the churn, for up to 1 requests" in page.headline
+    assert "takes 25 % longer at most" in page.headline
+    assert "| 6.12 | discard | 100 B | 1 | 6 | 0.50 (0.50 to 0.50) | 1.50 (1.50 to 13.50) |" in page.text
+    assert "| 6.1 | file | 27.2 MiB |" in page.text
+
+
+def test_whose_swap_it_is(tmp_path: Path) -> None:
+    groups = {11: "/web", 12: "/batch"}
+    for phase, slots in (("before", 9), ("limited", 3)):
+        events = [store(START + 1, 0, 1, 500)._replace(arg=11)]
+        events += [store(START + slot, 0, slot, 1000)._replace(arg=12) for slot in range(2, slots + 2)]
+        charged = {"web": {"swap.current": "4096", "swap.max": "max"}}
+        charged["batch"] = {"swap.current": str(4096 * slots), "swap.max": "max" if phase == "before" else "12288"}
+        traced(tmp_path / f"zram, {phase}.trace", events, {"charged": charged}, groups)
+    results = json.loads(json.dumps({"model": {}, "kernels": {"6.12": whose.measured(tmp_path)}}))
+    assert whose.misses(results) == []
+    page = whose.page(results)
+    assert "names batch: 95 % of the live compressed bytes are its" in page.headline
+    assert "With its memory.swap.max at 12.0 KiB, it has 2.9 KiB instead of 8.8 KiB" in page.headline
+    assert "swaptrace diff" in page.text and str(tmp_path) not in page.text
+    results["kernels"]["6.12"]["stores"]["zram"]["limited"]["charged"]["batch"]["swap.current"] = "4096"
+    assert whose.misses(results) == ["Linux 6.12, zram, limited: memory.swap.current of batch is 4096, not 12288"]

@@ -30,10 +30,11 @@ from .harness import Results, day_of
 from .levels import LEVELS, REPLACED
 from .recorded import Recording, Sizes, against_mm_stat, differing, unequal
 
-__all__ = ["KERNELS", "TITLE", "measured", "misses", "modelled", "page"]
+__all__ = ["ALONE", "KERNELS", "TITLE", "measured", "misses", "modelled", "page"]
 
 TITLE = "Bytes that are given back, and pages that are not"
 KERNELS = ("6.1", "6.12")
+ALONE = True
 PAGE_SIZE = 4096
 CHAINS = (4, 8)
 OBJECTS = 64_000

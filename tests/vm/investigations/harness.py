@@ -38,6 +38,7 @@ class Investigation(Protocol):
 
     TITLE: str
     KERNELS: Sequence[str]  # that are booted
+    ALONE: bool  # whether there is something to publish before any was
 
     @staticmethod
     def modelled() -> Results:

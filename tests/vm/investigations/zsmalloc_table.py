@@ -23,6 +23,7 @@ from .harness import Page, Results, folded, table
 
 TITLE = "The size classes in the kernel's document on zsmalloc"
 KERNELS = ()  # none is booted: their traces are here
+ALONE = True
 CHAINS = range(4, 17)  # that Kconfig allows
 BEFORE, SINCE = "6.1", "6.12"  # the rule before 6.3, and the one since
 NEWEST = "7.3"

@@ -1,0 +1,133 @@
+"""vm.page-cluster on zram: pages that were decompressed, of which nobody wanted some."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from swaptrace import units
+from swaptrace.events import EventKind
+from swaptrace.report import style
+
+from .harness import Page, Results, day_of, table
+from .recorded import Recording, against_mm_stat, unequal
+
+TITLE = "vm.page-cluster on zram: pages decompressed for nothing"
+KERNELS = ("6.1", "6.12", "7.3")
+ALONE = False
+
+
+def modelled() -> Results:
+    return {}
+
+
+def measured(folder: Path) -> Results:
+    recordings = {trace.stem: Recording(trace) for trace in sorted(folder.glob("*.trace"))}
+    first = next(iter(recordings.values()))
+    return {
+        "release": first.reader.header.kernel,
+        "day": day_of(first.reader.path),
+        "cases": {name: of_case(recording) for name, recording in recordings.items()},
+    }
+
+
+def of_case(recording: Recording) -> dict[str, Any]:
+    """loads: pages that zram decompressed; wanted: different pages that were read; for nothing: the rest."""
+    before, after = recording.facts["checkpoints"]
+    loads, wanted = recording.count(EventKind.LOAD), recording.facts["read"]
+    return {
+        "lost_events": recording.lost,
+        "checkpoints": [against_mm_stat(recording, facts) for facts in (before, after)],
+        "loads": loads,
+        "wanted": wanted,
+        "for_nothing": loads - wanted,
+        "read_ahead": {key: after[key] - before[key] for key in ("pswpin", "swap_ra", "swap_ra_hit")},
+    }
+
+
+def misses(results: Results) -> list[str]:
+    found = []
+    for kernel, one in results["kernels"].items():
+        for name, case in one["cases"].items():
+            where = f"Linux {kernel}, {name}"
+            found += [f"{where}: {case['lost_events']} events were lost"] if case["lost_events"] else []
+            found += [miss for row in case["checkpoints"] for miss in unequal(where, row)]
+            if case["for_nothing"] < 0:
+                found.append(f"{where}: {case['loads']} pages were read from zram, of {case['wanted']} that came back")
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ the page
+
+
+def page(results: Results) -> Page:
+    return Page(headline(results), {"page-cluster": chart(results)}, text(results))
+
+
+def by_case(results: Results) -> dict[tuple[str, str, str, int], float]:
+    """By kernel, whose pages, order and page-cluster: the part of the pages decompressed that nobody wanted."""
+    found = {}
+    for kernel, one in results["kernels"].items():
+        for name, case in one["cases"].items():
+            whose, order, cluster = name.split(", ")
+            found[kernel, whose, order, int(cluster)] = case["for_nothing"] / case["loads"]
+    return found
+
+
+def headline(results: Results) -> str:
+    found = by_case(results)
+
+    def of(whose: str, order: str, cluster: int) -> str:
+        values = [share for key, share in found.items() if key[1:] == (whose, order, cluster)]
+        low, high = (units.percent(value) for value in (min(values, default=0), max(values, default=0)))
+        return low if low == high else f"{low} to {high}"
+
+    return (
+        "Of the pages that zram decompresses for a process that alone has them, nobody wants "
+        f"{of('private', 'at random', 3)} with vm.page-cluster at 3, the default, and {of('private', 'at random', 0)} "
+        f"at 0, when pages come back at random; in order, {of('private', 'in order', 3)} and "
+        f"{of('private', 'in order', 0)}. Of pages whose slots another process has, too, it is "
+        f"{of('shared', 'at random', 3)} and {of('shared', 'at random', 0)} at random, {of('shared', 'in order', 3)} "
+        f"and {of('shared', 'in order', 0)} in order."
+    )
+
+
+def chart(results: Results) -> Figure:
+    found = by_case(results)
+    kinds = list(dict.fromkeys(key[1:3] for key in found))
+    worst = max(found.values(), default=0)
+    finding = f"With read-ahead, up to {units.percent(worst)} of what zram decompresses is for nothing"
+    figure, axes = style.figure(finding, "part of the pages decompressed", len(kinds), 2.4 + 1.7 * len(kinds))
+    for each, kind in zip(axes, kinds, strict=True):
+        for number, kernel in enumerate(results["kernels"]):
+            points = {key[3]: share for key, share in found.items() if key[0] == kernel and key[1:3] == kind}
+            each.plot(list(points), list(points.values()), "o-", color=f"C{number}", label=f"Linux {kernel}")
+        each.set_ylabel("\n".join(kind))
+        style.percent_axis(each)
+    axes[-1].set_xlabel("vm.page-cluster")
+    axes[-1].set_xticks(sorted({key[3] for key in found}))
+    style.legend(axes[0], 4)
+    return figure
+
+
+def text(results: Results) -> str:
+    rows = [
+        [
+            kernel, name, units.count(case["wanted"]), units.count(case["loads"]), units.count(case["for_nothing"]),
+            units.percent(case["for_nothing"] / case["loads"]),
+            *(units.count(value) for value in case["read_ahead"].values()),
+        ]
+        for kernel, one in results["kernels"].items()
+        for name, case in one["cases"].items()
+    ]  # fmt: skip
+    kernels = ", ".join(f"{one['release']} ({one['day']})" for one in results["kernels"].values())
+    head = ["Linux", "pages, order, page-cluster", "wanted", "decompressed", "for nothing", "", "pswpin", "swap_ra"]
+    return f"""A process pages out; then it reads a quarter of its pages, each once. *Shared*: it has forked before, so
+that its child has the slots, too. Decompressed: what zram was asked for, by the recording; for nothing: what is beyond
+the pages that were read. Beside them the kernel's own counters (pages that came in; read ahead, and wanted of those).
+Kernels: {kernels}.
+
+{table([*head, "swap_ra_hit"], rows)}
+"""
