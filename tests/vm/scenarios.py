@@ -40,6 +40,7 @@ def recording(
     """
     warm_up()
     log = folder / "record.err"
+    log.unlink(missing_ok=True)  # that of a recording before this one says the same
     summary = ["--summary", str(results)] if results is not None else []
     arguments = ["record", "-o", str(trace or folder / "trace"), *summary, *options]
     process = mp.get_context("fork").Process(target=run_logged, args=(log, arguments))

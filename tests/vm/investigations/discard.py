@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from swaptrace import units
 from swaptrace.events import EventKind
-from swaptrace.report import style
+from swaptrace.report import palette, style
 
 from .harness import Page, Results, day_of, table
 from .levels import CHURNED
@@ -123,7 +123,7 @@ def chart(results: Results) -> Figure:
     for each, kernel in zip(axes, kernels, strict=True):
         for number, name in enumerate(options):
             times = _whole(results["kernels"][kernel]["options"][name])
-            each.plot([number] * len(times), times, "o", color=style.LIVE, markersize=8, alpha=0.7)
+            each.plot([number] * len(times), times, "o", color=palette.LIVE, markersize=8, alpha=0.7)
         each.set_ylim(bottom=0)
         each.set_ylabel(f"Linux {kernel}\ns")
     axes[-1].set_xticks(range(len(options)), options)

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kernels import CHECKOUT, KERNELS
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from swaptrace.report import style
 
@@ -116,11 +118,18 @@ def write_index(folder: Path) -> None:
     """The list of all pages that there are, by their titles."""
     pages = sorted(folder.glob("*/README.md"))
     rows = [f"[{page.read_text().splitlines()[0].removeprefix('# ')}]({page.parent.name}/README.md)" for page in pages]
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "README.md").write_text(
         "# Investigations\n\n<!-- Written by tests/vm/investigate.py: change that, not this. -->\n\n"
         "Questions about the kernel, answered by recordings and by the model; `make investigations` does all of it "
         f"again.\n\n{listed(rows)}\n"
     )
+
+
+def percent_axis(axes: Axes) -> None:
+    """Shares, from nothing on, in percent."""
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
 def day_of(path: Path) -> str:

@@ -11,7 +11,7 @@ from swaptrace import units
 from swaptrace.events import EventKind
 from swaptrace.report import style
 
-from .harness import Page, Results, day_of, table
+from .harness import Page, Results, day_of, percent_axis, table
 from .recorded import Recording, against_mm_stat, unequal
 
 TITLE = "vm.page-cluster on zram: pages decompressed for nothing"
@@ -36,7 +36,8 @@ def measured(folder: Path) -> Results:
 def of_case(recording: Recording) -> dict[str, Any]:
     """loads: pages that zram decompressed; wanted: different pages that were read; for nothing: the rest."""
     before, after = recording.facts["checkpoints"]
-    loads, wanted = recording.count(EventKind.LOAD), recording.facts["read"]
+    loads = recording.count(EventKind.LOAD, before["time"], after["time"])
+    wanted = recording.facts["read"]
     return {
         "lost_events": recording.lost,
         "checkpoints": [against_mm_stat(recording, facts) for facts in (before, after)],
@@ -54,8 +55,12 @@ def misses(results: Results) -> list[str]:
             where = f"Linux {kernel}, {name}"
             found += [f"{where}: {case['lost_events']} events were lost"] if case["lost_events"] else []
             found += [miss for row in case["checkpoints"] for miss in unequal(where, row)]
-            if case["for_nothing"] < 0:
-                found.append(f"{where}: {case['loads']} pages were read from zram, of {case['wanted']} that came back")
+            kernels = case["read_ahead"]
+            unused = kernels["swap_ra"] - kernels["swap_ra_hit"]
+            if case["loads"] != kernels["pswpin"]:
+                found.append(f"{where}: pswpin is {kernels['pswpin']}, not {case['loads']}")
+            if case["for_nothing"] != unused:
+                found.append(f"{where}: swap_ra less swap_ra_hit is {unused}, not {case['for_nothing']}")
     return found
 
 
@@ -96,19 +101,24 @@ def headline(results: Results) -> str:
 
 def chart(results: Results) -> Figure:
     found = by_case(results)
-    kinds = list(dict.fromkeys(key[1:3] for key in found))
+    kinds, clusters = list(dict.fromkeys(key[1:3] for key in found)), sorted({key[3] for key in found})
     worst = max(found.values(), default=0)
-    finding = f"With read-ahead, up to {units.percent(worst)} of what zram decompresses is for nothing"
-    figure, axes = style.figure(finding, "part of the pages decompressed", len(kinds), 2.4 + 1.7 * len(kinds))
-    for each, kind in zip(axes, kinds, strict=True):
-        for number, kernel in enumerate(results["kernels"]):
-            points = {key[3]: share for key, share in found.items() if key[0] == kernel and key[1:3] == kind}
-            each.plot(list(points), list(points.values()), "o-", color=f"C{number}", label=f"Linux {kernel}")
-        each.set_ylabel("\n".join(kind))
-        style.percent_axis(each)
-    axes[-1].set_xlabel("vm.page-cluster")
-    axes[-1].set_xticks(sorted({key[3] for key in found}))
-    style.legend(axes[0], 4)
+    finding = f"Of what zram decompresses, {units.percent(worst)} at most is for nothing"
+    subject = "part of the pages decompressed that nobody wanted, by vm.page-cluster"
+    figure, (axes,) = style.figure(finding, subject, height=5.6)
+    kernels = list(results["kernels"])
+    width = 0.8 / max(len(kernels), 1)
+    groups = [(kind, cluster, row * (len(clusters) + 1) + column)
+              for row, kind in enumerate(kinds) for column, cluster in enumerate(clusters)]  # fmt: skip
+    for number, kernel in enumerate(kernels):
+        places = [place + (number - (len(kernels) - 1) / 2) * width for *_, place in groups]
+        values = [found.get((kernel, *kind, cluster), 0) for kind, cluster, _ in groups]
+        axes.bar(places, values, width * 0.9, label=f"Linux {kernel}", color=f"C{number}")
+    names = [f"{cluster}\n{', '.join(kind)}" if cluster == clusters[len(clusters) // 2] else str(cluster)
+             for kind, cluster, _ in groups]  # fmt: skip
+    axes.set_xticks([place for *_, place in groups], names)
+    percent_axis(axes)
+    style.legend(axes, 5)
     return figure
 
 
@@ -126,8 +136,12 @@ def text(results: Results) -> str:
     head = ["Linux", "pages, order, page-cluster", "wanted", "decompressed", "for nothing", "", "pswpin", "swap_ra"]
     return f"""A process pages out; then it reads a quarter of its pages, each once. *Shared*: it has forked before, so
 that its child has the slots, too. Decompressed: what zram was asked for, by the recording; for nothing: what is beyond
-the pages that were read. Beside them the kernel's own counters (pages that came in; read ahead, and wanted of those).
-Kernels: {kernels}.
+the pages that were read. Beside them the kernel's own counters (pages that came in; read ahead, and wanted of those):
+pswpin has to be what was decompressed, and swap_ra less swap_ra_hit what was for nothing. Kernels: {kernels}.
+
+A page that only one process has comes alone, whatever vm.page-cluster says: since 4.15 (0bcac06f27d7, "mm, swap: skip
+swapcache for swapin of synchronous device") a fault on a device like zram does not read ahead. Only what a fork shares
+goes the old way, through the swap cache.
 
 {table([*head, "swap_ra_hit"], rows)}
 """

@@ -42,9 +42,15 @@ class Recording:
         areas = self._until(moment, geo).finish(self.trailer).areas
         return next(area for area in reversed(areas) if area.zram == "zram0")
 
-    def count(self, kind: EventKind, *, argument: bool = False) -> int:
-        """Pages that events of a kind are about: their runs, or, if that is what tells, their arguments."""
-        of_kind = [batch.events[batch.events["kind"] == kind] for batch in self.batches]
+    def count(self, kind: EventKind, since: int = 0, until: int = 1 << 63, *, argument: bool = False) -> int:
+        """Pages that events of a kind are about: their runs, or, if that is what tells, their arguments.
+
+        since, until: CLOCK_MONOTONIC (ns), of a part: mkswap and swapon read from the device, too.
+        """
+        every = [batch.events for batch in self.batches]
+        of_kind = [
+            events[(events["kind"] == kind) & (events["time"] >= since) & (events["time"] < until)] for events in every
+        ]
         return int(sum(events["arg" if argument else "run"].astype(np.int64).sum() for events in of_kind))
 
     def pool(self, moment: int, geo: Geometry) -> int:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from swaptrace import units
 from swaptrace.report import style
 
-from .harness import Page, Results, day_of, table
+from .harness import Page, Results, day_of, percent_axis, table
 from .recorded import Recording, against_mm_stat, unequal
 
 TITLE = "What second copies of pages cost"
@@ -117,7 +117,7 @@ def chart(results: Results) -> Figure:
         values = [found.get((kernel, case), 0) for case in cases]
         axes.bar(places, values, width * 0.9, label=f"Linux {kernel}", color=f"C{number}")
     axes.set_xticks(range(len(cases)), [case.replace(", ", "\n") for case in cases])
-    style.percent_axis(axes)
+    percent_axis(axes)
     style.legend(axes, 5)
     return figure
 
