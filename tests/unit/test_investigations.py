@@ -361,14 +361,23 @@ HELD = {"pages_stored": 4, "same_pages": 0, "huge_pages": 0, "compr_data_size": 
 NOTHING = {"pswpin": 0, "swap_ra": 0, "swap_ra_hit": 0, "swap_cached": 0}
 
 
-def traced(path: Path, events: Sequence[Event], facts: Any, cgroups: dict[int, str] | None = None) -> None:
-    """A recording of two seconds on zram0, with a guest's figures beside it."""
+def traced(
+    path: Path,
+    events: Sequence[Event],
+    facts: Any,
+    cgroups: dict[int, str] | None = None,
+    vmstat: dict[str, int] | None = None,
+) -> None:
+    """A recording of two seconds on zram0, with a guest's figures beside it. vmstat: at the end; 0 before."""
     start = header([zram_area("/dev/zram0", 0, 64, 0)], [Store(0, "zram0", 64, allocator="zsmalloc")])
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = TraceWriter(path, dataclasses.replace(start, zsmalloc=told_zsmalloc()))
+    vmstat = vmstat or {}
+    begun = dataclasses.replace(start.start, vmstat=dict.fromkeys(vmstat, 0))
+    writer = TraceWriter(path, dataclasses.replace(start, start=begun, zsmalloc=told_zsmalloc()))
     made = batch(events)
     writer.feed(EventBatch(made.events, made.tasks, made.calls, cgroups or {}))
-    writer.close(trailer(START + 2 * SECOND))
+    ended = trailer(START + 2 * SECOND)
+    writer.close(dataclasses.replace(ended, end=dataclasses.replace(ended.end, vmstat=vmstat)))
     path.with_suffix(".json").write_text(json.dumps(facts))
 
 
@@ -416,15 +425,24 @@ def test_pages_read_for_nothing(tmp_path: Path) -> None:
         for log in (0, 3)
     ]
     for name in names:
-        facts = {"checkpoints": checkpoints("all out", "read"), "read": 2 if name.endswith("3") else 3}
-        traced(tmp_path / f"{name}.trace", OUT + BACK, facts)
+        unused = int(name.endswith("3"))
+        counted = {"swap_ra": 4 + 2 * unused, "swap_ra_hit": 4 + unused}
+        before, after = checkpoints("all out", "read")
+        facts = {"checkpoints": [before, after | counted | {"pswpin": 3}], "read": 3 - unused}
+        traced(tmp_path / f"{name}.trace", OUT + BACK, facts, vmstat=counted)
     results = measured_twice(page_cluster, tmp_path)
     assert page_cluster.misses(results) == []
     page = page_cluster.page(results)
     assert "nobody wants 33 % with vm.page-cluster at 3, the default, and 0 % at 0" in page.headline
     assert "| 6.1 | shared, at random, 3 | 2 | 3 | 1 | 33 % |" in page.text
-    results["kernels"]["6.1"]["cases"][names[0]]["for_nothing"] = -1
-    assert len(page_cluster.misses(results)) == 1
+    case = results["kernels"]["6.1"]["cases"][names[0]]
+    case["for_nothing"], case["reported"] = 7, []
+    case["read_ahead"]["pswpin"] = 5
+    assert page_cluster.misses(results) == [
+        f"Linux 6.1, {names[0]}: pswpin is 5, not 3",
+        f"Linux 6.1, {names[0]}: swap_ra less swap_ra_hit is 0, not 7",
+        f"Linux 6.1, {names[0]}: the report has [], not [4, 0]",
+    ]
 
 
 def test_what_discarding_gains(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from swaptrace import units
 from swaptrace.events import EventKind
 from swaptrace.report import style
+from swaptrace.results.readahead import readahead
 
 from .harness import Page, Results, day_of, percent_axis, table
 from .recorded import Recording, against_mm_stat, unequal
@@ -45,6 +46,7 @@ def of_case(recording: Recording) -> dict[str, Any]:
         "wanted": wanted,
         "for_nothing": loads - wanted,
         "read_ahead": {key: after[key] - before[key] for key in ("pswpin", "swap_ra", "swap_ra_hit")},
+        "reported": list(readahead(recording.whole()) or ()),
     }
 
 
@@ -61,6 +63,8 @@ def misses(results: Results) -> list[str]:
                 found.append(f"{where}: pswpin is {kernels['pswpin']}, not {case['loads']}")
             if case["for_nothing"] != unused:
                 found.append(f"{where}: swap_ra less swap_ra_hit is {unused}, not {case['for_nothing']}")
+            if case["reported"] != [kernels["swap_ra"], unused]:
+                found.append(f"{where}: the report has {case['reported']}, not {[kernels['swap_ra'], unused]}")
     return found
 
 
@@ -137,7 +141,8 @@ def text(results: Results) -> str:
     return f"""A process pages out; then it reads a quarter of its pages, each once. *Shared*: it has forked before, so
 that its child has the slots, too. Decompressed: what zram was asked for, by the recording; for nothing: what is beyond
 the pages that were read. Beside them the kernel's own counters (pages that came in; read ahead, and wanted of those):
-pswpin has to be what was decompressed, and swap_ra less swap_ra_hit what was for nothing. Kernels: {kernels}.
+pswpin has to be what was decompressed, and swap_ra less swap_ra_hit what was for nothing; `swaptrace report` has to say
+the same. Kernels: {kernels}.
 
 A page that only one process has comes alone, whatever vm.page-cluster says: since 4.15 (0bcac06f27d7, "mm, swap: skip
 swapcache for swapin of synchronous device") a fault on a device like zram does not read ahead. Only what a fork shares

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from swaptrace.analysis.analysis import Analysis, machine_of
 from swaptrace.engine.zsmalloc import Geometry
 from swaptrace.events import EventFlag, EventKind
-from swaptrace.results.results import AreaResult
+from swaptrace.results.results import AreaResult, TraceResult
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.reader import TraceReader
 
@@ -41,6 +41,10 @@ class Recording:
         """The area on zram0, then (CLOCK_MONOTONIC, ns; None: at the end)."""
         areas = self._until(moment, geo).finish(self.trailer).areas
         return next(area for area in reversed(areas) if area.zram == "zram0")
+
+    def whole(self) -> TraceResult:
+        """All results, at the end."""
+        return self._until(None).finish(self.trailer)
 
     def count(self, kind: EventKind, since: int = 0, until: int = 1 << 63, *, argument: bool = False) -> int:
         """Pages that events of a kind are about: their runs, or, if that is what tells, their arguments.

@@ -14,7 +14,7 @@ from swaptrace import units
 from swaptrace.report import style
 from swaptrace.trace.reader import TraceReader
 
-from .harness import Page, Results, day_of, table
+from .harness import Page, Results, day_of, folded, table
 
 TITLE = "Whose swap is it?"
 KERNELS = ("6.12",)
@@ -145,7 +145,7 @@ def text(results: Results) -> str:
     rows, diffs = [], []
     for kernel, one in results["kernels"].items():
         for store, phases in one["stores"].items():
-            diffs.append(f"### {store}, Linux {kernel}\n\n```text\n{phases['diff'].strip()}\n```")
+            diffs.append(folded(f"{store}, Linux {kernel}", f"```text\n{phases['diff'].strip()}\n```"))
             for phase in (BEFORE, LIMITED):
                 for name, group in phases[phase]["groups"].items():
                     charged = phases[phase]["charged"][name]
