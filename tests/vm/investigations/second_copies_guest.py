@@ -36,6 +36,7 @@ def _read_back(checkpoint: Checkpoint, *how: Any) -> None:
     process.do(*how)
     checkpoint("half read")
     time.sleep(HELD)
+    checkpoint("held")
     process.do("out")
     checkpoint("out again")
     process.exit()
@@ -54,6 +55,7 @@ def fork_shared(checkpoint: Checkpoint) -> None:
     parent.do("child", 0, "read_at_random", READ)
     checkpoint("half read by a child, too")
     time.sleep(HELD)
+    checkpoint("held")
     for number in range(3):
         parent.do("child", number, "exit")
     checkpoint("children gone")
