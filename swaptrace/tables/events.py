@@ -47,8 +47,8 @@ EVENTS = Table(
                Unit.PAGES),
         Column("store", NAME, "the store that it happened in: the zram device's name, or `zswap`; null for what "
                "happens to the swap area alone"),
-        Column("page", INTEGER, "the first page of the store; null for what happens to the swap area alone, and drops an "
-               "entry perhaps (a FREE with DROPPED)", Unit.PAGES),
+        Column("page", INTEGER, "the first page of the store; null for what happens to the swap area alone, and drops "
+               "an entry perhaps (a FREE with DROPPED)", Unit.PAGES),
         Column("run", INTEGER, "how many slots or pages, one after the other: sum it, to count slots. Of a FAILED, how "
                "often the store tried", Unit.PAGES, always=True),
         Column("compr_bytes", INTEGER, "compressed size of the entry that is stored, dropped or moved; null where no "
