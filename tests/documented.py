@@ -16,8 +16,9 @@ def documented() -> list[str]:
 
 
 def as_root() -> list[str]:
-    """Those that run swaptrace as root."""
-    return [command for command in documented() if command.startswith("sudo ") and PROGRAM.match(command)]
+    """Those that run swaptrace as root, each once, wherever it is installed."""
+    found = [command for command in documented() if command.startswith("sudo ") and PROGRAM.match(command)]
+    return list({PROGRAM.sub("", command): command for command in found}.values())
 
 
 def commands(text: str) -> list[str]:
