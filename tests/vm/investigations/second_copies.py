@@ -148,6 +148,11 @@ process; by four threads at once; by a process whose children have the slots, to
 was read stays for two seconds, and goes out again. A second copy is the compressed one of a page that is in memory
 again, while its slot stays in use. Kernels: {kernels}.
 
+A swap-in dropped the entry by itself until e914d8f00391 ("mm: fix unexpected zeroed page mapping with zram swap",
+5.18); since then it goes with its slot. Of a page that one process has, the fault frees the slot as well: what stays
+are slots that wait in a processor's slot cache (up to 6.12), and nothing from then on. Of a page that several
+processes have, it stays until the last of them has read it, or is gone: that is what second copies cost.
+
 ## From the beginning until they have been held for two seconds
 
 {table(["Linux", "workload, page-cluster", "peak", "mean", "byte-seconds"], rows)}
