@@ -145,8 +145,8 @@ pswpin has to be what was decompressed, and swap_ra less swap_ra_hit what was fo
 the same. Kernels: {kernels}.
 
 A page that only one process has comes alone, whatever vm.page-cluster says: since 4.15 (0bcac06f27d7, "mm, swap: skip
-swapcache for swapin of synchronous device") a fault on a device like zram does not read ahead. Only what a fork shares
-goes the old way, through the swap cache.
+swapcache for swapin of synchronous device") a fault on a device like zram does not read ahead. What a fork shares goes
+the old way, through the swap cache, on 6.1 and 6.12, where little of it is for nothing; on 7.3 it comes alone, too.
 
 {table([*head, "swap_ra_hit"], rows)}
 """
