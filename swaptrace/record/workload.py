@@ -105,9 +105,16 @@ class Region:
 
     def slots(self) -> NDArray[np.uint64]:
         """The swap offsets of all pages that are in swap now and not in memory."""
+        return np.asarray((self._swapped() >> np.uint64(5)) & np.uint64((1 << 50) - 1), np.uint64)
+
+    def swapped_to(self, swap_type: int) -> int:
+        """Pages that are in that swap area now, and not in memory."""
+        return int(np.count_nonzero(self._swapped() & np.uint64(31) == swap_type))
+
+    def _swapped(self) -> NDArray[np.uint64]:
+        """pagemap's entries of pages that are in swap now and not in memory: the area's type, and the slot's offset."""
         entries = self._pagemap()
-        swapped = (entries & _SWAPPED > 0) & (entries & _PRESENT == 0)
-        return np.asarray((entries[swapped] >> np.uint64(5)) & np.uint64((1 << 50) - 1), np.uint64)
+        return np.asarray(entries[(entries & _SWAPPED > 0) & (entries & _PRESENT == 0)], np.uint64)
 
     def _pagemap(self) -> NDArray[np.uint64]:
         with Path("/proc/self/pagemap").open("rb") as file:
@@ -168,6 +175,10 @@ class Process:
         """Pages in swap now."""
         return self._ask(b"n")
 
+    def swapped_to(self, swap_type: int) -> int:
+        """Pages in that swap area now."""
+        return self._ask(b"t", swap_type)
+
     def slots(self) -> list[int]:
         """The swap offsets of all pages that are in swap now."""
         count = self._ask(b"s")
@@ -215,6 +226,8 @@ def _serve(commands: int, answers: int, pages: int, content: str, seed: int) -> 
                 region.give_back(0, argument)
             elif name == b"n":
                 answer = len(region.slots())
+            elif name == b"t":
+                answer = region.swapped_to(argument)
             elif name == b"s":
                 slots = region.slots()
                 os.write(answers, struct.pack("=q", len(slots)))
