@@ -159,7 +159,8 @@ processes have, it stays until the last of them has read it, or is gone: that is
 
 Means and byte-seconds are over the time of an emulated machine. They end there, for no event tells of a page that is
 given up in memory without being written again: its slot counts as a second copy until it is freed. A slot that a
-processor keeps in its slot cache (up to 6.12) still has its entry, and counts as well.
+processor keeps in its slot cache (up to 6.12) still has its entry, and counts as well. Pages of zeros have none from
+6.12 on: in memory again, they are in SwapCached, and no second copies.
 
 ## At each checkpoint
 
