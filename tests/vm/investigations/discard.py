@@ -87,6 +87,16 @@ def slower(one: dict[str, Any], option: str) -> float:
     return median(whole[option]) / median(whole[NONE]) - 1
 
 
+def _time(one: dict[str, Any], options: list[str]) -> str:
+    """What it costs in time: a difference is one if no round with the option was as fast as any without."""
+    plain = _whole(one["options"][NONE])
+    found = [name for name in options if min(_whole(one["options"][name])) > max(plain)]
+    if not found:
+        return f"in {len(plain)} rounds each, its time was within the spread of that without"
+    worst = max(slower(one, name) for name in found)
+    return f"with {', '.join(found)}, the whole takes {units.percent(worst)} longer at most (in the median)"
+
+
 def _whole(option: dict[str, Any]) -> list[float]:
     return [sum(times) for times in zip(*(option["seconds"][phase] for phase in PHASES), strict=True)]
 
@@ -101,11 +111,9 @@ def headline(results: Results) -> str:
         options = [name for name in one["options"] if name != NONE]
         most = max(gained(one, name) for name in options)
         asked = max(one["options"][name]["requests"] for name in options)
-        worst = max(slower(one, name) for name in options)
         said.append(
             f"On Linux {kernel}, discarding gains at most {units.size(max(most, 0))} of what zram holds during the "
-            f"churn, for up to {units.count(asked)} requests, and the whole takes {units.percent(worst)} longer at "
-            "most (in the median; the rounds' spread is below)."
+            f"churn, for up to {units.count(asked)} requests; {_time(one, options)}."
         )
     return " ".join(said)
 
@@ -116,7 +124,7 @@ def chart(results: Results) -> Figure:
     most = max(
         (gained(one, name) for one in results["kernels"].values() for name in options if name != NONE), default=0
     )
-    finding = f"On zram itself, discarding gains {units.size(max(most, 0))} at most; time of each round beside"
+    finding = f"On zram itself, discarding gains {units.size(max(most, 0))} at most, whatever time it takes"
     figure, axes = style.figure(
         finding, "seconds of swapon, churn and swapoff; each mark is a round", len(kernels), 2.4 + 1.6 * len(kernels)
     )
@@ -124,7 +132,7 @@ def chart(results: Results) -> Figure:
         for number, name in enumerate(options):
             times = _whole(results["kernels"][kernel]["options"][name])
             each.plot([number] * len(times), times, "o", color=palette.LIVE, markersize=8, alpha=0.7)
-        each.set_ylim(bottom=0)
+        each.set_ylim(0, 1.1 * max(max(_whole(results["kernels"][kernel]["options"][name])) for name in options))
         each.set_ylabel(f"Linux {kernel}\ns")
     axes[-1].set_xticks(range(len(options)), options)
     return figure
