@@ -156,7 +156,8 @@ def main() -> None:
         found["ready_s"] = time.clock_gettime(time.CLOCK_MONOTONIC) - float(os.environ["STARTED"])
         found["ready_cpu_s"] = time.process_time()
         found["starting"] = _status("VmHWM")
-        found["programs"] = len({c for choice in source._choices for c in choice.chosen})
+        live = source._source  # what marks are added to
+        found["programs"] = len({c for choice in live._choices for c in choice.chosen})
         Path("/proc/self/clear_refs").write_text("5")  # from here on, the peak is that of recording
         poll = source.poll
 
