@@ -115,15 +115,12 @@ class Recording:
             raise no_events(self.path, table)
 
     def _events(self) -> Iterator[pa.RecordBatch]:
-        from swaptrace.report.command import no_area, part_of, too_late
+        from swaptrace.report.command import clock_of, no_area, part_of, too_late
         from swaptrace.tables.events import EventRows
         from swaptrace.trace.reader import TraceReader
 
         start = self.header.start.time
-        since, until = (
-            None if seconds is None else start + round(seconds * 1e9)
-            for seconds in part_of(self.header, self.path, self._selection)
-        )
+        since, until = (clock_of(self.header, seconds) for seconds in part_of(self.header, self.path, self._selection))
         rows, reader = EventRows(self.header, self._devices, since, until), TraceReader(self.path)
         for batch in reader:
             yield rows.rows(batch)

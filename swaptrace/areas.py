@@ -108,5 +108,9 @@ def store_name(number: int) -> str:
 
 def title_of(path: str, swap_type: int, generation: int) -> str:
     """What tells a swap area from others, and from earlier ones on the same device."""
-    again = f", activation {generation + 1}" if generation else ""
-    return f"{path} (swap type {swap_type}{again})"
+    return f"{path} (swap type {swap_type}{again(generation)})"
+
+
+def again(generation: int) -> str:
+    """What to add to a name for one that is not the first of it. generation: how many there were before."""
+    return f", activation {generation + 1}" if generation else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from swaptrace import units
+from swaptrace.areas import again
 from swaptrace.diff.document import Fact, Recording
 from swaptrace.diff.figures import AreaFigures
 from swaptrace.errors import UsageProblem
@@ -35,7 +36,7 @@ class RunArea:
 
     @property
     def title(self) -> str:
-        return self.device + (f", activation {self.activation}" if self.activation > 1 else "")
+        return self.device + again(self.activation - 1)
 
     @cached_property
     def figures(self) -> AreaFigures:

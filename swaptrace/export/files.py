@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from swaptrace.errors import NO_ROOM, EnvironmentProblem, UsageProblem
-from swaptrace.trace.writer import already_there, for_user, open_private
+from swaptrace.trace.writer import already_there, beside, for_user, open_private
 
 
 class WholeFiles:
@@ -48,14 +48,12 @@ class WholeFiles:
 
     def open(self, path: Path) -> BufferedWriter:
         """A file that is to be there."""
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with contextlib.suppress(FileNotFoundError):
-                beside.unlink()
-            file = open_private(beside, force=False)
+            place = beside(path)
+            file = open_private(place, force=False)
         except OSError as error:
             raise _cannot_write(path, error) from None
-        self._files.append((path, beside, file))
+        self._files.append((path, place, file))
         return file
 
     def __enter__(self) -> WholeFiles:
@@ -80,21 +78,21 @@ class WholeFiles:
                 file.close()
             except OSError as error:
                 raise _cannot_write(path, error) from None
-        for path, beside, _ in self._files:
+        for path, place, _ in self._files:
             try:
-                beside.replace(path)
+                place.replace(path)
             except OSError as error:
                 raise _cannot_write(path, error) from None
         self._folder = None
 
     def _remove(self) -> None:
         """What did not take its place. Who still writes to it, buffers and libraries at their end, writes nowhere."""
-        for _, beside, file in self._files:
+        for _, place, file in self._files:
             if not file.closed:
                 with Path(os.devnull).open("wb") as nowhere:
                     os.dup2(nowhere.fileno(), file.fileno())
             with contextlib.suppress(OSError):
-                beside.unlink()
+                place.unlink()
         if self._folder is not None:
             with contextlib.suppress(OSError):
                 self._folder.rmdir()

@@ -14,7 +14,6 @@ from swaptrace.events import EventKind
 from swaptrace.results.catalogue import INTEGRAL_PARTS, Figure, Kind, Unit
 from swaptrace.results.results import TraceResult
 from swaptrace.tables.areas import AreaFigure, figures
-from swaptrace.tables.columns import text
 
 _LABELS = ("device", "swap_type", "generation", "backing", "store")
 #: By the unit of a figure: that of the metric, how many of the second one of the first is, and words of the figure's
@@ -57,7 +56,7 @@ def _of_recording(result: TraceResult) -> Iterator[Metric]:
     info = InfoMetricFamily("swaptrace_recording", "What was recorded, and where.")
     labels = {f"label_{name}": value for name, value in trace["labels"].items()}
     told = {"kernel": trace["kernel"], "host": trace["host"]}
-    info.add_metric([], {_label_name(name): text(str(value)) for name, value in (labels | told).items()})
+    info.add_metric([], {_label_name(name): str(value) for name, value in (labels | told).items()})
     yield info
     for name, sentence, value in (
         ("swaptrace_recording_duration_seconds", "How much of it was looked at.", trace["duration_s"]),
@@ -104,7 +103,7 @@ def is_counter(row: Figure) -> bool:
 
 def _labels(figure: AreaFigure) -> dict[str, str]:
     area = figure.area
-    fixed = {name: text("" if area[name] is None else str(area[name])) for name in _LABELS}
+    fixed = {name: "" if area[name] is None else str(area[name]) for name in _LABELS}
     parts = zip(figure.row.name.split("."), figure.name.split("."), strict=False)
     return fixed | {place.lower(): value for place, value in parts if place.isupper()}
 

@@ -20,7 +20,6 @@ from swaptrace.results.catalogue import Unit
 from swaptrace.results.derived import made_by
 from swaptrace.results.over_time import OVER_TIME, OverTime
 from swaptrace.results.results import AreaResult, TraceResult
-from swaptrace.tables.columns import text
 from swaptrace.trace.header import Header
 
 _SEQUENCE = 1  # of packets: there is one writer
@@ -103,7 +102,7 @@ class _Packets:
     def track(self, name: str, parent: int = 0, unit: Unit | None = None) -> int:
         """A new track: its number. unit: if it is a counter."""
         number = next(self._numbers)
-        descriptor: dict[str, Any] = {"uuid": number, "name": text(name)}
+        descriptor: dict[str, Any] = {"uuid": number, "name": name}
         if parent:
             descriptor["parent_uuid"] = parent
         if unit is not None:
@@ -131,7 +130,7 @@ def write(file: IO[bytes], header: Header, result: TraceResult, happened: Happen
         if title in happened.on:
             on, off = max(happened.on[title], begin), min(happened.off.get(title, end), end)
             if on <= off:
-                packets.event("SLICE_BEGIN", track, on, name=text(f"{area.device} is swapped on"))
+                packets.event("SLICE_BEGIN", track, on, name=f"{area.device} is swapped on")
                 packets.event("SLICE_END", track, off)
         if area.exact:
             _counters(packets, area, track, begin, stores)
@@ -162,7 +161,7 @@ def _instants(packets: _Packets, happened: Happened, begin: int, end: int) -> No
         within = [(time, words) for time, words in told if begin <= time <= end]
         track = packets.track(name) if within else 0
         for time, words in within:
-            packets.event("INSTANT", track, time, name=text(words))
+            packets.event("INSTANT", track, time, name=words)
 
 
 def _failed(happened: Happened) -> Iterator[tuple[int, str]]:

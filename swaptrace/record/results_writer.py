@@ -16,7 +16,7 @@ from swaptrace.events import EventBatch
 from swaptrace.results.file import encode
 from swaptrace.running import Moment, Sink, Source
 from swaptrace.trace.header import Header, Trailer
-from swaptrace.trace.writer import already_there, open_private
+from swaptrace.trace.writer import already_there, beside, open_private
 
 _EVERY = 60.0  # seconds
 
@@ -86,18 +86,16 @@ class ResultsWriter(Sink):
 
     def _replace(self, content: bytes) -> None:
         """Write the file anew: whole, or not at all."""
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        with contextlib.suppress(FileNotFoundError):
-            beside.unlink()
+        place = beside(self.path)
         try:
-            with open_private(beside, force=False) as file:
+            with open_private(place, force=False) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(self.path)
+            place.replace(self.path)
         except OSError as error:
             with contextlib.suppress(OSError):
-                beside.unlink()
+                place.unlink()
             raise EnvironmentProblem(
                 f"cannot write to {self.path}: {error.strerror or error}"
                 + ("; it holds what it held before" if self.size else ""),

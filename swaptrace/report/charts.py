@@ -197,10 +197,15 @@ def _policy_lines(line: _Timeline, amount: Axis) -> Panel:
     """A line per policy; what lies between the two extremes is shaded."""
     top, low = line.values.get("none"), line.values.get("notify")
     between = [] if top is None or low is None else [Area(line.edges, low, top, palette.GIVEN_BACK, alpha=0.12)]
+    return _lines_of(line, amount, *between)
+
+
+def _lines_of(line: _Timeline, amount: Axis, *below: Mark) -> Panel:
+    """A line per policy, above other marks."""
     lines = [
         Line(line.edges, values, POLICIES[name].line, POLICIES[name].label) for name, values in line.values.items()
     ]
-    return Panel(line.time, amount, (*between, *lines), readings=line.readings(line.values))
+    return Panel(line.time, amount, (*below, *lines), readings=line.readings(line.values))
 
 
 def _policies_finding(area: AreaResult) -> str:
@@ -242,11 +247,7 @@ def fragmentation(area: AreaResult) -> Plot:
         return Plot("What the pool takes for its bytes is not known", subject)
     line = _scaled(series.time, ratios, "times", 1.0)
     known = [values[~np.isnan(values)] for values in line.values.values()]
-    amount = amounts("times the compressed bytes", *known)
-    lines = [
-        Line(line.edges, values, POLICIES[name].line, POLICIES[name].label) for name, values in line.values.items()
-    ]
-    panel = Panel(line.time, amount, tuple(lines), readings=line.readings(line.values))
+    panel = _lines_of(line, amounts("times the compressed bytes", *known))
     return Plot(_fragmentation_finding(ratios), subject, (panel,))
 
 

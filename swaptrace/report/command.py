@@ -82,7 +82,7 @@ def _trace(file: StreamFile, selection: Selection, follower: Follower | None) ->
     reader = TraceReader(file)
     start = reader.header.start.time
     since_s, until_s = part_of(reader.header, reader.path, selection)
-    since, until = (None if value is None else start + round(value * 1e9) for value in (since_s, until_s))
+    since, until = clock_of(reader.header, since_s), clock_of(reader.header, until_s)
     by = DIMENSIONS.get(selection.by)
     machine = machine_of(reader.header)
     lives = follower is not None and follower.lives
@@ -121,6 +121,11 @@ def _trace(file: StreamFile, selection: Selection, follower: Follower | None) ->
         for number, area in enumerate(result.areas)
     ]
     return replace(result, areas=areas) if pools else result
+
+
+def clock_of(header: Header, seconds: float | None) -> int | None:
+    """A moment after the start of the recording by CLOCK_MONOTONIC, ns."""
+    return None if seconds is None else header.start.time + round(seconds * 1e9)
 
 
 def too_late(path: Path, since: When | None, length: int) -> UsageProblem:

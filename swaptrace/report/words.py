@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from swaptrace import units
-from swaptrace.areas import title_of
+from swaptrace.areas import again, title_of
 from swaptrace.degradation import WITHOUT
 from swaptrace.policies import POLICIES
 from swaptrace.report import shares
@@ -146,12 +146,7 @@ def trace_headline(result: TraceResult) -> str:
         return "No swap area was active while this was recorded."
     if len(result.areas) == 1:
         return headline(area)
-    return f"{area.device}{_activation(area)}: {headline(area)}"
-
-
-def _activation(area: AreaResult) -> str:
-    """What tells it from earlier areas on the same device."""
-    return f", activation {area.generation + 1}" if area.generation else ""
+    return f"{area.device}{again(area.generation)}: {headline(area)}"
 
 
 def of_the_whole_store(area: AreaResult) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from swaptrace.report.as_json import as_json
 from swaptrace.results.catalogue import INTEGRAL_PARTS, Figure, Kind, Unit, walk
 from swaptrace.results.results import TraceResult
-from swaptrace.tables.columns import AREA, NAME, Column, Place, Table, places, text
+from swaptrace.tables.columns import AREA, NAME, Column, Place, Table, places
 
 AREAS = Table(
     "areas",
@@ -98,17 +98,14 @@ def areas(result: TraceResult) -> pa.Table:
                 pa.float64(),
             ),
             "text": pa.array(
-                [
-                    text(f.value) if word and f.value is not None else None
-                    for f, word in zip(found, is_text, strict=True)
-                ],
+                [f.value if word else None for f, word in zip(found, is_text, strict=True)],
                 pa.utf8(),
             ),
             **{
                 end: pa.array([None if (b := f.bounds[n]) is None else float(b) for f in found], pa.float64())
                 for n, end in enumerate(("low", "high"))
             },
-            "why": pa.array([figure.why and text(figure.why) for figure in found], pa.utf8()),
+            "why": pa.array([figure.why for figure in found], pa.utf8()),
         }
     )
     return pa.Table.from_batches([batch])

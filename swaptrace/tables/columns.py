@@ -67,11 +67,6 @@ AREA = (
 )
 
 
-def text(name: str) -> str:
-    """A name as text: what is no UTF-8 in it as a backslash and numbers."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
 def integers(values: NDArray[np.generic], known: NDArray[np.bool_] | None = None) -> pa.Array:
     """Whole numbers, null where they are not known."""
     return pa.array(values.astype(np.int64), mask=None if known is None else ~known)
@@ -80,7 +75,7 @@ def integers(values: NDArray[np.generic], known: NDArray[np.bool_] | None = None
 def numbered(codes: NDArray[np.generic], names: Sequence[str], known: NDArray[np.bool_] | None = None) -> pa.Array:
     """Names by their numbers; null where the number is not known."""
     distinct: dict[str, int] = {}  # several numbers may have one name, and Arrow's dictionaries are of different ones
-    places = np.array([distinct.setdefault(text(name), len(distinct)) for name in names], np.int32)
+    places = np.array([distinct.setdefault(name, len(distinct)) for name in names], np.int32)
     numbers = places[codes if known is None else np.where(known, codes, 0)] if len(names) else np.zeros(len(codes))
     array = pa.array(numbers.astype(np.int32), mask=None if known is None else ~known)
     return pa.DictionaryArray.from_arrays(array, pa.array(list(distinct), pa.utf8()))

@@ -118,6 +118,13 @@ def open_private(path: Path, *, force: bool) -> BufferedWriter:
     return os.fdopen(descriptor, "wb")
 
 
+def beside(path: Path) -> Path:
+    """Where a file is written that is to take its place once it is whole: nothing is there."""
+    place = path.with_name(f".{path.name}.{os.getpid()}")
+    place.unlink(missing_ok=True)  # of a process that had this number, and was killed
+    return place
+
+
 def for_user(place: int | Path) -> None:
     """Give a file or folder that was made here to the user behind sudo, if there is one. place: or a descriptor."""
     if os.geteuid() == 0 and "SUDO_UID" in os.environ:
