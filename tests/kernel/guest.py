@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "vm"))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import numpy as np
+from cgroups import CGROUPS, in_group, new_cgroup
 from memory import MADV_PAGEOUT
 from scenarios import SWAPTRACE, in_a_process, recording, run_all, run_logged, says, wait_for
 from zram import hot_add, run, zram_swap
@@ -49,7 +50,6 @@ PRIME = 4099
 PAIRS = 47  # of swapon and swapoff
 HUGE_PAGES, HUGE_BYTES = 11, 2 << 20
 HARD_PAGES, HARD_SECONDS = 8192, 12.0
-CGROUPS = Path("/sys/fs/cgroup")
 CHARGED = ("hungry", "outer", "outer/one", "outer/two")  # cgroups of which the kernel says what they have in swap
 WORKLOAD = [sys.executable, __file__]
 
@@ -119,28 +119,6 @@ def in_cgroup(name: str, pages: int, content: str, seed: int) -> Process:
     """A process that is in a new memory cgroup before it touches its pages."""
     with in_group(new_cgroup(name)):
         return Process(pages, content, seed)
-
-
-def new_cgroup(name: str) -> Path:
-    if not (CGROUPS / "cgroup.procs").exists():
-        run("mount", "-t", "cgroup2", "none", str(CGROUPS))
-    folder = CGROUPS
-    for part in Path(name).parts:
-        (folder / "cgroup.subtree_control").write_text("+memory")
-        folder = folder / part
-        folder.mkdir(exist_ok=True)
-    return folder
-
-
-@contextlib.contextmanager
-def in_group(group: Path) -> Iterator[None]:
-    """What is started herein is in that cgroup, and stays."""
-    own, mine = CGROUPS / "cgroup.procs", group / "cgroup.procs"
-    mine.write_text(str(os.getpid()))
-    try:
-        yield
-    finally:
-        own.write_text(str(os.getpid()))
 
 
 def groups(folder: Path) -> None:

@@ -23,7 +23,7 @@ from swaptrace.engine.figures import THRESHOLDS
 from swaptrace.events import EventBatch, EventKind
 from swaptrace.results.results import AreaResult, WhatIf
 from swaptrace.trace.reader import TraceReader
-from tests.kernel.conftest import CHECKOUT, Part, kernels_for, run_in_guest
+from tests.kernel.conftest import CHECKOUT, Part, Scenario, kernels_for, run_in_guest
 
 WRITEBACK_KERNELS = kernels_for(Part.AREAS)
 TIMEOUT = 900  # seconds
@@ -33,10 +33,9 @@ APART = 10**9  # ns: no entry has been idle for a time that is nearer to the thr
 
 
 @dataclass
-class Rig:
+class Rig(Scenario):
     """What one rig left, and what is predicted of it."""
 
-    folder: Path
     name: str
 
     @cached_property
@@ -46,14 +45,6 @@ class Rig:
     @property
     def threshold(self) -> int:
         return int(self.facts["threshold"]) * 10**9
-
-    @cached_property
-    def reader(self) -> TraceReader:
-        return TraceReader(self.folder / "trace")
-
-    @cached_property
-    def batches(self) -> list[EventBatch]:
-        return list(self.reader)
 
     def _analysed(self, until: int, *, with_moves: bool, write_back: int | None) -> Analysis:
         machine = replace(machine_of(self.reader.header), write_back=write_back)

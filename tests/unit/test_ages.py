@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from reference import Area, Reference, Stay
 from test_replay import (
     CATALOG,
-    CLUSTER_SLOTS,
     POOL,
     STORES,
     ZSWAP,
@@ -29,6 +28,7 @@ from test_replay import (
     numbers,
     plausible,
     refer,
+    refer_between,
     reproducible,
 )
 
@@ -149,18 +149,7 @@ def test_since_and_until(trace: Trace, speed: int, since: int, length: int, cuts
     trace = slower(trace, SLOWER[speed])
     begin = START + since * SLOWER[speed]
     end = begin + length * SLOWER[speed]
-    reference = Reference(trace.areas, trace.stores, START, PAGE_SIZE, CLUSTER_SLOTS)
-    measuring = False
-    for event in trace.events:
-        if event.time >= end:
-            break
-        if not measuring and event.time >= begin:
-            reference.measure_from(begin)
-            measuring = True
-        reference.feed(event)
-    if not measuring:
-        reference.measure_from(begin)
-    reference.finish(max(begin, min(end, trace.end)))
+    reference = refer_between(trace, begin, end)
     check_ages(analyse(trace, cuts, since=begin, until=end, ages=True).areas, reference)
 
 

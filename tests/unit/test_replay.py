@@ -726,11 +726,8 @@ def test_agrees_with_the_kernels_counters(trace: Trace) -> None:
             assert policy.stale_slots_end <= area.policies["none"].stale_slots_end
 
 
-@given(plausible, numbers(2_000_000), numbers(2_000_000), cuts)
-@settings(reproducible, max_examples=60)
-def test_since_and_until(trace: Trace, since: int, length: int, cuts: list[int]) -> None:
-    """Counts begin at one moment and end at the other, with what the store holds carried over."""
-    begin, end = START + since, START + since + length
+def refer_between(trace: Trace, begin: int, end: int) -> Reference:
+    """The reference, of the part from one moment on and before the other (ns)."""
     reference = Reference(trace.areas, trace.stores, START, PAGE_SIZE, CLUSTER_SLOTS)
     measuring = False
     for event in trace.events:
@@ -743,6 +740,15 @@ def test_since_and_until(trace: Trace, since: int, length: int, cuts: list[int])
     if not measuring:
         reference.measure_from(begin)
     reference.finish(max(begin, min(end, trace.end)))
+    return reference
+
+
+@given(plausible, numbers(2_000_000), numbers(2_000_000), cuts)
+@settings(reproducible, max_examples=60)
+def test_since_and_until(trace: Trace, since: int, length: int, cuts: list[int]) -> None:
+    """Counts begin at one moment and end at the other, with what the store holds carried over."""
+    begin, end = START + since, START + since + length
+    reference = refer_between(trace, begin, end)
     result = analyse(trace, cuts, since=begin, until=end)
     check(result, reference, trace)
     assert result.trace["duration_s"] == pytest.approx((max(begin, min(end, trace.end)) - begin) / 1e9)

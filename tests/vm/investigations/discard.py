@@ -14,9 +14,10 @@ from swaptrace import units
 from swaptrace.events import EventKind
 from swaptrace.report import palette, style
 
-from .harness import Page, Results, day_of, table
+from . import recorded
+from .harness import Page, Results, table
 from .levels import CHURNED
-from .recorded import Recording, against_mm_stat, unequal
+from .recorded import Recording, against_mm_stat, lost, unequal
 
 TITLE = "swapon --discard on zram itself"
 KERNELS = ("6.1", "6.12", "7.3")
@@ -39,13 +40,7 @@ def modelled() -> Results:
 
 
 def measured(folder: Path) -> Results:
-    recordings = {trace.stem: Recording(trace) for trace in sorted(folder.glob("*.trace"))}
-    first = next(iter(recordings.values()))
-    return {
-        "release": first.reader.header.kernel,
-        "day": day_of(first.reader.path),
-        "options": {name: of_option(recording) for name, recording in recordings.items()},
-    }
+    return recorded.measured(folder, "options", of_option)
 
 
 def of_option(recording: Recording) -> dict[str, Any]:
@@ -67,7 +62,7 @@ def misses(results: Results) -> list[str]:
     for kernel, one in results["kernels"].items():
         for name, option in one["options"].items():
             where = f"Linux {kernel}, {name}"
-            found += [f"{where}: {option['lost_events']} events were lost"] if option["lost_events"] else []
+            found += lost(where, option)
             found += [miss for row in option["checkpoints"] for miss in unequal(where, row)]
     return found
 

@@ -18,7 +18,6 @@ from zram import run
 from swaptrace.record.workload import PAGE_SIZE
 
 NODE = Path("/dev/zram0")
-CGROUPS = Path("/sys/fs/cgroup")
 
 
 class Reader(Memory):
@@ -117,23 +116,3 @@ def recording(trace: Path, *options: str) -> Iterator[None]:
 def save(path: Path, facts: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(facts))
-
-
-def cgroup(name: str) -> Path:
-    """A memory cgroup of that name, below the root."""
-    if not (CGROUPS / "cgroup.procs").exists():
-        run("mount", "-t", "cgroup2", "none", str(CGROUPS))
-    (CGROUPS / "cgroup.subtree_control").write_text("+memory")
-    folder = CGROUPS / name
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-@contextlib.contextmanager
-def inside(group: Path) -> Iterator[None]:
-    """What is started herein is in that cgroup, and stays."""
-    (group / "cgroup.procs").write_text(str(os.getpid()))
-    try:
-        yield
-    finally:
-        (CGROUPS / "cgroup.procs").write_text(str(os.getpid()))

@@ -12,8 +12,9 @@ from swaptrace.events import EventKind
 from swaptrace.report import style
 from swaptrace.results.readahead import readahead
 
-from .harness import Page, Results, day_of, percent_axis, table
-from .recorded import Recording, against_mm_stat, unequal
+from . import recorded
+from .harness import Page, Results, percent_axis, table
+from .recorded import Recording, against_mm_stat, lost, unequal
 
 TITLE = "vm.page-cluster on zram: pages decompressed for nothing"
 KERNELS = ("6.1", "6.12", "7.3")
@@ -25,13 +26,7 @@ def modelled() -> Results:
 
 
 def measured(folder: Path) -> Results:
-    recordings = {trace.stem: Recording(trace) for trace in sorted(folder.glob("*.trace"))}
-    first = next(iter(recordings.values()))
-    return {
-        "release": first.reader.header.kernel,
-        "day": day_of(first.reader.path),
-        "cases": {name: of_case(recording) for name, recording in recordings.items()},
-    }
+    return recorded.measured(folder, "cases", of_case)
 
 
 def of_case(recording: Recording) -> dict[str, Any]:
@@ -55,7 +50,7 @@ def misses(results: Results) -> list[str]:
     for kernel, one in results["kernels"].items():
         for name, case in one["cases"].items():
             where = f"Linux {kernel}, {name}"
-            found += [f"{where}: {case['lost_events']} events were lost"] if case["lost_events"] else []
+            found += lost(where, case)
             found += [miss for row in case["checkpoints"] for miss in unequal(where, row)]
             kernels = case["read_ahead"]
             unused = kernels["swap_ra"] - kernels["swap_ra_hit"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from swaptrace.events import EventFlag, EventKind
 from swaptrace.results.results import AreaResult, TraceResult
 from swaptrace.trace.header import Trailer
 from swaptrace.trace.reader import TraceReader
+
+from .harness import Results, day_of
 
 Sizes = NDArray[np.int64]
 
@@ -81,6 +83,20 @@ class Recording:
         for batch in self.batches:
             analysis.feed(batch)
         return analysis
+
+
+def measured(folder: Path, what: str, of_one: Callable[[Recording], dict[str, Any]]) -> Results:
+    """What a guest has left: its kernel, the day, and, under that name, something of each recording, by their names."""
+    recordings = {trace.stem: Recording(trace) for trace in sorted(folder.glob("*.trace"))}
+    reader = next(iter(recordings.values())).reader
+    found = {name: of_one(recording) for name, recording in recordings.items()}
+    return {"release": reader.header.kernel, "day": day_of(reader.path), what: found}
+
+
+def lost(where: str, found: dict[str, Any]) -> Iterator[str]:
+    """A sentence if a recording is not all that happened."""
+    if found["lost_events"]:
+        yield f"{where}: {found['lost_events']} events were lost"
 
 
 def against_mm_stat(recording: Recording, facts: dict[str, Any]) -> dict[str, Any]:

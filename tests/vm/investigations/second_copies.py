@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from swaptrace import units
 from swaptrace.report import style
 
-from .harness import Page, Results, day_of, percent_axis, table
-from .recorded import Recording, against_mm_stat, unequal
+from . import recorded
+from .harness import Page, Results, percent_axis, table
+from .recorded import Recording, against_mm_stat, lost, unequal
 
 TITLE = "What second copies of pages cost"
 KERNELS = tuple(ALL)
@@ -29,13 +30,7 @@ def modelled() -> Results:
 
 def measured(folder: Path) -> Results:
     """By case (workload, page-cluster): duplicates over time, and at each checkpoint."""
-    recordings = {trace.stem: Recording(trace) for trace in sorted(folder.glob("*.trace"))}
-    first = next(iter(recordings.values()))
-    return {
-        "release": first.reader.header.kernel,
-        "day": day_of(first.reader.path),
-        "cases": {name: of_case(recording) for name, recording in recordings.items()},
-    }
+    return recorded.measured(folder, "cases", of_case)
 
 
 def of_case(recording: Recording) -> dict[str, Any]:
@@ -65,7 +60,7 @@ def misses(results: Results) -> list[str]:
     for kernel, one in results["kernels"].items():
         for name, case in one["cases"].items():
             where = f"Linux {kernel}, {name}"
-            found += [f"{where}: {case['lost_events']} events were lost"] if case["lost_events"] else []
+            found += lost(where, case)
             for row in case["checkpoints"]:
                 kernels = {key: value for key, value in row["kernel"].items() if key != "mem_used_total"}
                 found += unequal(where, {**row, "kernel": kernels})

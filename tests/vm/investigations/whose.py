@@ -15,6 +15,7 @@ from swaptrace.report import style
 from swaptrace.trace.reader import TraceReader
 
 from .harness import Page, Results, day_of, folded, table
+from .recorded import lost
 
 TITLE = "Whose swap is it?"
 KERNELS = ("6.12",)
@@ -76,7 +77,7 @@ def misses(results: Results) -> list[str]:
         for store, phases in one["stores"].items():
             for phase in (BEFORE, LIMITED):
                 where, said = f"Linux {kernel}, {store}, {phase}", phases[phase]
-                found += [f"{where}: {said['lost_events']} events were lost"] if said["lost_events"] else []
+                found += lost(where, said)
                 for name, charged in said["charged"].items():
                     group = said["groups"].get(name, dict.fromkeys((*SHOWN, "held_compr_bytes_end"), 0))
                     ours = {"swap.current": PAGE_SIZE * group["live_slots_end"]}

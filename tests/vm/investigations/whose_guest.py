@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cgroups import in_group, new_cgroup
 from counterfactual_guest import Actor, content_pool
 from zram import run, swap_on
 
@@ -50,7 +51,7 @@ STORES = {"zram": on_zram, "zswap": on_zswap}
 def do(folder: Path) -> None:
     guest.prepare()
     content_pool(CONTENT)
-    groups = {name: guest.cgroup(name) for name in TENANTS}
+    groups = {name: new_cgroup(name) for name in TENANTS}
     for store, area in STORES.items():
         for phase in PHASES:
             start = time.monotonic()
@@ -65,7 +66,7 @@ def one(folder: Path, name: str, groups: dict[str, Path]) -> None:
     with guest.recording(folder / f"{name}.trace"):
         actors = {}
         for number, (tenant, pages) in enumerate(TENANTS.items()):
-            with guest.inside(groups[tenant]):
+            with in_group(groups[tenant]):
                 actors[tenant] = Actor(pages, CONTENT, number, memory=guest.Reader)
         for turn in range(TURNS):
             for tenant, actor in actors.items():
